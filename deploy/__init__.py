@@ -1,0 +1,1 @@
+"""Provisioning, releases, lock files and the stand-in community server."""

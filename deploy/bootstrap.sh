@@ -1,0 +1,53 @@
+#!/bin/sh
+# Makes .venv from the hash-pinned lock for this Python and machine, and gets Debian's mosquitto when there is none.
+#   deploy/bootstrap.sh [run|dev]      run: what a door needs; dev: with the tools of make test (default)
+# Does nothing when all is there already. Exit 0 ready, 1 something is missing and cannot be had: the last line says what to do.
+set -eu
+cd "$(dirname "$0")/.."
+kind=${1:-dev}
+venv=${DOOR_AGENT_VENV:-.venv}
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "door-agent set-up: $*"; exit 1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then sudo "$@"; else return 1; fi
+}
+apt_get() {
+  command -v apt-get >/dev/null || fail "$* is missing and this machine has no apt-get: install it with the system's own tool"
+  say "installing from Debian: $*"
+  as_root env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get -o DPkg::Lock::Timeout=300 update -qq &&
+    apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "$@" >/dev/null' sh "$@" ||
+    fail "could not install $*; run as root: apt-get install $*"
+}
+
+pick_python() {
+  for candidate in ${PYTHON:-python3 python3.13 python3.11 "$HOME"/.pyenv/versions/3.13*/bin/python3 "$HOME"/.pyenv/versions/3.11*/bin/python3}; do
+    command -v "$candidate" >/dev/null 2>&1 || continue
+    case $("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) in
+      3.11|3.13) printf '%s' "$candidate"; return 0;;
+    esac
+  done
+  return 1
+}
+command -v python3 >/dev/null || apt_get python3 python3-venv python3-pip
+python=$(pick_python) || fail "needs Python 3.11 or 3.13 (found $(python3 --version 2>&1)); set PYTHON=/path/to/python"
+"$python" -c 'import ensurepip, venv' 2>/dev/null || apt_get python3-venv python3-pip
+if ! [ -x /usr/sbin/mosquitto ] && ! command -v mosquitto >/dev/null; then apt_get mosquitto; fi
+if [ "$kind" = dev ] && [ "${CI:-}" = true ] && ! command -v chromium >/dev/null; then apt_get chromium; fi
+
+tag=$("$python" -c 'import sys, platform; print("cp%d%d-%s" % (*sys.version_info[:2], platform.machine()))')
+suffix=; [ "$kind" = dev ] && suffix=-dev
+lock=deploy/locks/$tag$suffix.txt
+[ -e "$lock" ] || fail "no lock file $lock: this Python and machine are not supported yet (see deploy/locks/README.md)"
+stamp=$(cat "$lock" deploy/locks/build.txt pyproject.toml | sha256sum | cut -d' ' -f1)
+have=$(cat "$venv/.stamp-$kind" "$venv/.stamp-dev" 2>/dev/null || true)
+case "$have" in *"$stamp"*) exit 0;; esac
+
+say "preparing $venv ($tag, $kind): about two minutes the first time"
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
+pip install --no-deps --require-hashes -r deploy/locks/build.txt
+pip install --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary face-recognition-models -r "$lock"
+pip install --no-deps --no-build-isolation --editable .
+rm -f "$venv"/.stamp-*
+printf '%s\n' "$stamp" > "$venv/.stamp-$kind"

@@ -1,0 +1,1 @@
+"""Drivers: know pins and cameras, nothing about people."""

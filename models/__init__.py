@@ -1,0 +1,1 @@
+"""Face models: know pixels and vectors, nothing about doors."""
