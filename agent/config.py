@@ -1,0 +1,218 @@
+"""The one configuration file of a door: every key, its unit, its bounds and its default.
+
+Read with `load(path)`. An unknown key, a missing one or a value outside its bounds refuses to start with a message that
+names file, line, key, value and what is allowed. The table in deploy/README.md is generated from these fields.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agent.config_errors import explain
+from agent.errors import ConfigError
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+Pin = Annotated[int, Field(ge=0, le=27)]
+
+MAX_CONFIG_BYTES = 256 * 1024
+
+
+class Section(BaseModel):
+    """A section: no unknown key, no silent conversion (the text "False" is not a boolean)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Door(Section):
+    """[door]."""
+
+    site: Name = Field(description="the community's short name; part of every topic")
+    id: Name = Field(description="this door's short name; equals the certificate name's last part")
+    lock_type: Literal["fail-safe", "fail-secure"] = Field(
+        description="fail-safe: opens when power is lost (magnet); fail-secure: stays shut (strike)"
+    )
+    lock_duty: Literal["continuous", "intermittent"] = Field(
+        default="intermittent", description="intermittent strikes burn when held: no hold-open, fire release in pulses"
+    )
+    release_time_s: float = Field(default=5.0, ge=1.0, le=10.0, description="ONVIF ReleaseTime")
+    extended_release_time_s: float = Field(default=9.0, ge=1.0, le=10.0, description="for people who walk slowly")
+    open_time_s: float = Field(default=30.0, ge=5.0, le=600.0, description="open longer than this is held open")
+    pre_alarm_time_s: float = Field(default=10.0, ge=0.0, le=300.0, description="warning before held open")
+    relock_on_close: bool = Field(default=True, description="secure as soon as the leaf has opened and closed")
+    relock_delay_s: float = Field(default=0.5, ge=0.0, le=5.0)
+    lockout_refusals: int = Field(default=5, ge=2, le=20, description="refusals in a row before a pause")
+    lockout_s: float = Field(default=30.0, ge=5.0, le=600.0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Door:
+        if self.extended_release_time_s < self.release_time_s:
+            raise ValueError("extended_release_time_s is shorter than release_time_s")
+        if self.pre_alarm_time_s >= self.open_time_s:
+            raise ValueError("pre_alarm_time_s must be shorter than open_time_s")
+        return self
+
+
+class Relay(Section):
+    """[hardware.relay]."""
+
+    pin: Pin = Field(description="BCM number")
+    active_high: bool = Field(default=True, description="false for boards that energise on a low level")
+
+
+class InputLine(Section):
+    """[hardware.inputs.NAME], NAME one of contact, exit, fire, tamper, lock_power, doorbell."""
+
+    pin: Pin = Field(description="BCM number")
+    active_low: bool = Field(default=True, description="true: the named thing is so when the line reads low")
+    pull: Literal["up", "down", "none"] = Field(default="up")
+    debounce_ms: int = Field(default=30, ge=0, le=500)
+
+
+class Inputs(Section):
+    """[hardware.inputs]."""
+
+    contact: InputLine | None = None
+    exit: InputLine | None = None
+    fire: InputLine | None = None
+    tamper: InputLine | None = None
+    lock_power: InputLine | None = None
+    doorbell: InputLine | None = None
+
+
+class Hardware(Section):
+    """[hardware]."""
+
+    backend: Literal["lgpio", "simulated"] = Field(
+        default="lgpio", description="simulated: no pins, for demo and tests"
+    )
+    chip: int = Field(default=0, ge=0, le=9, description="/dev/gpiochipN")
+    relay: Relay
+    inputs: Inputs = Inputs()
+    buzzer_pin: Pin | None = None
+    led_red_pin: Pin | None = None
+    led_green_pin: Pin | None = None
+
+    @model_validator(mode="after")
+    def _pins_once(self) -> Hardware:
+        lines = {k: v.pin for k, v in self.inputs if v is not None}
+        outputs = {"buzzer_pin": self.buzzer_pin, "led_red_pin": self.led_red_pin, "led_green_pin": self.led_green_pin}
+        used = {"relay": self.relay.pin} | lines | {k: v for k, v in outputs.items() if v is not None}
+        seen: dict[int, str] = {}
+        for name, pin in used.items():
+            if pin in seen:
+                raise ValueError(f"pin {pin} is used by both {seen[pin]} and {name}")
+            seen[pin] = name
+        return self
+
+
+class Camera(Section):
+    """[camera]."""
+
+    source: str = Field(
+        min_length=3,
+        max_length=500,
+        pattern=r"^(v4l2:|/dev/|rtsp://|rtsps://|csi:|file:|still:|none$)",
+        description="v4l2:/dev/v4l/by-id/…, rtsp://…, csi:0, file:…, still:…, or none",
+    )
+    width_px: int = Field(default=1280, ge=160, le=3840)
+    height_px: int = Field(default=720, ge=120, le=2160)
+    fps: int = Field(default=10, ge=1, le=30)
+
+
+class Faces(Section):
+    """[faces]."""
+
+    policy: Literal["convenience", "standard", "high"] = Field(
+        default="standard", description="convenience: no presentation-attack check; high: face and phone together"
+    )
+    strangers_per_year: float = Field(
+        default=1.0, ge=0.001, le=100.0, description="how many strangers a year may be let in by mistake"
+    )
+    stranger_passages_per_day: float = Field(
+        default=20.0, ge=0.1, le=10_000.0, description="how many strangers look into the camera on a usual day"
+    )
+    weights_dir: str | None = Field(default=None, description="folder with model files; default: see models/README.md")
+
+
+class Server(Section):
+    """[server]; without this section the door works alone and keeps its events."""
+
+    host: str = Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:-]+$")
+    port: int = Field(default=8883, ge=1, le=65535)
+    ca_file: str = Field(description="the site's authority, PEM")
+    cert_file: str = Field(description="this device's certificate, PEM")
+    key_file: str = Field(description="this device's private key, PEM, mode 0600")
+    server_key_file: str = Field(description="the server's public Ed25519 key that signs acknowledgements, PEM")
+
+
+class Store(Section):
+    """[store]."""
+
+    state_dir: str = Field(default="/var/lib/door-agent", description="journal, roster and their keys")
+    quota_mib: int = Field(default=256, ge=8, le=65536, description="bound of the event journal")
+    keep_days: int = Field(default=30, ge=1, le=3650, description="acknowledged events are kept this long")
+
+
+class Runtime(Section):
+    """[runtime]."""
+
+    agent_dir: str = Field(default="/run/door-agent", description="sockets of the agent")
+    guard_dir: str = Field(default="/run/door-guard", description="sockets of the guard")
+    spawn: bool = Field(default=False, description="start guard and vision as children instead of systemd units")
+
+
+class Console(Section):
+    """[console]; off unless this section is there."""
+
+    port: int = Field(default=8480, ge=1024, le=65535, description="on 127.0.0.1 only; 0 is not allowed")
+    frame_ancestors: str = Field(default="'none'", max_length=200, description="who may show the page in a frame")
+
+
+class Config(Section):
+    """The whole file."""
+
+    door: Door
+    hardware: Hardware
+    camera: Camera
+    faces: Faces = Faces()
+    server: Server | None = None
+    store: Store = Store()
+    runtime: Runtime = Runtime()
+    console: Console | None = None
+
+
+def load(path: Path | str) -> Config:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: with one line per fault: file, line, key, value and what is allowed.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as f:
+            raw = f.read(MAX_CONFIG_BYTES + 1)
+    except OSError as e:
+        raise ConfigError(f"{path}: cannot be read ({e.strerror}); give the right file with --config") from e
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; this is not a door's configuration")
+    return parse(raw, str(path))
+
+
+def parse(raw: bytes, name: str = "configuration") -> Config:
+    """Check configuration bytes; `name` is the file named in messages. Raises ConfigError."""
+    try:
+        text = raw.decode("utf-8")
+        data = tomllib.loads(text)
+    except UnicodeDecodeError as e:
+        raise ConfigError(f"{name}: byte {e.start} is not UTF-8 text; save the file as UTF-8") from e
+    except (tomllib.TOMLDecodeError, RecursionError) as e:
+        raise ConfigError(f"{name}: not valid TOML: {str(e) or 'nested too deeply'}") from e
+    try:
+        return Config.model_validate(data)
+    except ValidationError as e:
+        faults = [explain(Config, name, text, fault) for fault in e.errors(include_url=False)]
+        raise ConfigError("\n".join(faults)) from e
