@@ -40,7 +40,7 @@ class Mailbox:
 
 
 def guarded(post: Callable[[object], None], name: str, callback: Callable[[T], None]) -> Callable[[T], None]:
-    """Wrap a callback that runs on a borrowed thread: an exception becomes a CallbackFailed event, never a dead thread."""
+    """Wrap a callback that runs on a borrowed thread: an exception becomes an event, not a dead thread."""
 
     def call(argument: T) -> None:
         try:

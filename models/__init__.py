@@ -1,1 +1,1 @@
-"""Face models: know pixels and vectors, nothing about doors."""
+"""Face models: they know pixels and vectors and nothing about doors. See models/README.md."""
