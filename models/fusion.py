@@ -1,0 +1,55 @@
+"""Several frames of one face as one vector: the mean direction, weighted by quality.
+
+Averaging is the strongest measured gain of the whole pipeline (models/EVALUATION.md): what differs between frames
+(pose, blur, light) cancels, what is the person stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from models.arrays import Floats
+
+_MIN_WEIGHT: Final = 0.05  # a frame that was good enough to be used counts at least this much
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fused:
+    """All frames of a track so far.
+
+    `vector` is float32[dim] of unit length. `agreement` is the cosine between the newest frame and the mean of
+    the frames before it (1.0 for the first): low means that the track has jumped to another face.
+    """
+
+    vector: Floats
+    frames: int
+    agreement: float
+
+
+class RunningAverage:
+    """Owned by one track; one thread."""
+
+    def __init__(self, dim: int) -> None:
+        self._sum = np.zeros(dim, np.float32)
+        self._frames = 0
+
+    def add(self, vector: Floats, quality: float = 1.0) -> Fused:
+        """Take in a unit vector float32[dim] of a frame with `quality` 0..1."""
+        before = self._unit()
+        agreement = float(before @ vector) if self._frames else 1.0
+        self._sum = self._sum + vector * max(_MIN_WEIGHT, quality)
+        self._frames += 1
+        return Fused(self._unit(), self._frames, agreement)
+
+    def _unit(self) -> Floats:
+        length = float(np.linalg.norm(self._sum))
+        return (self._sum / length).astype(np.float32) if length > 0 else self._sum
+
+
+def mean_direction(vectors: Floats) -> Floats:
+    """float32[dim] of unit length: the mean of the unit vectors float32[n, dim]."""
+    total = vectors.sum(axis=0)
+    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-6), np.float32)
