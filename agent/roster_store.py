@@ -117,7 +117,7 @@ class RosterStore:
         model_id: str = "",
         alignment_id: str = "",
     ) -> int:
-        """Store a person; `templates` (vector bytes, quality), unless None, replace the stored ones. Returns the epoch."""
+        """Store a person; `templates` (vector bytes, quality), unless None, replace the old ones. Returns the epoch."""
         person_id = str(person["id"])
         with self._transaction():
             self._db.execute(

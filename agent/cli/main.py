@@ -1,0 +1,86 @@
+"""The `door-agent` command: finds the subcommand, turns errors a person can mend into one message and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from agent.errors import DoorAgentError
+from hardware.errors import HardwareError
+from models.errors import ModelError
+
+# name of the subcommand -> module with add_parser(subparsers) and run(arguments) -> exit code
+COMMANDS = ("run", "demo", "check_config", "enroll", "events", "doctor", "relay_off")
+MORE_COMMANDS = ("models", "evaluate", "bench", "explain", "calibrate")
+
+EXIT_CODES = """\
+exit codes:
+  0  done
+  1  something failed; the message says what to do
+  2  the command line is wrong
+  3  the configuration is wrong
+  4  a database file cannot be used
+  5  a camera, GPIO chip or line is missing or busy
+  6  face model files are missing or wrong
+  7  a picture cannot be used
+  8  the server or the broker cannot be reached or refuses this device
+  130  stopped by Ctrl-C
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="door-agent",
+        description="Opens a building's door for its residents and accounts for every event.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"door-agent {release()}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in (*COMMANDS, *MORE_COMMANDS):
+        module = importlib.import_module(f"agent.cli.{name}")
+        module.add_parser(subparsers)
+    return parser
+
+
+def release() -> str:
+    """This release's version, or 'unreleased' in a tree that was never installed."""
+    try:
+        return version("door-agent")
+    except PackageNotFoundError:
+        return "unreleased"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand. Returns its exit code; errors that are a person's to mend become one message."""
+    arguments = make_parser().parse_args(argv)
+    as_json = bool(getattr(arguments, "json", False))
+    module = importlib.import_module(f"agent.cli.{arguments.command.replace('-', '_')}")
+    try:
+        return int(module.run(arguments))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: no complaint at exit
+        return 1
+    except (DoorAgentError, HardwareError, ModelError) as e:
+        return _complain(e, as_json=as_json)
+
+
+def _complain(error: Exception, *, as_json: bool) -> int:
+    code = int(getattr(error, "exit_code", 5 if isinstance(error, HardwareError) else 6))
+    if as_json:
+        print(json.dumps({"error": str(error), "exit_code": code}, ensure_ascii=False))
+    else:
+        print(f"door-agent: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

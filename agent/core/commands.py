@@ -1,0 +1,202 @@
+"""Signed commands from afar: bytes -> Command, or Rejected with the one reason why not.
+
+A captured, delayed, repeated or forged message never opens a door. Freshness needs no clock: the door publishes a
+random challenge (at connect, every 30 s, and when the server asks with WANT_CHALLENGE), and the command names it. Its
+age is judged on the door's own CLOCK_BOOTTIME, so a reboot voids all of them. The token is PASETO v4.public (Ed25519)
+with the door's name as implicit assertion; checking the signature is handed in.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final
+
+from agent.core.events import Json
+
+MAX_TOKEN_BYTES: Final = 2048
+MAX_CHALLENGE_AGE_S: Final = 10.0
+CHALLENGE_EVERY_S: Final = 30.0
+WANT_CHALLENGE: Final = b'{"want":"challenge"}'  # unsigned: it only makes the door publish a new random number
+_REMEMBERED_RESULTS: Final = 128
+_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_NAME = re.compile(r"[A-Za-z0-9._@:/ -]{1,80}")
+_HEADER: Final = b"v4.public."
+
+
+class Action(StrEnum):
+    """What a command may order."""
+
+    OPEN = "open"
+    LOCK_DOWN = "lock-down"
+    RELEASE_LOCK_DOWN = "release-lock-down"
+    HOLD_OPEN = "hold-open"
+    END_HOLD_OPEN = "end-hold-open"
+    IDENTIFY = "identify"
+
+
+class Refusal(StrEnum):
+    """Why a command is refused. Each has its own event."""
+
+    RETAINED = "retained"
+    OVERSIZED = "oversized"
+    MALFORMED = "malformed"
+    UNKNOWN_KEY = "unknown-key"
+    BAD_SIGNATURE = "bad-signature"
+    WRONG_DOOR = "wrong-door"
+    STALE_CHALLENGE = "stale-challenge"
+    COUNTER_NOT_ABOVE = "counter-not-above"
+    REPEATED = "repeated"
+    TOO_MANY = "too-many"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that may be carried out, once its id and counter are committed."""
+
+    command_id: str
+    action: Action
+    actor: str
+    key_id: str
+    counter: int
+    for_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A command that opens nothing. `result` is the stored one when the same id came before."""
+
+    reason: Refusal
+    command_id: str | None = None
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Challenges:
+    """The current and the previous challenge, with their ages on CLOCK_BOOTTIME."""
+
+    issued: tuple[tuple[str, float], ...] = ()
+
+    def renewed(self, value: str, now_s: float) -> Challenges:
+        """A new current one; what was current becomes the previous."""
+        return Challenges(((value, now_s), *self.issued[:1]))
+
+    def current(self) -> str | None:
+        """What `up/state` publishes."""
+        return self.issued[0][0] if self.issued else None
+
+    def due_s(self) -> float:
+        """When the next one is due."""
+        return self.issued[0][1] + CHALLENGE_EVERY_S if self.issued else 0.0
+
+    def fresh(self, value: str, now_s: float) -> bool:
+        """Was it ours, and issued within the last 10 s?"""
+        return any(known == value and 0 <= now_s - at_s <= MAX_CHALLENGE_AGE_S for known, at_s in self.issued)
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Which ids and counters were used. The fact "commands", stored with every intent row: it survives a reboot."""
+
+    counters: Mapping[str, int] = field(default_factory=dict)
+    results: Mapping[str, str] = field(default_factory=dict)
+
+    def with_command(self, command: Command) -> Book:
+        """The book once this command's intent is committed."""
+        kept = dict(list(self.results.items())[-(_REMEMBERED_RESULTS - 1) :])
+        return Book({**self.counters, command.key_id: command.counter}, {**kept, command.command_id: "accepted"})
+
+    def with_result(self, command_id: str, result: str) -> Book:
+        """The book once the door knows how a command ended."""
+        return replace(self, results={**self.results, command_id: result}) if command_id in self.results else self
+
+    def to_fact(self) -> dict[str, Json]:
+        """For the journal's facts table."""
+        return {"counters": dict(self.counters), "results": dict(self.results)}
+
+    @classmethod
+    def from_fact(cls, fact: object) -> Book:
+        """From the journal; anything that is not one is an empty book."""
+        if not isinstance(fact, Mapping):
+            return cls()
+        counters, results = fact.get("counters"), fact.get("results")
+        return cls(
+            {str(k): int(v) for k, v in counters.items()} if isinstance(counters, Mapping) else {},
+            {str(k): str(v) for k, v in results.items()} if isinstance(results, Mapping) else {},
+        )
+
+
+# (token, key id) -> the signed claims as bytes; None: no such key; b"": the signature is wrong
+Verify = Callable[[bytes, str], bytes | None]
+
+
+def judge(
+    token: bytes, *, retained: bool, door: str, verify: Verify, challenges: Challenges, book: Book, now_s: float
+) -> Command | Rejected:
+    """Decide on one message of `dn/command`.
+
+    `door` is "site/id". The signature is checked before any claim is read.
+    """
+    if retained:
+        return Rejected(Refusal.RETAINED)
+    if len(token) > MAX_TOKEN_BYTES:
+        return Rejected(Refusal.OVERSIZED)
+    key_id = _key_id(token)
+    if key_id is None:
+        return Rejected(Refusal.MALFORMED)
+    claims = verify(token, key_id)
+    if not claims:
+        return Rejected(Refusal.UNKNOWN_KEY if claims is None else Refusal.BAD_SIGNATURE)
+    read = _read(claims, key_id)
+    return _judge_claims(read, door, challenges, book, now_s) if read else Rejected(Refusal.MALFORMED)
+
+
+def _judge_claims(
+    read: tuple[Command, str, str], door: str, challenges: Challenges, book: Book, now_s: float
+) -> Command | Rejected:
+    command, named_door, challenge = read
+    if named_door != door:
+        return Rejected(Refusal.WRONG_DOOR, command.command_id)
+    if command.command_id in book.results:
+        return Rejected(Refusal.REPEATED, command.command_id, book.results[command.command_id])
+    if not challenges.fresh(challenge, now_s):
+        return Rejected(Refusal.STALE_CHALLENGE, command.command_id)
+    if command.counter <= book.counters.get(command.key_id, 0):
+        return Rejected(Refusal.COUNTER_NOT_ABOVE, command.command_id)
+    return command
+
+
+def _key_id(token: bytes) -> str | None:
+    if not token.startswith(_HEADER) or token.count(b".") != _HEADER.count(b".") + 1:
+        return None
+    footer = token.rsplit(b".", 1)[1]
+    try:
+        value = json.loads(base64.urlsafe_b64decode(footer + b"=" * (-len(footer) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    key_id = value.get("kid") if isinstance(value, dict) else None
+    return key_id if isinstance(key_id, str) and _ID.fullmatch(key_id) else None
+
+
+def _read(claims: bytes, key_id: str) -> tuple[Command, str, str] | None:
+    try:
+        value = json.loads(claims)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or set(value) - {"id", "door", "action", "actor", "counter", "challenge", "for_s"}:
+        return None
+    texts = [value.get(name) for name in ("id", "door", "action", "actor", "challenge")]
+    counter, for_s = value.get("counter"), value.get("for_s")
+    if not all(isinstance(text, str) for text in texts) or type(counter) is not int or not 0 < counter < 2**53:
+        return None
+    if for_s is not None and (type(for_s) not in (int, float) or not 0 < for_s <= 86_400):  # noqa: PLR2004  one day
+        return None
+    command_id, door, action, actor, challenge = (str(text) for text in texts)
+    if action not in set(Action) or not _ID.fullmatch(command_id) or not _NAME.fullmatch(actor):
+        return None
+    return Command(command_id, Action(action), actor, key_id, counter, for_s), door, challenge
