@@ -1,0 +1,12 @@
+"""Array types shared by the package."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]  # [height, width, 3], blue-green-red, 0..255
+Chips: TypeAlias = NDArray[np.uint8]  # [count, side, side, 3], blue-green-red, aligned faces
+Floats: TypeAlias = NDArray[np.float32]

@@ -1,0 +1,36 @@
+"""Converted networks, kept under the checksum of what they were made from: a machine converts once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+from models.manifest import ModelEntry
+from models.store import Store, replace_file
+
+_CHECKSUM_BYTES: Final = 32
+
+
+def converted(store: Store, entry: ModelEntry, convert: Callable[..., bytes], version: int) -> bytes:
+    """The ONNX bytes of an entry's files. A cached file that was cut or changed is made again.
+
+    The cached file is the network with its own SHA-256 in front. A cache folder that cannot be written costs one
+    conversion at each start (under a second here) and nothing else. Raises ModelFileError if the files are not ready.
+    """
+    sources = "-".join(file.sha256[:12] for file in entry.files)
+    path = store.cache_folder / "converted" / f"{entry.name}-{sources}-v{version}.onnx"
+    try:
+        kept = path.read_bytes()
+    except OSError:
+        kept = b""
+    body = kept[_CHECKSUM_BYTES:]
+    if body and hashlib.sha256(body).digest() == kept[:_CHECKSUM_BYTES]:
+        return body
+    body = convert(*store.read(entry))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, hashlib.sha256(body).digest() + body)
+    except OSError:  # read-only or full: the conversion itself is still good
+        return body
+    return body

@@ -1,0 +1,80 @@
+"""An aligned face as a vector: ONNX Runtime on one thread that sleeps when it has nothing to do."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import onnxruntime
+
+from models.align import Alignment
+from models.arrays import Chips, Floats
+
+
+class Embedder(Protocol):
+    """Vectors of one network on one alignment; only vectors with equal ids can be compared."""
+
+    @property
+    def model_id(self) -> str:
+        """Manifest name of the network, with what else changes the vector."""
+
+    @property
+    def alignment(self) -> Alignment:
+        """How chips for it are cut."""
+
+    @property
+    def alignment_id(self) -> str:
+        """Name of the alignment."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    def embed(self, chips_bgr: Chips) -> Floats:
+        """float32[N, dim] of unit length for uint8[N, side, side, 3]."""
+
+
+def session(weights: bytes) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on one thread, without spinning: the camera and the rest of the machine need the cores too."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+
+
+class OnnxEmbedder:
+    """Any network that takes float32[1, 3, side, side] and answers with one vector."""
+
+    def __init__(self, weights: bytes, *, model_id: str, alignment: Alignment, mirror: bool, rgb: bool = False) -> None:
+        """`mirror`: the vector is the mean of the face and its mirror image (model_id must say so)."""
+        self._session = session(weights)
+        self._input = self._session.get_inputs()[0].name
+        self._mirror = mirror
+        self._rgb = rgb
+        self.model_id = model_id
+        self.alignment = alignment
+        self.alignment_id = alignment.alignment_id
+        self.dim = self._vector(np.zeros((alignment.side_px, alignment.side_px, 3), np.uint8)).size
+
+    def embed(self, chips_bgr: Chips) -> Floats:
+        """See Embedder."""
+        vectors = np.zeros((len(chips_bgr), self.dim), np.float32)
+        for row, one in enumerate(chips_bgr):
+            vectors[row] = self._vector(one)
+            if self._mirror:
+                vectors[row] += self._vector(one[:, ::-1])
+        return unit(vectors)
+
+    def _vector(self, chip_bgr: Chips) -> Floats:
+        ordered = chip_bgr[..., ::-1] if self._rgb else chip_bgr
+        blob = np.ascontiguousarray(ordered.transpose(2, 0, 1)[None], np.float32)
+        answer: Floats = np.asarray(self._session.run(None, {self._input: blob})[0], np.float32)
+        return unit(answer.reshape(1, -1)).ravel()
+
+
+def unit(vectors: Floats) -> Floats:
+    """float32[N, dim]: each row at length one."""
+    lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)

@@ -1,0 +1,126 @@
+"""The enrolled people as one float32 matrix; a search is one product.
+
+A person's templates are folded into one unit vector (their mean direction), so that adding a template or a person and
+removing a person are O(1) and never pause the door. Owned by one thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from models.arrays import Floats
+from models.errors import TemplateMixError
+from models.template import Template
+
+COHORT: Final = 10  # people after the best one whose mean is the cohort similarity (design numbers, "next ten")
+_FIRST_CAPACITY: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Best person for one probe. Similarities are cosines, -1..1, higher is closer.
+
+    `runner_up_similarity` is the best OTHER person's; `cohort_similarity` is the mean of the next `cohort_size` (at
+    most ten) other people's. Both are -1.0 where nobody else is enrolled.
+    """
+
+    person_id: str
+    similarity: float
+    runner_up_similarity: float
+    cohort_similarity: float
+    cohort_size: int
+
+
+class Gallery:
+    """Everybody enrolled with one network and one alignment."""
+
+    def __init__(self, *, model_id: str, alignment_id: str, dim: int) -> None:
+        self.model_id = model_id
+        self.alignment_id = alignment_id
+        self.dim = dim
+        self._rows = np.zeros((_FIRST_CAPACITY, dim), np.float32)  # unit vectors, one a person
+        self._lengths = np.zeros(_FIRST_CAPACITY, np.float32)  # length of the sum of a person's templates
+        self._counts = np.zeros(_FIRST_CAPACITY, np.int32)
+        self._people: list[str] = []
+        self._index: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """People enrolled."""
+        return len(self._people)
+
+    @property
+    def template_count(self) -> int:
+        """Templates folded into the matrix."""
+        return int(self._counts[: len(self)].sum())
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Person ids in the order of `matrix`."""
+        return tuple(self._people)
+
+    @property
+    def matrix(self) -> Floats:
+        """float32[people, dim], a view that is good until the next change."""
+        return self._rows[: len(self)]
+
+    def add(self, person_id: str, template: Template) -> None:
+        """Fold one more template of a person in. Raises TemplateMixError for another network's vector."""
+        made_by, wanted = (template.model_id, template.alignment_id), (self.model_id, self.alignment_id)
+        if made_by != wanted or template.vector.shape != (self.dim,):
+            raise TemplateMixError(
+                f"a template made by {'/'.join(made_by)} cannot join a gallery of {'/'.join(wanted)}: "
+                "enrol this person again"
+            )
+        row = self._index.get(person_id)
+        if row is None:
+            row = self._append(person_id)
+        total = self._rows[row] * self._lengths[row] + template.vector
+        length = float(np.linalg.norm(total))
+        self._rows[row] = total / max(length, 1e-6)
+        self._lengths[row] = length
+        self._counts[row] += 1
+
+    def _append(self, person_id: str) -> int:
+        row = len(self._people)
+        if row == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+            self._lengths = np.concatenate([self._lengths, np.zeros_like(self._lengths)])
+            self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
+        self._people.append(person_id)
+        self._index[person_id] = row
+        return row
+
+    def remove(self, person_id: str) -> bool:
+        """Forget a person, and overwrite the vector. False if nobody of this id was enrolled."""
+        row = self._index.pop(person_id, None)
+        if row is None:
+            return False
+        last = len(self._people) - 1
+        moved = self._people.pop()
+        if row != last:
+            self._people[row], self._index[moved] = moved, row
+        for store in (self._rows, self._lengths, self._counts):
+            store[row] = store[last]
+            store[last] = 0
+        return True
+
+    def search(self, vector: Floats) -> Match | None:
+        """Best person for a unit vector float32[dim], or None from an empty gallery."""
+        people = len(self._people)
+        if people == 0:
+            return None
+        similarities = self._rows[:people] @ vector
+        keep = min(people, COHORT + 1)
+        best = np.argpartition(-similarities, keep - 1)[:keep] if keep < people else np.arange(people)
+        order = best[np.argsort(-similarities[best])]
+        others = similarities[order[1:]]
+        return Match(
+            self._people[int(order[0])],
+            float(similarities[order[0]]),
+            float(others[0]) if len(others) else -1.0,
+            float(others.mean()) if len(others) else -1.0,
+            len(others),
+        )

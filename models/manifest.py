@@ -1,0 +1,69 @@
+"""The manifest: which networks are known, and the only bytes that are accepted for each."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from models.errors import ModelFileError
+
+Part = Literal["detector", "embedder", "liveness"]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """One file of a network. Exactly one of `url` and `package` says where it is published."""
+
+    name: str
+    bytes: int
+    sha256: str
+    url: str = ""
+    package: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """One network. `alignment`, `colour`, `metric` and `mirror` matter for embedders only."""
+
+    name: str
+    part: Part
+    loader: str
+    rank: int
+    licence: str
+    publisher: str
+    files: tuple[WeightFile, ...]
+    alignment: str = ""
+    colour: Literal["bgr", "rgb"] = "bgr"
+    metric: str = "cosine"
+    mirror: bool = False
+    recommended: bool = True  # an installer is told when it is missing
+
+
+def parse(text: str) -> tuple[ModelEntry, ...]:
+    """Entries of a manifest, best rank first. Raises ModelFileError where the text is not a manifest."""
+    try:
+        entries = [_entry(row) for row in tomllib.loads(text)["model"]]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise ModelFileError(f"the model manifest cannot be read: {error!r}") from error
+    return tuple(sorted(entries, key=lambda entry: entry.rank))
+
+
+def _entry(row: dict[str, Any]) -> ModelEntry:
+    return ModelEntry(**{**row, "files": tuple(WeightFile(**one) for one in row["files"])})
+
+
+@cache
+def known() -> tuple[ModelEntry, ...]:
+    """The project's own manifest, best rank first."""
+    return parse(resources.files("models").joinpath("manifest.toml").read_text(encoding="utf-8"))
+
+
+def entry(name: str) -> ModelEntry:
+    """The entry of this name; the error lists the names there are."""
+    for one in known():
+        if one.name == name:
+            return one
+    raise ModelFileError(f"no network is called {name!r}; known are {', '.join(one.name for one in known())}")

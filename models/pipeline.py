@@ -1,0 +1,123 @@
+"""The parts of face recognition put together as the files on this machine allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from models import convert_openvino
+from models.align import ALIGNMENTS, chip
+from models.arrays import Floats, Image
+from models.cache import converted
+from models.detect import Detection, Detector, YuNet
+from models.embed import Embedder, OnnxEmbedder
+from models.errors import ModelFileError
+from models.gallery import Gallery
+from models.liveness import Liveness
+from models.manifest import ModelEntry, Part, known
+from models.store import Store
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSettings:
+    """`detector`, `embedder`: a manifest name or "auto"; `liveness`: a manifest name, "auto" or "off".
+
+    `detect_width_px`: frames are reduced to this width before detection. 320 finds a face from about a twelfth of the
+    frame's width on (models/README.md has the measurement).
+    """
+
+    weights_folder: Path | None = None
+    cache_folder: Path | None = None
+    detector: str = "auto"
+    embedder: str = "auto"
+    liveness: str = "auto"
+    detect_width_px: int = 320
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What this machine recognises faces with. `missing`: what an installer could add to make it better, or None."""
+
+    detector: Detector
+    embedder: Embedder
+    liveness: Liveness | None
+    engine: str
+    missing: str | None
+
+    def gallery(self) -> Gallery:
+        """An empty gallery for this embedder's vectors."""
+        return Gallery(model_id=self.embedder.model_id, alignment_id=self.embedder.alignment_id, dim=self.embedder.dim)
+
+    def chips(self, image_bgr: Image, detections: list[Detection]) -> Image:
+        """uint8[N, side, side, 3]: the faces as the embedder wants them."""
+        alignment = self.embedder.alignment
+        return np.stack([chip(image_bgr, found.landmarks_px, alignment) for found in detections])
+
+    def embed(self, image_bgr: Image, detections: list[Detection]) -> Floats:
+        """float32[N, dim], unit length, for at least one detection."""
+        return self.embedder.embed(self.chips(image_bgr, detections))
+
+
+def load_pipeline(settings: PipelineSettings) -> Pipeline:
+    """The best parts that are ready. Raises ModelFileError where nothing can detect or embed, naming the cure."""
+    store = Store(settings.weights_folder, settings.cache_folder)
+    troubles: list[str] = []
+    detector = _first(store, "detector", settings.detector, troubles, partial(_detector, settings=settings))
+    embedder = _first(store, "embedder", settings.embedder, troubles, _embedder)
+    if detector is None or embedder is None:
+        raise ModelFileError("no usable face detector or network: " + "; ".join(troubles))
+    liveness = None
+    if settings.liveness != "off":
+        liveness = _first(store, "liveness", settings.liveness, troubles, _liveness)
+    names = [detector.name, embedder.model_id, *([liveness.name] if liveness else [])]
+    engine = f"{' + '.join(names)}; onnxruntime {onnxruntime.__version__}, opencv {cv2.__version__}, one thread"
+    return Pipeline(detector, embedder, liveness, engine, "; ".join(troubles) or None)
+
+
+def _first(
+    store: Store, part: Part, wanted: str, troubles: list[str], load: Callable[[Store, ModelEntry], T]
+) -> T | None:
+    """The best entry of a part that loads; what is wrong with better ones goes to `troubles`."""
+    for one in known():
+        if one.part != part or (wanted not in ("auto", one.name)):
+            continue
+        try:
+            return load(store, one)
+        except ModelFileError as error:
+            if one.recommended or wanted == one.name:
+                troubles.append(str(error))
+    return None
+
+
+def _detector(store: Store, one: ModelEntry, *, settings: PipelineSettings) -> Detector:
+    (weights,) = store.read(one)
+    return YuNet(weights, width_px=settings.detect_width_px)
+
+
+def _embedder(store: Store, one: ModelEntry) -> Embedder:
+    if one.loader == "openvino":
+        data = converted(store, one, convert_openvino.convert, convert_openvino.VERSION)
+    elif one.loader == "onnx":
+        (data,) = store.read(one)
+    else:
+        raise ModelFileError(f"the manifest names an unknown loader for {one.name}: {one.loader}")
+    return OnnxEmbedder(
+        data,
+        model_id=one.name + ("+mirror" if one.mirror else ""),
+        alignment=ALIGNMENTS[one.alignment],
+        mirror=one.mirror,
+        rgb=one.colour == "rgb",
+    )
+
+
+def _liveness(store: Store, one: ModelEntry) -> Liveness:
+    raise ModelFileError(f"{one.name}: {store}")
