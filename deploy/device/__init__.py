@@ -1,0 +1,1 @@
+"""What runs on the door's computer itself: standard library only, as root, over SSH."""
