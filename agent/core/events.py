@@ -80,7 +80,11 @@ class RelayReported:
 
 @dataclass(frozen=True, slots=True)
 class GuardChanged:
-    """The process that owns the lines came or went. While it is gone the relay is dropped, nothing can be released."""
+    """The process that owns the lines came or went. While it is gone the relay is dropped, nothing can be released.
+
+    When it comes, its word on every line (LineChanged) and on the relay is posted before this event: a standing cause
+    is then judged by what the lines say now, not by what they said before it went.
+    """
 
     up: bool
     detail: str = ""
@@ -120,11 +124,13 @@ class Order(StrEnum):
     UNBLOCK = "unblock"
     HOLD_OPEN = "hold-open"
     END_HOLD_OPEN = "end-hold-open"
+    UNLOCK = "unlock"  # a schedule's unlocked hours; kept apart from HOLD_OPEN so that neither ends the other
+    LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
 class ModeOrdered:
-    """A standing order. `for_s` bounds HOLD_OPEN; None means until it is taken back."""
+    """A standing order. `for_s` bounds HOLD_OPEN and UNLOCK; None means until it is taken back."""
 
     order: Order
     actor: str
@@ -201,6 +207,7 @@ class Kind(StrEnum):
     ACCESS_DENIED = "AccessControl/Denied/Credential"
     ACCESS_DENIED_UNKNOWN = "AccessControl/Denied/CredentialNotFound"
     DURESS = "AccessControl/Duress"
+    ACCESS_UNVERIFIED = "AccessControl/AccessUnverified"  # released, but nothing can tell whether somebody went in
     REQUEST_TO_EXIT = "AccessControl/AccessGranted/Anonymous"
     DOOR_MODE = "Door/State/DoorMode"
     DOOR_PHYSICAL = "Door/State/DoorPhysicalState"
@@ -221,6 +228,7 @@ class Kind(StrEnum):
     ROSTER = "Agent/Roster"
     CALLBACK_FAILED = "Agent/CallbackFailed"
     COMMAND = "Agent/Command"
+    UNEXPECTED = "Agent/Unexpected"  # an event that the door's state has no place for: nothing was changed
     EPOCH = "Journal/Epoch"
     TOMBSTONE = "Journal/Tombstone"
     FOLDED = "Journal/Folded"
