@@ -184,8 +184,7 @@ def _checks(kind: type[Any]) -> dict[str, Check]:
 
 
 def _read(kind: type[T], given: Mapping[str, object]) -> T:
-    of_any_kind: type[Any] = kind
-    checks = _checks(of_any_kind)
+    checks = _checks(kind)  # type: ignore[arg-type]  # a class is hashable, mypy does not see it here
     if strange := given.keys() ^ checks.keys():
         raise BadValueError(f"keys unknown or missing: {', '.join(sorted(strange))[:100]}")
     values = {}
