@@ -20,7 +20,7 @@ from models.detect import Detection, Detector, YuNet
 from models.embed import Embedder, OnnxEmbedder
 from models.errors import ModelFileError
 from models.gallery import Gallery
-from models.liveness import Liveness
+from models.liveness import Liveness, MiniFasNet
 from models.manifest import ModelEntry, Part, known
 from models.store import Store
 
@@ -120,4 +120,5 @@ def _embedder(store: Store, one: ModelEntry) -> Embedder:
 
 
 def _liveness(store: Store, one: ModelEntry) -> Liveness:
-    raise ModelFileError(f"{one.name}: {store}")
+    v2, v1se = store.read(one)
+    return MiniFasNet(v2, v1se)
