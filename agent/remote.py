@@ -1,0 +1,208 @@
+"""Commands from afar at the door: keys, challenges, used ids, and the staged replies to whoever asked."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import pyseto
+from pyseto import Key
+
+from agent.controller import Intent
+from agent.core.commands import (
+    WANT_CHALLENGE,
+    Action,
+    Book,
+    Challenges,
+    Command,
+    Rejected,
+    judge,
+)
+from agent.core.events import AccessAllowed, Credential, Indication, Json, Kind, ModeOrdered, Order, Priority, Record
+from agent.core.stream import CommandArrived
+from agent.errors import ConfigError
+
+_ORDERS: Final = {
+    Action.LOCK_DOWN: Order.LOCK_DOWN,
+    Action.RELEASE_LOCK_DOWN: Order.RELEASE_LOCK_DOWN,
+    Action.HOLD_OPEN: Order.HOLD_OPEN,
+    Action.END_HOLD_OPEN: Order.END_HOLD_OPEN,
+}
+_CHALLENGES_PER_S: Final = 2.0
+_REFUSALS_WRITTEN_PER_S: Final = 1.0  # the rest is counted, so junk can't fill the journal
+_MAX_OPEN_REQUESTS: Final = 64
+
+
+class Link(Protocol):
+    """What this needs of the link to the server."""
+
+    def reply(self, correlation: bytes | None, reply: Mapping[str, Any]) -> None:
+        """Answer on up/reply."""
+
+
+class Desk(Protocol):
+    """What this needs of the controller."""
+
+    def admit(self, intent: Intent) -> None:
+        """Write down, then do."""
+
+    def write(self, record: Record) -> None:
+        """Write down."""
+
+    def hint(self, indication: Indication) -> None:
+        """Show at the door."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    command_id: str
+    correlation: bytes | None
+    at_s: float
+
+
+class Rate:
+    """A bucket that holds one second's worth. `take` says whether one more is allowed now."""
+
+    def __init__(self, per_s: float) -> None:
+        self._per_s, self._level, self._at_s = per_s, max(1.0, per_s), 0.0
+
+    def take(self, now_s: float) -> bool:
+        """Use one, if there is one."""
+        full = max(1.0, self._per_s)
+        self._level = min(full, self._level + (now_s - self._at_s) * self._per_s)
+        self._at_s = now_s
+        if self._level < 1.0:
+            return False
+        self._level -= 1.0
+        return True
+
+
+class RemoteDesk:
+    """Used by the controller's thread only. `door` is "site/id"; `keys` maps key ids to public Ed25519 keys (PEM)."""
+
+    def __init__(self, door: str, keys: Mapping[str, bytes], link: Link, desk: Desk, facts: Mapping[str, Any]) -> None:
+        self._door, self._link, self._desk = door, link, desk
+        self._keys = {key_id: _public_key(pem, key_id) for key_id, pem in keys.items()}
+        self._book = Book.from_fact(facts.get("commands"))
+        self._challenges = Challenges()
+        self._asked: dict[str, _Asked] = {}
+        self._challenge_rate, self._refusal_rate = Rate(_CHALLENGES_PER_S), Rate(_REFUSALS_WRITTEN_PER_S)
+        self._unwritten = 0
+
+    def challenge(self) -> str | None:
+        """The current challenge, for up/state."""
+        return self._challenges.current()
+
+    def renew_if_due(self, now_s: float) -> bool:
+        """A new challenge where the last one is 30 s old. True when there is one to publish."""
+        if now_s < self._challenges.due_s():
+            return False
+        self._challenges = self._challenges.renewed(secrets.token_urlsafe(18), now_s)
+        return True
+
+    def connected(self) -> None:
+        """Every connection gets a challenge of its own."""
+        self._challenges = Challenges()
+
+    def arrived(self, event: CommandArrived, now_s: float) -> None:
+        """A message on dn/command."""
+        if event.payload == WANT_CHALLENGE and not event.retained:
+            if self._challenge_rate.take(now_s):
+                self._challenges = self._challenges.renewed(secrets.token_urlsafe(18), now_s)
+            self._link.reply(event.correlation, {"stage": "challenge", "challenge": self._challenges.current()})
+            return
+        judged = judge(
+            event.payload,
+            retained=event.retained,
+            door=self._door,
+            verify=self._verify,
+            challenges=self._challenges,
+            book=self._book,
+            now_s=now_s,
+        )
+        if isinstance(judged, Rejected):
+            self._refuse(judged, event.correlation, now_s)
+        else:
+            self._accept(judged, event.correlation, now_s)
+
+    def stage(self, request_id: str, stage: str, reason: str | None) -> Mapping[str, Json]:
+        """A request went on; answers whoever asked. Returns the facts that must be stored with it."""
+        asked = self._asked.get(request_id)
+        if asked is None:
+            return {}
+        body = {"id": asked.command_id, "stage": stage} | ({"reason": reason} if reason else {})
+        self._link.reply(asked.correlation, body)
+        if stage in ("accepted", "energised"):
+            return {}
+        del self._asked[request_id]
+        self._book = self._book.with_result(asked.command_id, stage)
+        return {"commands": self._book.to_fact()}
+
+    def _accept(self, command: Command, correlation: bytes | None, now_s: float) -> None:
+        self._book = self._book.with_command(command)
+        facts: Mapping[str, Json] = {"commands": self._book.to_fact()}
+        body: dict[str, Json] = {"command_id": command.command_id, "actor": command.actor, "key_id": command.key_id}
+        request_id = f"cmd-{command.command_id}"
+        if command.action is Action.IDENTIFY:
+            self._desk.write(Record(Kind.COMMAND, {**body, "action": "identify", "outcome": "done"}, facts=facts))
+            self._desk.hint(Indication.IDENTIFY)
+            self._link.reply(correlation, {"id": command.command_id, "stage": "done"})
+            return
+        if len(self._asked) >= _MAX_OPEN_REQUESTS:
+            self._asked.pop(next(iter(self._asked)))
+        self._asked[request_id] = _Asked(command.command_id, correlation, now_s)
+        then = (
+            AccessAllowed(request_id, Credential.REMOTE)
+            if command.action is Action.OPEN
+            else ModeOrdered(_ORDERS[command.action], command.actor, command.for_s)
+        )
+        self._desk.admit(Intent(request_id, then, body, facts))
+
+    def _refuse(self, rejected: Rejected, correlation: bytes | None, now_s: float) -> None:
+        answer = {"id": rejected.command_id, "stage": "refused", "reason": str(rejected.reason)}
+        if rejected.result is not None:
+            answer["result"] = rejected.result
+        self._link.reply(correlation, answer)
+        if not self._refusal_rate.take(now_s):
+            self._unwritten += 1
+            return
+        body: dict[str, Json] = {"outcome": "refused", "reason": str(rejected.reason)}
+        body |= {"command_id": rejected.command_id} if rejected.command_id else {}
+        body |= {"more_refused": self._unwritten} if self._unwritten else {}
+        self._unwritten = 0
+        self._desk.write(Record(Kind.COMMAND, body, Priority.HIGH))
+
+    def _verify(self, token: bytes, key_id: str) -> bytes | None:
+        key = self._keys.get(key_id)
+        if key is None:
+            return None
+        try:
+            payload = pyseto.decode(key, token, implicit_assertion=self._door.encode()).payload
+        except (pyseto.PysetoError, ValueError):
+            return b""
+        return payload if isinstance(payload, bytes) else b""
+
+
+def load_command_keys(folder: Path) -> dict[str, bytes]:
+    """Public keys that may sign commands: every NAME.pem of a folder, NAME is the key id. An absent folder: none."""
+    return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.pem"))} if folder.is_dir() else {}
+
+
+def sign(private_pem: bytes, key_id: str, door: str, claims: Mapping[str, Any]) -> bytes:
+    """The other end, for servers and tests: one command as a PASETO v4.public token bound to `door` ("site/id")."""
+    key = Key.new(4, "public", private_pem)
+    footer = json.dumps({"kid": key_id}).encode()
+    payload = json.dumps({**claims, "door": door}).encode()
+    return bytes(pyseto.encode(key, payload, footer=footer, implicit_assertion=door.encode()))
+
+
+def _public_key(pem: bytes, key_id: str) -> Any:  # noqa: ANN401  pyseto publishes no types
+    try:
+        key: Any = Key.new(4, "public", pem)
+    except (ValueError, TypeError, pyseto.PysetoError) as e:
+        raise ConfigError(f"command key {key_id}: is not a public Ed25519 key in PEM form ({e})") from e
+    return key
