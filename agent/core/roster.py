@@ -1,0 +1,212 @@
+"""Who belongs to a door: people, their credentials, groups, hours, validity and consent. Parsed and checked once.
+
+NO CONSENT RECORD, NO FACE: a Person with a face and without a lawful consent record cannot be made; a roster that lists
+one is read without that face, and says for whom. Face vectors are not here, only the ids of their templates. Names stay
+on the device: nothing of this module is ever a row or a message by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+from agent.core.bounded import (
+    BadValueError,
+    Rejected,
+    base64_bytes,
+    enum,
+    flag,
+    integer,
+    optional,
+    part,
+    rows,
+    text,
+    word,
+    written,
+)
+from agent.core.schedule import ALWAYS, Calendar, Schedule, UnlockHours, holidays, schedules, unlock_hours
+
+VERSION: Final = 1
+MAX_PERSONS: Final = 20_000
+MAX_FACES: Final = 5
+MAX_PHONES: Final = 5
+FACE_PURPOSE: Final = "face-at-the-door"
+_Id = Annotated[str, text(128)]
+_Utc = Annotated[int, integer(0, 2**40)]  # seconds since 1970 UTC
+_UtcOrNone = Annotated[int | None, optional(integer(0, 2**40))]
+
+
+class PersonKind(StrEnum):
+    """What somebody is to the house. Residents never depend on the clock or on the server."""
+
+    RESIDENT = "resident"
+    STAFF = "staff"
+    VISITOR = "visitor"
+    CONTRACTOR = "contractor"
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """That somebody agreed to be recognised, for what, and when. Under 14 a guardian agreed: `guardian` says who."""
+
+    purpose: Annotated[str, word(FACE_PURPOSE)]
+    given_utc_s: _Utc
+    under_14: Annotated[bool, flag]
+    guardian: Annotated[str | None, optional(text(200))]
+    withdrawn_utc_s: _UtcOrNone = None
+
+    @property
+    def lawful(self) -> bool:
+        """Whether a face may be kept for it."""
+        return self.withdrawn_utc_s is None and (not self.under_14 or bool((self.guardian or "").strip()))
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTemplate:
+    """A template kept elsewhere; comparable only to templates of the same network and alignment."""
+
+    template_id: _Id
+    model_id: _Id
+    alignment_id: _Id
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneKey:
+    """The public half of a phone's key (P-256, SubjectPublicKeyInfo)."""
+
+    key_id: _Id
+    public_key: Annotated[bytes, base64_bytes(128)]
+    enabled: Annotated[bool, flag]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """One person. `schedules` are ids; empty means no door at any time. `second_factor`: a face alone never opens."""
+
+    id: Annotated[str, text(128)]
+    name: Annotated[str, text(200)] = ""
+    kind: Annotated[PersonKind, enum(PersonKind)] = PersonKind.RESIDENT
+    enabled: Annotated[bool, flag] = True
+    groups: Annotated[tuple[str, ...], rows(text(64), 32)] = ()
+    schedules: Annotated[tuple[str, ...], rows(text(64), 16)] = (ALWAYS,)
+    valid_from_utc_s: _UtcOrNone = None
+    valid_until_utc_s: _UtcOrNone = None
+    extended_release: Annotated[bool, flag] = False
+    second_factor: Annotated[bool, flag] = False
+    consent: Annotated[Consent | None, optional(part(Consent))] = None
+    faces: Annotated[tuple[FaceTemplate, ...], rows(part(FaceTemplate), MAX_FACES)] = ()
+    phones: Annotated[tuple[PhoneKey, ...], rows(part(PhoneKey), MAX_PHONES)] = ()
+
+    def __post_init__(self) -> None:
+        """No consent record, no face."""
+        if self.faces and not (self.consent and self.consent.lawful):
+            raise ValueError(
+                f"{self.id}: has a face but no consent record that allows one; record the consent (with a guardian for "
+                "somebody under 14) before enrolling the face"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Everybody at one epoch. `faces_left_out`: ids of people whose faces came without a lawful consent record."""
+
+    epoch: int
+    persons: Mapping[str, Person]
+    calendar: Calendar
+    unlock_hours: tuple[UnlockHours, ...] = ()
+    faces_left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """The JSON shape of a whole roster."""
+
+    v: Annotated[int, integer(VERSION, VERSION)]
+    epoch: Annotated[int, integer(0, 2**53 - 1)]
+    schedules: Annotated[tuple[Schedule, ...], schedules]
+    holidays: Annotated[tuple[str, ...], holidays]
+    unlock_hours: Annotated[tuple[UnlockHours, ...], unlock_hours]
+    persons: Annotated[tuple[Mapping[str, Any], ...], rows(lambda value: value, MAX_PERSONS)]
+
+
+def parse(value: object) -> Roster | Rejected:
+    """A roster from its JSON object, or the first thing wrong with it. All or nothing."""
+    try:
+        shape: _Snapshot = part(_Snapshot)(value)
+        calendar = Calendar(_by_id(shape.schedules), frozenset(shape.holidays))
+        _check_hours(shape.unlock_hours, calendar)
+        found, left_out = _persons(shape.persons, calendar)
+    except BadValueError as error:
+        return Rejected(f"roster: {error}")
+    return Roster(shape.epoch, MappingProxyType(found), calendar, shape.unlock_hours, left_out)
+
+
+def parse_person(value: object) -> Person | Rejected:
+    """One person from the JSON object that `person_json` makes. A face without lawful consent is left out."""
+    try:
+        return _person(value)[0]
+    except BadValueError as error:
+        return Rejected(f"person: {error}")
+
+
+def person_json(person: Person) -> dict[str, Any]:
+    """JSON-shaped; `parse_person` reads it back as an equal person."""
+    shape: dict[str, Any] = written(person)
+    return shape
+
+
+def _person(value: object) -> tuple[Person, bool]:
+    """The person, and whether faces had to be left out."""
+    if not isinstance(value, dict):
+        raise BadValueError("must be an object")
+    consent: Consent | None = optional(part(Consent))(value.get("consent"))
+    lawful = consent is not None and consent.lawful
+    faces = value.get("faces")
+    read: Person = part(Person)(value if lawful else {**value, "faces": []})
+    return read, bool(faces) and not lawful
+
+
+def _persons(values: tuple[object, ...], calendar: Calendar) -> tuple[dict[str, Person], tuple[str, ...]]:
+    found: dict[str, Person] = {}
+    left_out: list[str] = []
+    taken: set[str] = set()
+    for number, value in enumerate(values):
+        try:
+            person, faceless = _person(value)
+            _check_refs(person, calendar, taken)
+        except BadValueError as error:
+            raise BadValueError(f"persons[{number}] {error}") from None
+        found[person.id] = person
+        left_out += [person.id] if faceless else []
+    return found, tuple(left_out)
+
+
+def _check_refs(person: Person, calendar: Calendar, taken: set[str]) -> None:
+    """Every schedule exists; no id, template or phone key is there twice."""
+    if not person.id:
+        raise BadValueError("id is empty")
+    for schedule_id in person.schedules:
+        if schedule_id != ALWAYS and schedule_id not in calendar.schedules:
+            raise BadValueError(f"schedules names {schedule_id}, which is not in this roster")
+    faces = (f"face {face.template_id}" for face in person.faces)
+    phones = (f"phone {phone.key_id}" for phone in person.phones)
+    for one in (f"id {person.id}", *faces, *phones):
+        if one in taken:
+            raise BadValueError(f"{one} is there twice")
+        taken.add(one)
+
+
+def _by_id(found: tuple[Schedule, ...]) -> dict[str, Schedule]:
+    by_id = {schedule.id: schedule for schedule in found}
+    if len(by_id) != len(found) or ALWAYS in by_id:
+        raise BadValueError(f"schedules must have different ids, none of them {ALWAYS}")
+    return by_id
+
+
+def _check_hours(hours: tuple[UnlockHours, ...], calendar: Calendar) -> None:
+    for one in hours:
+        if one.schedule not in calendar.schedules:
+            raise BadValueError(f"unlock_hours names {one.schedule}, which is not in this roster")
