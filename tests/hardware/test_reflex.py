@@ -1,0 +1,403 @@
+"""The guard's reflexes against a second, independent account of what may and what must be."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from hardware.reflex import (
+    EXIT_AT_LEAST_S,
+    FIRE_REST_S,
+    HEAT_LIMIT_S,
+    MAX_LEASE_S,
+    REST_S,
+    AgentGone,
+    Event,
+    FaultReport,
+    InputReport,
+    Ordered,
+    ReflexSettings,
+    RelayReport,
+    Report,
+    Sampled,
+    SecureOrdered,
+    State,
+    step,
+)
+
+DEBOUNCE_S = {"exit": 0.03, "fire": 0.03, "contact": 0.03}
+STRIKE = ReflexSettings(DEBOUNCE_S, continuous_duty=False)
+MAGNET = ReflexSettings(DEBOUNCE_S, continuous_duty=True)
+TURN_S = 0.01
+
+
+@dataclass
+class Bench:
+    """A guard without hardware: levels by hand, time by hand, everything reported kept with its time."""
+
+    settings: ReflexSettings
+    now_s: float = 100.0
+    state: State = field(default_factory=State)
+    levels: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(DEBOUNCE_S, False))
+    told: list[tuple[float, Report]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.give(Sampled(self.levels))
+
+    def give(self, event: Event) -> list[Report]:
+        self.state, reports = step(self.state, event, self.now_s, self.settings)
+        self.told += [(round(self.now_s, 3), report) for report in reports]
+        return reports
+
+    def run(self, for_s: float, turn_s: float = TURN_S) -> None:
+        for _ in range(round(for_s / turn_s)):
+            self.now_s += turn_s
+            self.give(Sampled(dict(self.levels)))
+
+    def set(self, line: str, *, active: bool) -> None:
+        self.levels[line] = active
+        self.run(0.05)
+
+    def press_exit(self) -> None:
+        self.set("exit", active=True)
+        self.set("exit", active=False)
+
+    def feed(self, id_: str, for_s: float, *, hold: bool = False, lease_s: float = 1.0) -> None:
+        """As the agent does: a feed every 250 ms."""
+        for _ in range(round(for_s / 0.25)):
+            self.give(Ordered(id_, lease_s, hold))
+            self.run(0.25)
+
+    def relay(self) -> list[tuple[float, bool, str]]:
+        return [(at_s - 100, r.energised, r.why) for at_s, r in self.told if isinstance(r, RelayReport)]
+
+
+@pytest.fixture(params=[STRIKE, MAGNET], ids=["intermittent", "continuous"])
+def bench(request) -> Bench:
+    return Bench(request.param)
+
+
+def close(found: Iterable[tuple[float, bool, str]], wanted: list[tuple[float, bool, str]]) -> bool:
+    found = list(found)
+    return [f[1:] for f in found] == [w[1:] for w in wanted] and all(
+        abs(f[0] - w[0]) < 0.061 for f, w in zip(found, wanted, strict=True)
+    )
+
+
+def test_a_fed_lease_releases_until_the_agent_says_secure(bench):
+    bench.feed("a", 3.0)
+    bench.give(SecureOrdered())
+    bench.run(5.0)
+    assert close(bench.relay(), [(0.0, True, "order"), (3.0, False, "secure")])
+
+
+def test_an_unfed_lease_drops_the_relay_by_itself(bench):
+    bench.give(Ordered("a", 1.5))
+    bench.run(5.0)
+    assert close(bench.relay(), [(0.0, True, "order"), (1.5, False, "feed-lost")])
+
+
+def test_an_announced_end_is_kept_to_the_turn_whatever_is_fed(bench):
+    for _ in range(8):
+        bench.give(Ordered("a", 1.5, until_s=101.2))
+        bench.run(0.25)
+    assert close(bench.relay(), [(0.0, True, "order"), (1.2, False, "order")])
+
+
+def test_a_message_read_too_late_releases_nothing(bench):
+    bench.run(1.0)
+    assert bench.give(Ordered("a", 2.0, until_s=100.9)) == []
+    assert not bench.state.energised
+
+
+def test_no_lease_is_longer_than_two_seconds(bench):
+    bench.give(Ordered("a", 3600.0))
+    bench.run(5.0)
+    assert close(bench.relay(), [(0.0, True, "order"), (MAX_LEASE_S, False, "feed-lost")])
+
+
+def test_the_bound_drops_a_grant_fed_for_ever_and_its_id_is_spent(bench):
+    bench.feed("a", 30.0)
+    assert close(bench.relay(), [(0.0, True, "order"), (10.0, False, "bound")])
+
+
+def test_after_the_bound_a_new_id_releases_again_but_only_after_a_rest(bench):
+    bench.feed("a", 10.0)
+    bench.run(0.02)
+    bench.feed("b", 2.5)
+    bench.run(3.0)
+    again_s = 10.0 + REST_S + 0.25
+    assert close(bench.relay()[:2], [(0.0, True, "order"), (10.0, False, "bound")])
+    assert 10.0 + REST_S <= bench.relay()[2][0] <= again_s
+
+
+def test_grants_in_a_row_make_one_release_under_one_bound(bench):
+    for number in range(8):
+        bench.feed(f"person-{number}", 3.0)
+    bench.run(3.0)
+    runs = bench.relay()
+    assert close(runs[:2], [(0.0, True, "order"), (10.0, False, "bound")])
+    for (rise_s, up, _), (fall_s, down, _) in itertools.pairwise(runs):
+        assert not (up and not down) or fall_s - rise_s <= 10.0 + TURN_S
+
+
+def test_a_hold_outlasts_the_bound_only_on_a_lock_made_for_it():
+    magnet, strike = Bench(MAGNET), Bench(STRIKE)
+    for bench in (magnet, strike):
+        bench.feed("open house", 60.0, hold=True)
+    assert close(magnet.relay(), [(0.0, True, "order")])
+    assert close(strike.relay(), [(0.0, True, "order"), (10.0, False, "bound")])
+    magnet.feed("open house", 15.0)  # held no longer: from the last held feed the bound counts
+    assert close(magnet.relay()[1:], [(69.75, False, "bound")])
+
+
+def test_a_lost_agent_drops_its_lease_at_once_and_leaves_the_exit_alone(bench):
+    bench.feed("a", 1.0)
+    bench.press_exit()
+    bench.give(AgentGone())
+    bench.run(8.0)
+    assert close(bench.relay(), [(0.0, True, "order"), (6.03, False, "exit")])
+    bench.give(Ordered("b", 1.0))
+    bench.give(AgentGone())
+    assert [report[1:] for report in bench.relay()[2:]] == [(True, "order"), (False, "feed-lost")]
+
+
+def test_an_exit_press_releases_for_the_release_time_and_a_second_one_prolongs(bench):
+    bench.press_exit()
+    bench.run(2.9)
+    bench.press_exit()
+    bench.run(8.0)
+    assert close(bench.relay(), [(0.03, True, "exit"), (8.03, False, "exit")])
+
+
+def test_a_stuck_exit_button_opens_once_and_is_reported_once(bench):
+    bench.set("exit", active=True)
+    bench.run(120.0)
+    assert close(bench.relay(), [(0.03, True, "exit"), (5.03, False, "exit")])
+    faults = [report.detail for _, report in bench.told if isinstance(report, FaultReport)]
+    assert len(faults) == 1
+    assert "stuck" in faults[0]
+    bench.set("exit", active=False)
+    bench.press_exit()
+    assert bench.state.energised
+
+
+def test_an_exit_button_found_pressed_at_the_start_opens_nothing():
+    stuck = Bench(MAGNET, levels={"exit": True, "fire": False, "contact": False})
+    stuck.run(10.0)
+    assert stuck.relay() == []
+
+
+def test_a_fire_found_at_the_start_releases():
+    burning = Bench(MAGNET, levels={"exit": False, "fire": True, "contact": False})
+    burning.run(10.0)
+    assert close(burning.relay(), [(0.03, True, "fire")])
+
+
+def test_fire_releases_within_its_debounce_and_as_long_as_it_lasts():
+    bench = Bench(MAGNET)
+    bench.set("fire", active=True)
+    for _ in range(100):
+        bench.give(SecureOrdered())
+        bench.give(AgentGone())
+        bench.run(1.0, 0.1)
+    bench.set("fire", active=False)
+    assert close(bench.relay(), [(0.03, True, "fire"), (100.08, False, "fire")])
+
+
+def test_fire_pulses_a_strike_that_must_not_be_held():
+    bench = Bench(STRIKE)
+    bench.set("fire", active=True)
+    bench.run(32.0)
+    period_s = 10.0 + FIRE_REST_S
+    rises = [at_s for at_s, up, _ in bench.relay() if up]
+    assert rises == pytest.approx([0.03, 0.03 + period_s, 0.03 + 2 * period_s], abs=0.03)
+    bench.press_exit()  # in a rest or a pulse, exit always releases
+    assert bench.state.energised
+
+
+def test_secure_cannot_take_the_first_second_of_an_exit(bench):
+    bench.set("exit", active=True)
+    for _ in range(30):
+        bench.give(SecureOrdered())
+        bench.run(0.1)
+    assert close(bench.relay(), [(0.03, True, "exit"), (0.03 + EXIT_AT_LEAST_S, False, "exit")])
+
+
+def test_a_line_is_believed_after_its_debounce_time_only(bench):
+    for _ in range(20):  # 20 ms spikes
+        bench.levels["exit"] = bench.levels["contact"] = True
+        bench.run(0.02)
+        bench.levels["exit"] = bench.levels["contact"] = False
+        bench.run(0.02)
+    assert bench.told == []
+    bench.set("contact", active=True)
+    assert [report for _, report in bench.told] == [InputReport("contact", active=True)]
+
+
+def test_a_hot_strike_refuses_grants_until_cool_and_never_an_exit():
+    bench = Bench(STRIKE)
+    for number in range(12):
+        bench.feed(f"g{number}", 9.0)
+        bench.give(SecureOrdered())
+        bench.run(0.1)
+    energised_s = _on_time_s(bench.relay(), bench.now_s - 100)
+    assert energised_s < (bench.now_s - 100) / 2 + HEAT_LIMIT_S
+    assert any("cool" in r.detail for _, r in bench.told if isinstance(r, FaultReport))
+    bench.press_exit()
+    assert bench.state.energised
+    cooled = Bench(STRIKE, state=bench.state, now_s=bench.now_s)
+    cooled.run(60.0)
+    cooled.give(Ordered("later", 1.0))
+    assert cooled.state.why == "order"
+
+
+def _on_time_s(relay: list[tuple[float, bool, str]], end_s: float) -> float:
+    edges = [*relay, (end_s, False, "end")] if relay and relay[-1][1] else relay
+    return sum(fall[0] - rise[0] for rise, fall in itertools.pairwise(edges) if rise[1])
+
+
+MOVES = ("fire", "exit", "a", "b", "hold", "secure", "gone", "short", "long")
+
+
+def _move(bench: Bench, move: str) -> None:
+    match move:
+        case "fire" | "exit":
+            bench.set(move, active=not bench.levels[move])
+        case "a" | "b":
+            bench.give(Ordered(move, 1.0))
+        case "hold":
+            bench.give(Ordered("h", 1.0, hold=True))
+        case "secure":
+            bench.give(SecureOrdered())
+        case "gone":
+            bench.give(AgentGone())
+        case "short":
+            bench.run(0.5, 0.1)
+        case _:
+            bench.run(3.0, 0.5)
+
+
+def test_every_sequence_of_four_moves_ends_secured_unless_it_burns_and_open_if_it_does(bench):
+    """9^4 sequences for either kind of lock: no state is a trap."""
+    for moves in itertools.product(MOVES, repeat=4):
+        one = Bench(bench.settings)
+        for move in moves:
+            _move(one, move)
+            assert one.state.energised or not (one.levels["fire"] and one.settings.continuous_duty), moves
+        if one.levels["fire"]:
+            assert one.state.why == "fire", moves
+            _move(one, "fire")
+        one.run(5.5, 0.5)
+        assert not one.state.energised, moves
+        if not one.levels["exit"]:
+            _move(one, "exit")
+            assert one.state.energised, moves
+
+
+class Machine(RuleBasedStateMachine):
+    """Anything in any order at any time, judged by an account that shares no code with the reflexes."""
+
+    limits = MAGNET
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bench = Bench(self.limits)
+        self.order_until_s = 0.0  # the furthest an honest lease may reach
+        self.hold = False
+        self.exit_from_s = self.exit_cut_s = -1000.0
+        self.fire_since_s: float | None = None
+        self.ordered_run_s: float | None = None  # since when nothing but orders keeps the relay up
+        self.last_s = self.bench.now_s
+        self.budget_s = HEAT_LIMIT_S
+
+    def _after(self) -> None:
+        bench = self.bench
+        for _, report in bench.told:
+            match report:
+                case InputReport("exit", active=True):
+                    self.exit_from_s, self.exit_cut_s = bench.now_s, bench.now_s + 5.0
+                case InputReport("fire", active=active):
+                    self.fire_since_s = bench.now_s if active else None
+                case _:
+                    pass
+        bench.told.clear()
+        passed_s, self.last_s = bench.now_s - self.last_s, bench.now_s
+        self.budget_s = min(HEAT_LIMIT_S, self.budget_s + (-passed_s if bench.state.energised else passed_s))
+        if not bench.state.energised or self._must() or self.hold:
+            self.ordered_run_s = None
+        elif self.ordered_run_s is None:
+            self.ordered_run_s = bench.now_s
+
+    def _must(self) -> bool:
+        burning = self.fire_since_s is not None
+        if burning and not self.limits.continuous_duty:
+            assert self.fire_since_s is not None
+            burning = (self.bench.now_s - self.fire_since_s) % (10.0 + FIRE_REST_S) < 10.0
+        return burning or self.bench.now_s < self.exit_cut_s
+
+    @rule(turns=st.integers(1, 60), turn_s=st.sampled_from([0.01, 0.05, 0.3]))
+    def wait(self, turns: int, turn_s: float) -> None:
+        for _ in range(turns):
+            self.bench.run(turn_s, turn_s)
+            self._after()
+            self.judge()
+
+    @rule(line=st.sampled_from(sorted(DEBOUNCE_S)), active=st.booleans())
+    def level(self, *, line: str, active: bool) -> None:
+        self.bench.levels[line] = active
+
+    @rule(id_=st.sampled_from("abcd"), lease_s=st.floats(0.0, 5.0), hold=st.booleans(), left_s=st.floats(-1.0, 20.0))
+    def order(self, *, id_: str, lease_s: float, hold: bool, left_s: float) -> None:
+        now_s = self.bench.now_s
+        self.bench.give(Ordered(id_, lease_s, hold, now_s + left_s))
+        self.order_until_s = max(self.order_until_s, now_s + min(lease_s, MAX_LEASE_S, left_s))
+        self.hold = hold and self.limits.continuous_duty
+        self._after()
+
+    @rule()
+    def secure(self) -> None:
+        self.bench.give(SecureOrdered())
+        self.order_until_s = 0.0
+        self.exit_cut_s = min(self.exit_cut_s, self.exit_from_s + EXIT_AT_LEAST_S)
+        self._after()
+
+    @rule()
+    def gone(self) -> None:
+        self.bench.give(AgentGone())
+        self.order_until_s = 0.0
+        self._after()
+
+    @precondition(lambda self: self.bench.state.energised)
+    @rule()
+    def feed_on(self) -> None:
+        lease = self.bench.state.lease
+        if lease is not None:
+            self.order(id_=lease.id, lease_s=1.0, hold=lease.hold, left_s=20.0)
+
+    @invariant()
+    def judge(self) -> None:
+        now_s, energised = self.bench.now_s, self.bench.state.energised
+        if self._must():
+            assert energised, "a person or a fire is not let out"
+        elif energised:
+            assert now_s < self.order_until_s, "energised without a cause"
+            assert self.ordered_run_s is None or now_s - self.ordered_run_s <= self.limits.cap_s + 0.3, "past the bound"
+            if not self.limits.continuous_duty:
+                assert self.budget_s > -0.301, "the strike burns"
+
+
+class StrikeMachine(Machine):
+    limits = STRIKE
+
+
+TestMagnet = Machine.TestCase
+TestMagnet.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestStrike = StrikeMachine.TestCase
+TestStrike.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
