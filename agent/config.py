@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -32,6 +33,7 @@ class Door(Section):
 
     site: Name = Field(description="the community's short name; part of every topic")
     id: Name = Field(description="this door's short name; equals the certificate name's last part")
+    timezone: str = Field(default="Asia/Shanghai", description="IANA name; hours of schedules are local hours")
     lock_type: Literal["fail-safe", "fail-secure"] = Field(
         description="fail-safe: opens when power is lost (magnet); fail-secure: stays shut (strike)"
     )
@@ -49,6 +51,8 @@ class Door(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Door:
+        if self.timezone not in available_timezones():
+            raise ValueError(f"timezone {self.timezone!r} is not an IANA name such as Asia/Shanghai")
         if self.extended_release_time_s < self.release_time_s:
             raise ValueError("extended_release_time_s is shorter than release_time_s")
         if self.pre_alarm_time_s >= self.open_time_s:
@@ -162,7 +166,6 @@ class Runtime(Section):
 
     agent_dir: str = Field(default="/run/door-agent", description="sockets of the agent")
     guard_dir: str = Field(default="/run/door-guard", description="sockets of the guard")
-    spawn: bool = Field(default=False, description="start guard and vision as children instead of systemd units")
 
 
 class Console(Section):

@@ -117,6 +117,11 @@ class Controller:
         self._unfinished = door.unfinished(self._state, facts)
 
     @property
+    def settings(self) -> door.DoorSettings:
+        """How this door behaves."""
+        return self._settings
+
+    @property
     def state(self) -> door.DoorState:
         """The door as it stands."""
         return self._state

@@ -22,7 +22,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from agent.errors import StoreError
 
 SCHEMA_VERSION = 1
-MAX_TEMPLATES_PER_PERSON = 5
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 _SCHEMA = """
@@ -39,7 +38,7 @@ INSERT INTO meta VALUES (0);
 
 @dataclass(frozen=True, slots=True)
 class StoredTemplate:
-    """One opened template; `vector` is float32 little-endian bytes."""
+    """One template, opened; `vector` is float32 little-endian bytes."""
 
     person_id: str
     template_id: str
@@ -110,31 +109,16 @@ class RosterStore:
                 ) from e
             yield StoredTemplate(person_id, template_id, model_id, alignment_id, quality, vector)
 
-    def put(
-        self,
-        person: dict[str, Any],
-        templates: list[tuple[bytes, float]] | None,
-        model_id: str = "",
-        alignment_id: str = "",
-    ) -> int:
-        """Store a person; `templates` (vector bytes, quality), unless None, replace the old ones. Returns the epoch."""
-        person_id = str(person["id"])
+    def put(self, person: dict[str, Any], templates: list[StoredTemplate] | None = None) -> int:
+        """Store a person; `templates`, unless None, replace the stored ones. Returns the new epoch."""
         with self._transaction():
             self._db.execute(
                 "INSERT INTO persons VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-                (person_id, json.dumps(person, ensure_ascii=False, sort_keys=True)),
+                (person["id"], json.dumps(person, ensure_ascii=False, sort_keys=True)),
             )
             if templates is not None:
-                self._db.execute("DELETE FROM templates WHERE person_id = ?", (person_id,))
-                for vector, quality in templates[:MAX_TEMPLATES_PER_PERSON]:
-                    template_id = secrets.token_hex(8)
-                    nonce = secrets.token_bytes(_NONCE_BYTES)
-                    bound = _bound_to(person_id, template_id, model_id, alignment_id)
-                    sealed = self._cipher.encrypt(nonce, vector, bound)
-                    self._db.execute(
-                        "INSERT INTO templates VALUES (?, ?, ?, ?, ?, ?, ?)",
-                        (person_id, template_id, model_id, alignment_id, quality, nonce, sealed),
-                    )
+                self._db.execute("DELETE FROM templates WHERE person_id = ?", (person["id"],))
+                self._db.executemany("INSERT INTO templates VALUES (?, ?, ?, ?, ?, ?, ?)", map(self._sealed, templates))
             self._db.execute("UPDATE meta SET epoch = epoch + 1")
         return self.epoch
 
@@ -145,6 +129,11 @@ class RosterStore:
             self._db.execute("UPDATE meta SET epoch = epoch + 1")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return gone
+
+    def _sealed(self, template: StoredTemplate) -> tuple[str | float | bytes, ...]:
+        names = (template.person_id, template.template_id, template.model_id, template.alignment_id)
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return (*names, template.quality, nonce, self._cipher.encrypt(nonce, template.vector, _bound_to(*names)))
 
     def _transaction(self) -> _Transaction:
         return _Transaction(self._db, self._path)

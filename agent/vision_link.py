@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.core.vision_messages import FromVision, Rejected, ToVision, encode, parse_from_vision
+from agent.core.bounded import Rejected
+from agent.core.vision_messages import FromVision, ToVision, encode, parse_from_vision
 from agent.errors import HardwareMissingError
 from hardware.errors import PeerGoneError, SocketError
 from hardware.seqpacket import Connection, Listener, own_users

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from agent.errors import StoreError
-from agent.roster_store import RosterStore
+from agent.roster_store import RosterStore, StoredTemplate
 
 VECTOR = bytes(range(256)) * 4
 ANNA = {"id": "p-anna", "name": "Anna", "groups": ["residents"]}
+
+
+def template(vector: bytes = VECTOR, template_id: str = "t-1") -> StoredTemplate:
+    return StoredTemplate("p-anna", template_id, "net", "five-points", 0.9, vector)
 
 
 @pytest.fixture
@@ -26,20 +30,20 @@ def opened(store: RosterStore) -> list[bytes]:
 
 
 def test_a_template_comes_back_only_for_its_own_network_and_alignment(store: RosterStore):
-    store.put(ANNA, [(VECTOR, 0.9)], "net", "five-points")
+    store.put(ANNA, [template()])
     assert opened(store) == [VECTOR]
     assert list(store.templates("other", "five-points")) == []
 
 
 def test_enrolling_again_replaces_and_raises_the_epoch(store: RosterStore):
-    first = store.put(ANNA, [(VECTOR, 0.9)], "net", "five-points")
-    second = store.put(ANNA, [(VECTOR[::-1], 0.9), (VECTOR, 0.8)], "net", "five-points")
+    first = store.put(ANNA, [template()])
+    second = store.put(ANNA, [template(VECTOR[::-1]), template(template_id="t-2")])
     assert second > first
     assert sorted(opened(store)) == sorted([VECTOR, VECTOR[::-1]])
 
 
 def test_no_byte_of_a_template_stands_on_the_disk_before_or_after_withdrawal(store: RosterStore, tmp_path: Path):
-    store.put(ANNA, [(VECTOR, 0.9)], "net", "five-points")
+    store.put(ANNA, [template()])
     with contextlib.closing(sqlite3.connect(tmp_path / "roster.db")) as db:
         sealed = db.execute("SELECT sealed FROM templates").fetchone()[0][:200]
     files = lambda: b"".join(p.read_bytes() for p in tmp_path.glob("roster.db*"))  # noqa: E731
@@ -51,7 +55,7 @@ def test_no_byte_of_a_template_stands_on_the_disk_before_or_after_withdrawal(sto
 
 
 def test_a_row_moved_to_another_person_does_not_open(store: RosterStore, tmp_path: Path):
-    store.put(ANNA, [(VECTOR, 0.9)], "net", "five-points")
+    store.put(ANNA, [template()])
     store.put({"id": "p-thief"}, None)
     with sqlite3.connect(tmp_path / "roster.db") as thief:
         thief.execute("UPDATE templates SET person_id = 'p-thief'")
@@ -60,7 +64,7 @@ def test_a_row_moved_to_another_person_does_not_open(store: RosterStore, tmp_pat
 
 
 def test_a_stolen_database_without_its_key_says_so(store: RosterStore, tmp_path: Path):
-    store.put(ANNA, [(VECTOR, 0.9)], "net", "five-points")
+    store.put(ANNA, [template()])
     other = tmp_path / "thief"
     other.mkdir()
     shutil.copy(tmp_path / "roster.db", other)

@@ -1,0 +1,112 @@
+"""What the vision process found, turned into an opening, a refusal or a hint."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from agent.controller import Intent
+from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide
+from agent.core.door import DoorState, grant_refusal
+from agent.core.events import AccessAllowed, AccessRefused, Credential, DoorEvent, Indication, Json
+from agent.core.vision_messages import Finding, FindingKind
+from agent.residents import Residents
+
+SAME_PERSON_S: Final = 4.0  # a resident who stays in view is not let in again and again
+SAME_STRANGER_S: Final = 8.0  # nor is one stranger reported over and over
+_HINTS: Final = {hint.value: hint for hint in Indication}
+
+
+class Desk(Protocol):
+    """What this needs of the controller."""
+
+    @property
+    def state(self) -> DoorState:
+        """The door."""
+
+    def admit(self, intent: Intent) -> None:
+        """Write down, then do."""
+
+    def step(self, event: DoorEvent, now_s: float | None = None) -> None:
+        """Let the core decide."""
+
+    def hint(self, indication: Indication) -> None:
+        """Show at the door."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A request by face on its way to the latch."""
+
+    request_id: str
+    first_frame_at_s: float
+
+
+class FaceDesk:
+    """Used by the controller's thread only."""
+
+    def __init__(
+        self, desk: Desk, residents: Residents, rules: Callable[[], Rules], moment: Callable[[], Moment]
+    ) -> None:
+        self._desk, self._residents, self._rules, self._moment = desk, residents, rules, moment
+        self._admitted: dict[str, float] = {}
+        self._refused_s: dict[str, float] = {}
+        self.openings: dict[str, float] = {}  # request id -> CLOCK_BOOTTIME of the first frame with this face
+
+    def found(self, finding: Finding, now_s: float) -> None:
+        """Act on one decision of the vision process."""
+        if finding.verdict is FindingKind.RECOGNISED:
+            self._recognised(finding, now_s)
+        elif finding.verdict is FindingKind.UNCLEAR:
+            self._show(finding.hint)
+        else:
+            spoof = finding.verdict is FindingKind.SPOOF
+            self._refuse(finding, Denial.SPOOF if spoof else Denial.CREDENTIAL_NOT_FOUND, None, now_s)
+
+    def _recognised(self, finding: Finding, now_s: float) -> None:
+        person = self._residents.person(finding.person_id)
+        if person is not None and now_s - self._admitted.get(person.id, -SAME_PERSON_S) < SAME_PERSON_S:
+            return
+        answer = decide(
+            person,
+            Credential.FACE,
+            self._rules(),
+            self._moment(),
+            door_refusal=grant_refusal(self._desk.state, Credential.FACE),
+            face_in_doubt=finding.needs_phone,
+        )
+        if isinstance(answer, Denied):
+            self._refuse(finding, answer.reason, finding.person_id, now_s)
+        elif isinstance(answer, Granted):
+            self._admit(answer, finding, now_s)
+        else:
+            self._desk.hint(Indication.SHOW_PHONE)
+
+    def _admit(self, granted: Granted, finding: Finding, now_s: float) -> None:
+        request_id = secrets.token_hex(8)
+        self._admitted[granted.person_id] = now_s
+        self.openings[request_id] = finding.first_frame_at_s
+        allowed = AccessAllowed(request_id, Credential.FACE, granted.person_id, extended=granted.extended)
+        self._desk.admit(Intent(request_id, allowed, _said(finding)))
+
+    def _refuse(self, finding: Finding, reason: Denial, person_id: str | None, now_s: float) -> None:
+        who = person_id or reason.value
+        if now_s - self._refused_s.get(who, -SAME_STRANGER_S) < SAME_STRANGER_S:
+            return
+        self._refused_s[who] = now_s
+        counts = reason in {Denial.CREDENTIAL_NOT_FOUND, Denial.SPOOF}
+        self._desk.step(
+            AccessRefused(Credential.FACE, reason.value, person_id, _said(finding), counts_for_lockout=counts), now_s
+        )
+        self._show(finding.hint)
+
+    def _show(self, hint: str | None) -> None:
+        if hint in _HINTS:
+            self._desk.hint(_HINTS[hint])
+
+
+def _said(finding: Finding) -> dict[str, Json]:
+    decided_ms = round((finding.decided_at_s - finding.first_frame_at_s) * 1000)
+    return {"frames": finding.frames, "decided_ms": decided_ms, "receipt": dict(finding.receipt)}

@@ -1,0 +1,114 @@
+"""What the parts around the door say of themselves: one row when something goes, one when it is back, and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from agent.clock import Clock
+from agent.core.events import Json, Kind, Priority, Record
+from agent.core.stream import (
+    LinkAlarm,
+    LinkDown,
+    LinkUp,
+    OutboxStatus,
+    StoreFailed,
+    StoreRecovered,
+    StoreReported,
+)
+from agent.core.vision_messages import Alive, CameraChanged, Faces, Hello
+from agent.status import StatusBoard
+from agent.vision_link import VisionGone, VisionNonsense
+
+_QUEUE_EVERY_S = 0.25
+_CLOCK_EVERY_S = 10.0
+
+
+class Health:
+    """Used by the controller's thread only."""
+
+    def __init__(
+        self, board: StatusBoard, clock: Clock, write: Callable[[Record], None], queue: Callable[[], OutboxStatus]
+    ) -> None:
+        self._board, self._clock, self._write, self._queue = board, clock, write, queue
+        self._vision: dict[str, Any] = {"up": False, "faces": []}
+        self._clock_quality = ""
+        self._queue_due_s = self._clock_due_s = 0.0
+        self._link_detail = ""
+
+    def tend(self, now_s: float) -> None:
+        """Queue and clock for the page; a changed clock quality is a row."""
+        if now_s >= self._queue_due_s:
+            self._queue_due_s = now_s + _QUEUE_EVERY_S
+            self._board.update(queue=asdict(self._queue()))
+        if now_s >= self._clock_due_s:
+            self._clock_due_s = now_s + _CLOCK_EVERY_S
+            quality = str(self._clock.quality())
+            if quality != self._clock_quality:
+                self._clock_quality = quality
+                self._board.update(clock={"quality": quality})
+                self._row(Kind.CLOCK, {"state": quality}, Priority.LOW)
+
+    def news(self, event: object) -> bool:
+        """Take one event. False: it is nothing for here."""
+        match event:
+            case Hello() | VisionGone() | VisionNonsense() | Alive() | CameraChanged() | Faces():
+                self._vision_news(event)
+            case LinkUp() | LinkDown() | LinkAlarm():
+                self._link_news(event)
+            case StoreFailed() | StoreRecovered() | StoreReported():
+                self._store_news(event)
+            case _:
+                return False
+        return True
+
+    def _vision_news(self, event: Hello | VisionGone | VisionNonsense | Alive | CameraChanged | Faces) -> None:
+        match event:
+            case Hello():
+                told: dict[str, Json] = {"engine": event.engine, "missing": event.missing, "liveness": event.liveness}
+                self._vision |= {"up": True, **told, "faces": []}
+                self._row(Kind.VISION, {"state": "Up", "engine": event.engine, "liveness": event.liveness})
+            case VisionGone():
+                self._vision |= {"up": False, "faces": [], "detail": event.detail}
+                self._row(Kind.VISION, {"state": "Down", "detail": event.detail}, Priority.HIGH)
+            case VisionNonsense():
+                self._row(Kind.VISION, {"state": "Nonsense", "detail": event.detail}, Priority.HIGH)
+            case Alive():
+                self._vision |= {"fps": round(event.fps, 1), "camera_state": event.camera_state}
+            case CameraChanged():
+                self._vision |= {"camera_state": event.state, "camera_detail": event.detail}
+                priority = Priority.NORMAL if event.state == "ok" else Priority.HIGH
+                self._row(Kind.CAMERA, {"state": event.state, "detail": event.detail}, priority)
+            case Faces():
+                frame = {"width": event.width, "height": event.height}
+                self._vision |= {"frame": frame, "faces": [asdict(face) for face in event.faces]}
+        self._board.update(vision=dict(self._vision))
+
+    def _link_news(self, event: LinkUp | LinkDown | LinkAlarm) -> None:
+        match event:
+            case LinkUp():
+                self._board.update(link={"up": True, "reason": "", "since_s": self._clock.now_s()})
+                self._row(Kind.LINK, {"state": "Up"}, Priority.LOW)
+            case LinkDown():
+                said = {"up": False, "reason": f"{event.cause}: {event.detail}", "since_s": self._clock.now_s()}
+                self._board.update(link=said)
+                priority = Priority.LOW if event.cause == "network" else Priority.HIGH
+                self._row(Kind.LINK, {"state": "Down", "cause": event.cause, "detail": event.detail}, priority)
+            case LinkAlarm():
+                self._row(Kind.LINK, {"state": "Alarm", "word": event.word, "detail": event.detail}, Priority.ALARM)
+
+    def _store_news(self, event: StoreFailed | StoreRecovered | StoreReported) -> None:
+        match event:
+            case StoreFailed():
+                self._board.update(store={"state": "failing", "detail": event.detail})
+                self._row(Kind.STORE, {"state": "Failing", "detail": event.detail}, Priority.ALARM)
+            case StoreRecovered():
+                self._board.update(store={"state": "ok", "detail": ""})
+                body: Mapping[str, Json] = {"state": "Recovered", "waited": event.waited, "dropped": event.dropped}
+                self._row(Kind.STORE, body, Priority.HIGH)
+            case StoreReported():  # its row is written already
+                self._board.update(store={"state": event.word, "detail": event.detail})
+
+    def _row(self, kind: Kind, body: Mapping[str, Json], priority: Priority = Priority.NORMAL) -> None:
+        self._write(Record(kind, body, priority))

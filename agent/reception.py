@@ -1,0 +1,225 @@
+"""Everything of the agent that is not the door itself: takes the controller's other news to whoever it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from agent.clock import Clock
+from agent.controller import Controller
+from agent.core import door
+from agent.core.access import Moment, Rules
+from agent.core.events import Json, Kind, Priority, Record
+from agent.core.journal import ClockQuality
+from agent.core.stream import CommandArrived, LinkDown, LinkUp
+from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, Hello, Pass, Preview, Settings
+from agent.enrolment import ConsoleAsked, EnrolmentDesk
+from agent.face_desk import FaceDesk
+from agent.health import Health
+from agent.remote import RemoteDesk
+from agent.residents import Residents
+from agent.status import StatusBoard
+from agent.vision_link import VisionLink
+
+_ROSTER_EVERY_S: Final = 1.0
+_OPENINGS_KEPT: Final = 100
+_PREVIEW_FPS: Final = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class DoorFacts:
+    """What does not change while the agent runs."""
+
+    timezone: str
+    high_security: bool
+    vision: Settings
+    preview: bool
+    has_server: bool
+
+
+class Reception:
+    """Implements controller.Others. Used by the controller's thread only."""
+
+    def __init__(
+        self,
+        facts: DoorFacts,
+        controller: Controller,
+        *,
+        residents: Residents,
+        vision: VisionLink,
+        board: StatusBoard,
+        health: Health,
+        remote: RemoteDesk | None,
+        clock: Clock,
+        publish_state: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self._facts, self._controller, self._residents, self._vision = facts, controller, residents, vision
+        self._board, self._health, self._remote, self._clock = board, health, remote, clock
+        self._publish_state = publish_state
+        self._zone = ZoneInfo(facts.timezone)
+        self._server_heard_s: float | None = None
+        self._link_up = False
+        self._roster_due_s = 0.0
+        self._networks: tuple[str, str] | None = None
+        self._openings: list[dict[str, Any]] = []
+        self._faces = FaceDesk(controller, residents, self._rules, self._moment)
+        self._enrolment = EnrolmentDesk(residents, vision, board, clock)
+        self._published: dict[str, Any] = {}
+
+    # ------------------------------------------------------------ controller.Others
+
+    def news(self, event: object, now_s: float) -> None:
+        """See Others."""
+        match event:
+            case Finding():
+                self._faces.found(event, now_s)
+            case Hello():
+                self._networks = (event.model_id, event.alignment_id)
+                self._health.news(event)
+                self._brief_vision()
+            case Enrolment() if self._networks is not None:
+                added = self._enrolment.progressed(event, *self._networks)
+                if added is not None:
+                    self._roster_row("Enrolled", person_id=added.id)
+                    self._brief_vision()
+            case ConsoleAsked():
+                self._enrolment.asked(event)
+            case CommandArrived() if self._remote is not None:
+                self._remote.arrived(event, now_s)
+            case GalleryLoaded():
+                self._gallery_loaded(event)
+            case Pass():
+                self._pass_shown(event)
+            case _:
+                self._link_changed(event, now_s)
+                self._health.news(event)
+
+    def stage(self, request_id: str, stage: str, at_s: float, reason: str | None) -> Mapping[str, Json]:
+        """See Others."""
+        if stage == "energised":
+            self._opened(request_id, at_s)
+        elif stage != "accepted":
+            self._faces.openings.pop(request_id, None)
+        return self._remote.stage(request_id, stage, reason) if self._remote is not None else {}
+
+    def wrote(self, record: Record) -> None:
+        """See Others: the page's feed shows what the journal got, without receipts."""
+        body = {key: value for key, value in record.body.items() if key not in ("receipt", "detail")}
+        at_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._board.add_event(
+            {"at_utc": at_utc, "kind": str(record.kind), "priority": int(record.priority), "body": self._named(body)}
+        )
+
+    def changed(self, state: door.DoorState) -> None:
+        """See Others."""
+        now_s = self._clock.now_s()
+        wanted = door.wanted(state)
+        released_for_s = None if wanted is None or wanted.until_s == float("inf") else round(wanted.until_s - now_s, 1)
+        facts = {
+            "mode": door.mode(state).value,
+            "lock": {"Unlocked": "released", "Locked": "secured"}.get(self._lock(state), "unknown"),
+            "contact": door.door_physical(state).lower(),
+            "relay": "energised" if state.relay_energised else "dropped",
+            "fire": state.fire,
+            "alarms": [word for word in (door.alarm(state),) if word != "Normal"],
+            "faults": list(door.faults(state, self._controller.settings)),
+            "tamper": state.tamper,
+            "lockout_for_s": round(max(0.0, state.lockout_until_s - now_s), 1) if door.locked_out(state) else 0,
+            "indication": door.indication(state, self._controller.settings).value,
+        }
+        self._board.update(door_state={**facts, "released_for_s": released_for_s})
+        self._board.update(guard={"up": state.guard_missing_from_s is None})
+        self._publish(facts)
+
+    def tend(self, now_s: float) -> None:
+        """See Others."""
+        self._health.tend(now_s)
+        if self._link_up:
+            self._server_heard_s = now_s
+        if now_s >= self._roster_due_s:
+            self._roster_due_s = now_s + _ROSTER_EVERY_S
+            if self._residents.changed():
+                self._roster_row("Changed")
+                self._brief_vision()
+        if self._remote is not None and self._remote.renew_if_due(now_s):
+            self._publish(self._published.get("door", {}))
+
+    # ------------------------------------------------------------ parts
+
+    def _brief_vision(self) -> None:
+        """Tell the vision process everything it works with: settings, gallery, whether to send pictures."""
+        self._board.update(roster=self._roster_facts())
+        if self._networks is not None:
+            self._vision.send([self._facts.vision, Preview(self._facts.preview, _PREVIEW_FPS)])
+            self._vision.send(self._residents.gallery(*self._networks))
+
+    def _gallery_loaded(self, event: GalleryLoaded) -> None:
+        self._board.update(roster={**self._roster_facts(), "ready": event.refused is None, "in_use": event.templates})
+        if event.refused is not None:
+            self._controller.write(
+                Record(Kind.VISION, {"state": "GalleryRefused", "detail": event.refused}, Priority.HIGH)
+            )
+
+    def _pass_shown(self, event: Pass) -> None:
+        self._board.update(last_pass={"bytes": len(event.payload), "at_s": event.at_s})
+
+    def _link_changed(self, event: object, now_s: float) -> None:
+        if isinstance(event, LinkUp):
+            self._link_up, self._server_heard_s = True, now_s
+            if self._remote is not None:
+                self._remote.connected()
+                self._remote.renew_if_due(now_s)
+                self._publish(self._published.get("door", {}))
+        elif isinstance(event, LinkDown):
+            self._link_up = False
+
+    def _opened(self, request_id: str, at_s: float) -> None:
+        first_s = self._faces.openings.pop(request_id, None)
+        if first_s is None:
+            return
+        opening = {"way": "face", "ms": round((at_s - first_s) * 1000, 1)}
+        self._openings = [*self._openings[-_OPENINGS_KEPT + 1 :], opening]
+        self._board.update(last_opening=opening, openings=list(self._openings))
+
+    def _publish(self, door_facts: Mapping[str, Any]) -> None:
+        challenge = self._remote.challenge() if self._remote is not None else None
+        state = {
+            "online": True,
+            "door": dict(door_facts),
+            "roster": {"epoch": self._residents.roster.epoch, "persons": len(self._residents.roster.persons)},
+            "clock": str(self._clock.quality()),
+            "challenge": challenge,
+        }
+        if state != self._published:
+            self._published = state
+            self._publish_state(state)
+
+    def _rules(self) -> Rules:
+        rules = Rules(self._residents.roster.calendar, self._facts.high_security)
+        return rules if self._facts.has_server else replace(rules, lease_s=None)
+
+    def _moment(self) -> Moment:
+        trusted = self._clock.quality() in (ClockQuality.NTP, ClockQuality.RTC)
+        local = datetime.now(self._zone) if trusted else None
+        heard_s = self._server_heard_s
+        return Moment(local, 0, None if heard_s is None else self._clock.now_s() - heard_s)
+
+    def _roster_facts(self) -> dict[str, Any]:
+        roster = self._residents.roster
+        return {"epoch": roster.epoch, "persons": len(roster.persons), "templates": self._residents.template_count()}
+
+    def _roster_row(self, state: str, **more: Json) -> None:
+        body: dict[str, Json] = {"state": state, "epoch": self._residents.roster.epoch, **more}
+        self._controller.write(Record(Kind.ROSTER, body))
+
+    def _named(self, body: Mapping[str, Json]) -> dict[str, Json]:
+        """The page at the door may show a name; the journal and the wire never do."""
+        person_id = body.get("person_id")
+        person = self._residents.person(person_id) if isinstance(person_id, str) else None
+        return {**body, "name": person.name} if person is not None else dict(body)
+
+    def _lock(self, state: door.DoorState) -> str:
+        return door.lock_physical(state, self._controller.settings)

@@ -1,0 +1,112 @@
+"""The door's own people: from the roster store to the vision process, and from an enrolment into the store."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
+
+from agent.core.roster import FACE_PURPOSE, VERSION, Consent, FaceTemplate, Person, Roster, parse, person_json
+from agent.core.vision_messages import (
+    MAX_TEMPLATES_PER_MESSAGE,
+    GalleryAdd,
+    GalleryBegin,
+    GalleryCommit,
+    GalleryRow,
+    ToVision,
+)
+from agent.errors import StoreError
+from agent.roster_store import RosterStore, StoredTemplate
+
+_EMPTY: Final = {"v": VERSION, "schedules": [], "holidays": [], "unlock_hours": []}
+
+
+@dataclass(frozen=True, slots=True)
+class NewFace:
+    """One template of an enrolment: float32 little endian, unit length; quality 0..1."""
+
+    vector: bytes
+    quality: float
+
+
+class Residents:
+    """Used by one thread. Reads the roster anew when another process changed it (see `changed`)."""
+
+    def __init__(self, store: RosterStore) -> None:
+        self._store = store
+        self._seen = -1
+        self.roster = self._read()
+
+    def changed(self) -> bool:
+        """Read again if another process or `add` changed the store. True when it did."""
+        if self._store.data_version() == self._seen and self._store.epoch == self.roster.epoch:
+            return False
+        epoch = self.roster.epoch
+        self.roster = self._read()
+        return self.roster.epoch != epoch
+
+    def person(self, person_id: str | None) -> Person | None:
+        """One person, or None."""
+        return self.roster.persons.get(person_id) if person_id is not None else None
+
+    def template_count(self) -> int:
+        """Templates of everybody."""
+        return sum(len(person.faces) for person in self.roster.persons.values())
+
+    def gallery(self, model_id: str, alignment_id: str) -> Iterator[ToVision]:
+        """The messages that give a vision process the templates of its network: enabled people with consent only."""
+        epoch = self.roster.epoch
+        yield GalleryBegin(epoch, model_id, alignment_id)
+        allowed = {
+            (person.id, face.template_id)
+            for person in self.roster.persons.values()
+            if person.enabled
+            for face in person.faces
+        }
+        rows = (
+            GalleryRow(t.person_id, t.template_id, t.vector)
+            for t in self._store.templates(model_id, alignment_id)
+            if (t.person_id, t.template_id) in allowed
+        )
+        while chunk := tuple(islice(rows, MAX_TEMPLATES_PER_MESSAGE)):
+            yield GalleryAdd(chunk)
+        yield GalleryCommit(epoch)
+
+    def add(
+        self, name: str, consent: Consent, faces: Iterable[NewFace], model_id: str, alignment_id: str, **more: object
+    ) -> Person:
+        """A new person with a face. `more` are other fields of Person (kind, extended_release, …).
+
+        Raises:
+            ValueError: the consent does not allow a face.
+        """
+        person_id = f"p-{secrets.token_hex(6)}"
+        templates = [
+            StoredTemplate(person_id, f"t-{secrets.token_hex(8)}", model_id, alignment_id, face.quality, face.vector)
+            for face in faces
+        ]
+        listed = tuple(FaceTemplate(t.template_id, model_id, alignment_id) for t in templates)
+        person = replace(Person(id=person_id, name=name, consent=consent, **more), faces=listed)  # type: ignore[arg-type]
+        self._store.put(person_json(person), templates)
+        self.roster = self._read()
+        return person
+
+    def remove(self, person_id: str) -> bool:
+        """Forget somebody: person, templates and the pages that held them."""
+        gone = self._store.remove(person_id)
+        self.roster = self._read()
+        return gone
+
+    def _read(self) -> Roster:
+        self._seen = self._store.data_version()
+        found = parse({**_EMPTY, "epoch": self._store.epoch, "persons": self._store.persons()})
+        if isinstance(found, Roster):
+            return found
+        raise StoreError(f"the roster on this device cannot be read: {found.reason}; enrol again or import it anew")
+
+
+def consent_now(now_utc_s: int, *, guardian: str | None = None, under_14: bool = False) -> Consent:
+    """A consent given now, for the face at the door."""
+    return Consent(FACE_PURPOSE, now_utc_s, under_14, guardian)
