@@ -151,6 +151,9 @@ class Server(Section):
     cert_file: str = Field(description="this device's certificate, PEM")
     key_file: str = Field(description="this device's private key, PEM, mode 0600")
     server_key_file: str = Field(description="the server's public Ed25519 key that signs acknowledgements, PEM")
+    command_keys_dir: str = Field(
+        default="/etc/door-agent/command-keys", description="NAME.pem: public keys that may order this door from afar"
+    )
 
 
 class Store(Section):

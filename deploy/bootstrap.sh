@@ -43,9 +43,14 @@ stamp=$(cat "$lock" deploy/locks/build.txt pyproject.toml | sha256sum | cut -d' 
 have=$(cat "$venv/.stamp-$kind" "$venv/.stamp-dev" 2>/dev/null || true)
 case "$have" in *"$stamp"*) exit 0;; esac
 
-say "preparing $venv ($tag, $kind): about two minutes the first time"
+say "preparing $venv ($tag, $kind): a minute or two the first time"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
+log=$venv/setup.log
+: > "$log"
+pip() {
+  "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@" >>"$log" 2>&1 ||
+    { tail -5 "$log" >&2; fail "pip could not finish; its log is $log (is this machine online?)"; }
+}
 pip install --no-deps --require-hashes -r deploy/locks/build.txt
 pip install --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary face-recognition-models -r "$lock"
 pip install --no-deps --no-build-isolation --editable .

@@ -1,0 +1,225 @@
+"""Puts the agent together from its configuration, runs it, takes it apart again."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from agent.clock import SystemClock
+from agent.config import Config
+from agent.controller import Controller
+from agent.core import door
+from agent.core.events import Kind, Priority, Record
+from agent.core.vision_messages import Settings
+from agent.enrolment import ConsoleAsked
+from agent.errors import HardwareMissingError
+from agent.guard_link import GuardLink
+from agent.health import Health
+from agent.mailbox import Mailbox
+from agent.mqtt_link import LinkSettings, MqttLink
+from agent.notify import Notifier
+from agent.outbox import Outbox, OutboxSettings
+from agent.reception import DoorFacts, Reception
+from agent.remote import RemoteDesk, load_command_keys
+from agent.residents import Residents
+from agent.roster_store import RosterStore
+from agent.status import StatusBoard
+from agent.vision_link import VisionLink
+
+_MIB = 1024 * 1024
+
+
+class DoorAgent:
+    """One door's agent. Use as a context manager; `run` returns when it is asked to stop."""
+
+    def __init__(self, config: Config, release: str) -> None:
+        self._config, self._release = config, release
+        self._stop_asked = False
+        self._stack = ExitStack()
+        self.mailbox = Mailbox()
+        self.board = StatusBoard(_first_facts(config, release))
+        self._clock = SystemClock()
+
+    def __enter__(self) -> Self:
+        """Open the store and the sockets. Raises DoorAgentError for what a person must mend."""
+        try:
+            self._open()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close everything, the journal last."""
+        self._stack.close()
+
+    def ask_to_stop(self) -> None:
+        """Safe from a signal handler and any thread."""
+        self._stop_asked = True
+
+    def run(self) -> None:
+        """Decide until asked to stop. Must be the main thread."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.ask_to_stop())
+        notifier = Notifier()
+        self._controller.write(Record(Kind.STARTED, {"release": self._release, "boot_id": self._clock.boot_id()}))
+        notifier.say("READY=1")
+        while not self._stop_asked:
+            self._controller.turn()
+            notifier.alive(self._clock.now_s())
+        notifier.say("STOPPING=1")
+        self._guard.secure()
+        self._controller.write(Record(Kind.STOPPED, {"release": self._release}, Priority.LOW))
+
+    def _open(self) -> None:
+        config, post = self._config, self.mailbox.post
+        state_dir, runtime_dir = Path(config.store.state_dir), Path(config.runtime.agent_dir)
+        _need_folder(state_dir, "store.state_dir")
+        _need_folder(runtime_dir, "runtime.agent_dir")
+        store = RosterStore(state_dir)
+        self._stack.callback(store.close)
+        self._outbox = Outbox(_outbox_settings(config), post, self._clock)
+        self._outbox.start()
+        self._stack.callback(self._outbox.stop)
+        self._guard = GuardLink(Path(config.runtime.guard_dir) / "guard.sock", post)
+        self._vision = VisionLink(runtime_dir / "vision.sock", post, self.board.put_picture)
+        settings, facts = door_settings(config), self._outbox.facts()
+        self._controller = Controller(settings, self.mailbox, self._outbox, self._guard, self._clock.now_s, facts)
+        link = self._open_link()
+        self._join(Residents(store), link, facts)
+        for part in (self._guard, self._vision, *((link,) if link else ())):
+            part.start()
+            self._stack.callback(part.stop)
+        self._open_console()
+
+    def _open_link(self) -> MqttLink | None:
+        server, door_ = self._config.server, self._config.door
+        if server is None:
+            return None
+        settings = LinkSettings(
+            host=server.host,
+            port=server.port,
+            ca=Path(server.ca_file),
+            cert=Path(server.cert_file),
+            key=Path(server.key_file),
+            server_key=Path(server.server_key_file),
+            site=door_.site,
+            door=door_.id,
+        )
+        return MqttLink(settings, self.mailbox.post, self._outbox)
+
+    def _join(self, residents: Residents, link: MqttLink | None, facts: Mapping[str, Any]) -> None:
+        config = self._config
+        name = f"{config.door.site}/{config.door.id}"
+        keys = load_command_keys(Path(config.server.command_keys_dir)) if config.server is not None else {}
+        remote = RemoteDesk(name, keys, link, self._controller, facts) if link is not None else None
+        reception = Reception(
+            DoorFacts(
+                timezone=config.door.timezone,
+                high_security=config.faces.policy == "high",
+                vision=vision_settings(config),
+                preview=config.console is not None,
+                has_server=link is not None,
+            ),
+            self._controller,
+            residents=residents,
+            vision=self._vision,
+            board=self.board,
+            health=Health(self.board, self._clock, self._controller.write, self._outbox.status),
+            remote=remote,
+            clock=self._clock,
+            publish_state=link.set_state if link is not None else lambda _: None,
+        )
+        self._controller.join(reception)
+
+    def _open_console(self) -> None:
+        if self._config.console is None:
+            return
+        from agent.console.server import Console, ConsoleSettings
+
+        settings = ConsoleSettings(port=self._config.console.port, frame_ancestors=self._config.console.frame_ancestors)
+        console = Console(settings, _ConsoleSource(self))
+        console.start()
+        self._stack.callback(console.stop)
+
+
+class _ConsoleSource:
+    """What the console page may see and ask. Called from its threads; everything asked goes through the mailbox."""
+
+    def __init__(self, agent: DoorAgent) -> None:
+        self._agent = agent
+        self.snapshot = agent.board.snapshot
+        self.wait = agent.board.wait
+        self.picture = agent.board.picture
+        self.wait_picture = agent.board.wait_picture
+
+    def act(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Ask the controller; its answer shows in the snapshot."""
+        if name not in ("enrol_start", "enrol_cancel"):
+            return {"ok": False, "why": f"{name} is not something this door can be asked"}
+        self._agent.mailbox.post(ConsoleAsked(name, arguments))
+        return {"ok": True}
+
+
+def door_settings(config: Config) -> door.DoorSettings:
+    """The core's settings from the file's."""
+    d = config.door
+    return door.DoorSettings(
+        lock_type=door.LockType(d.lock_type),
+        lock_duty=door.LockDuty(d.lock_duty),
+        has_contact=config.hardware.inputs.contact is not None,
+        release_time_s=d.release_time_s,
+        exit_release_time_s=d.release_time_s,
+        extended_release_time_s=d.extended_release_time_s,
+        open_time_s=d.open_time_s,
+        extended_open_time_s=max(60.0, d.open_time_s),
+        pre_alarm_time_s=d.pre_alarm_time_s,
+        relock_on_close=d.relock_on_close,
+        relock_delay_s=d.relock_delay_s,
+        lockout_refusals=d.lockout_refusals,
+        lockout_s=d.lockout_s,
+    )
+
+
+def vision_settings(config: Config) -> Settings:
+    """The operator's numbers for the vision process."""
+    faces = config.faces
+    return Settings(faces.policy, faces.strangers_per_year, faces.stranger_passages_per_day)
+
+
+def _outbox_settings(config: Config) -> OutboxSettings:
+    return OutboxSettings(
+        Path(config.store.state_dir) / "journal.db",
+        config.door.site,
+        config.door.id,
+        quota_bytes=config.store.quota_mib * _MIB,
+        keep_days=config.store.keep_days,
+    )
+
+
+def _first_facts(config: Config, release: str) -> dict[str, Any]:
+    return {
+        "site": config.door.site,
+        "door": config.door.id,
+        "software": release,
+        "lock_type": config.door.lock_type,
+        "policy": config.faces.policy,
+        "door_state": {"mode": "Locked", "lock": "unknown", "contact": "unknown", "relay": "unknown", "alarms": []},
+        "guard": {"up": False, "backend": config.hardware.backend},
+        "vision": {"up": False, "faces": []},
+        "link": {"up": False, "reason": "no server is configured" if config.server is None else "connecting"},
+        "started_s": time.clock_gettime(time.CLOCK_BOOTTIME),
+    }
+
+
+def _need_folder(folder: Path, key: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    except OSError as e:
+        raise HardwareMissingError(
+            f"{folder}: cannot be made ({e.strerror}); create it for the agent's user or change {key}", exit_code=4
+        ) from e
