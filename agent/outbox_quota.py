@@ -1,0 +1,161 @@
+"""Keeping the journal inside its quota: what may be forgotten, in which order, and how each loss is accounted for.
+
+Acknowledged rows older than the retention time go first and leave nothing behind: the server has them. From 80 % on,
+acknowledged rows go whatever their age; after them low-priority rows that the server lacks are folded into counters.
+From 95 % on the oldest rows of the lowest priority are dropped, alarms last. Folded and dropped rows leave marks (range
+and hash) so that the chain still closes, and one chained row that declares them, counted by kind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from agent.core.events import Kind, Priority, Record
+from agent.core.journal import Skipped
+from agent.core.sync import WINDOW_ROWS
+from agent.outbox_schema import Epoch, Moment, key, seq_of
+from agent.outbox_store import Store
+
+WARN, FOLD, DROP = 0.70, 0.80, 0.95
+_FOLD_TO, _DROP_TO = 0.75, 0.90
+_CHUNK_ROWS = 500  # rows a transaction deletes at most, so that a commit of new rows never waits long
+_RANGES = 100  # of one declaring row: 100 ranges make a body of about 10 KB
+_DAY_MS = 86_400_000
+_WORTHWHILE_ROWS = 20  # replacing fewer would cost more than it frees
+_KEEP_KINDS = (Kind.EPOCH, Kind.FOLDED, Kind.TOMBSTONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may be kept for how long."""
+
+    quota_bytes: int
+    keep_days: float
+
+
+def live_bytes(store: Store) -> int:
+    """Bytes in use inside the database file."""
+    pages, free, size = (
+        int(store.db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size
+
+
+def level(used: float) -> str:
+    """The word for a share of the quota."""
+    return next(
+        (word for at, word in ((DROP, "quota-95"), (FOLD, "quota-80"), (WARN, "quota-70")) if used >= at), "quota-ok"
+    )
+
+
+def tidy(store: Store, limits: Limits, now: Moment) -> bool:
+    """One bounded piece of work towards the rules above; True when there is more to do."""
+    used = live_bytes(store) / limits.quota_bytes
+    expired = prune(store, now.wall_ms - int(limits.keep_days * _DAY_MS))
+    if expired or used < FOLD:
+        return expired
+    if prune(store, None):
+        return True
+    if fold(store, now, Priority.LOW, Kind.FOLDED):
+        return used > _FOLD_TO
+    if used >= DROP:
+        return any(fold(store, now, p, Kind.TOMBSTONE) for p in Priority) and used > _DROP_TO
+    return False
+
+
+def prune(store: Store, before_wall_ms: int | None) -> bool:
+    """Delete the oldest acknowledged rows, those from before `before_wall_ms` or all; True when it deleted some."""
+    for e in store.epochs:
+        if e.closed in ("fork", "restored"):  # evidence
+            continue
+        last = _prunable(store, e, before_wall_ms)
+        if last > e.base_seq:
+            _forget(store, e, last)
+            return True
+    return False
+
+
+def _prunable(store: Store, e: Epoch, before_wall_ms: int | None) -> int:
+    top = min(e.acked, e.base_seq + _CHUNK_ROWS)
+    mark = store.db.execute(  # never stop within a skipped range: its last hash is all that is known
+        "SELECT last FROM skipped WHERE id BETWEEN ? AND ? AND last > ?", (key(e.no, 0), key(e.no, top), top)
+    ).fetchone()
+    top = top if mark is None else int(mark[0]) if mark[0] <= e.acked else e.base_seq
+    if before_wall_ms is None:
+        return top
+    young = store.db.execute(
+        "SELECT min(id) FROM rows WHERE id BETWEEN ? AND ? AND wall_ms >= ?",
+        (key(e.no, e.base_seq + 1), key(e.no, top), before_wall_ms),
+    ).fetchone()[0]
+    return top if young is None else young - key(e.no, 0) - 1
+
+
+def _forget(store: Store, e: Epoch, last: int) -> None:
+    base_hash = store.hash_at(e, last)
+    if base_hash is None:  # within a skipped range after all: wait until the whole range is acknowledged
+        return
+    span = (key(e.no, 0), key(e.no, last))
+    with store.transaction(), _pruning(store):
+        store.db.execute("DELETE FROM rows WHERE id BETWEEN ? AND ?", span)
+        store.db.execute("DELETE FROM skipped WHERE id BETWEEN ? AND ?", span)
+        store.db.execute("UPDATE epochs SET base_seq = ?, base_hash = ? WHERE no = ?", (last, base_hash, e.no))
+    e.base_seq, e.base_hash = last, base_hash
+    store.db.execute("PRAGMA incremental_vacuum(256)").fetchall()
+
+
+def fold(store: Store, now: Moment, highest: Priority, kind: Kind) -> bool:
+    """Replace the oldest rows up to priority `highest` that the server lacks by marks and one declaring row.
+
+    Rows that may be on their way to the server stay. True when rows were replaced.
+    """
+    e = store.current
+    span = (key(e.no, e.acked + WINDOW_ROWS + 1), key(e.no, e.last_seq))
+    found = store.db.execute(
+        "SELECT id, kind, wall_ms, hash FROM rows WHERE id BETWEEN ? AND ? AND priority <= ? AND kind NOT IN (?, ?, ?)"
+        " ORDER BY id LIMIT ?",
+        (*span, int(highest), *map(str, _KEEP_KINDS), _CHUNK_ROWS),
+    ).fetchall()
+    ranges = list[tuple[int, int, str]]()
+    taken = 0
+    for row_id, _, _, digest in found:
+        seq = seq_of(row_id)
+        joins = bool(ranges) and ranges[-1][1] == seq - 1
+        if not joins and len(ranges) == _RANGES:
+            break
+        first = ranges.pop()[0] if joins else seq
+        ranges.append((first, seq, digest.hex()))
+        taken += 1
+    if taken < _WORTHWHILE_ROWS:
+        return False
+    _replace(store, now, kind, ranges, found[:taken])
+    return True
+
+
+def _replace(store: Store, now: Moment, kind: Kind, ranges: list[tuple[int, int, str]], found: list[Any]) -> None:
+    e = store.current
+    body = {
+        "ranges": [list(r) for r in ranges],
+        "count": len(found),
+        "kinds": dict(Counter(str(f[1]) for f in found)),
+        "from_ms": min(f[2] for f in found),
+        "to_ms": max(f[2] for f in found),
+    }
+    with store.transaction(), _pruning(store):
+        row = store.append_within([(now, Record(kind, body, Priority.HIGH))])[-1]
+        for first, last, digest in ranges:
+            store.db.execute("DELETE FROM rows WHERE id BETWEEN ? AND ?", (key(e.no, first), key(e.no, last)))
+            store.put_skipped(e, Skipped(first, last, digest, row.seq))
+    e.last_seq, e.last_hash = row.seq, row.hash
+    store.db.execute("PRAGMA incremental_vacuum(256)").fetchall()
+
+
+@contextlib.contextmanager
+def _pruning(store: Store) -> Iterator[None]:
+    """Opens the trigger that otherwise forbids deletion; only ever visible inside one transaction."""
+    store.db.execute("INSERT INTO facts VALUES ('.pruning', '1')")
+    yield
+    store.db.execute("DELETE FROM facts WHERE key = '.pruning'")

@@ -1,0 +1,131 @@
+"""What the outbox is asked to do, and the parts of it that need neither thread nor inbox."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from agent.core.events import Record
+from agent.core.journal import Skipped
+from agent.core.stream import StoreReported
+from agent.core.sync import Ack, AckJudged, Batch, Verdict, judge
+from agent.outbox_schema import Epoch, Moment
+from agent.outbox_store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Store this record; with a token, say when it is safe."""
+
+    when: Moment
+    record: Record
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Read at most `limit` items from `first`."""
+
+    epoch: str
+    first: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRows:
+    """Read single rows."""
+
+    epoch: str
+    seqs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Weigh:
+    """Compare an acknowledgement with the store and take it where it holds."""
+
+    ack: Ack
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Tell the listener where things stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Commit what waits and end."""
+
+
+Work: TypeAlias = Entry | Fetch | FetchRows | Weigh | Wake | Stop
+
+
+class Ring:
+    """Records on their way to the disk, bounded. What does not fit is counted by kind, lowest priority first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._entries: deque[Entry] = deque()
+        self.dropped: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, entry: Entry) -> None:
+        """Keep a record; when full, the oldest of the lowest priority goes."""
+        self._entries.append(entry)
+        if len(self._entries) > self._limit:
+            victim = min(self._entries, key=lambda e: e.record.priority)
+            self._entries.remove(victim)
+            self.dropped[str(victim.record.kind)] += 1
+
+    def first(self, count: int) -> list[Entry]:
+        """The oldest ones; they stay until `done`."""
+        return [self._entries[i] for i in range(min(len(self._entries), count))]
+
+    def done(self, count: int) -> None:
+        """The oldest `count` are on the disk."""
+        for _ in range(count):
+            self._entries.popleft()
+
+
+def fetched(store: Store, work: Fetch | FetchRows) -> Batch | None:
+    """The answer to a fetch; None for an epoch that is not here."""
+    e = store.epoch(work.epoch)
+    if e is None:
+        return None
+    if isinstance(work, FetchRows):
+        return Batch(e.name, 0, 0, tuple(store.rows(e, work.seqs)), preview=True)
+    items = tuple(store.read(e, work.first, work.limit)) if work.first <= e.last_seq else ()
+    if not items:
+        return Batch(e.name, work.first, work.first - 1, ())
+    newest = items[-1]
+    return Batch(e.name, work.first, newest.last if isinstance(newest, Skipped) else newest.seq, items)
+
+
+def weighed(store: Store, work: Weigh, now: Moment) -> tuple[AckJudged, StoreReported | None]:
+    """Take an acknowledgement where it holds; where it contradicts the store, part with that epoch."""
+    ack, e = work.ack, store.sending()
+    known = e.base_seq <= ack.next - 1 <= e.last_seq
+    verdict = judge(e.head(), ack, store.hash_at(e, ack.next - 1) if known else None, fresh=work.fresh)
+    report = None
+    if verdict is Verdict.HOLDS:
+        e.acked = ack.next - 1
+    elif verdict is Verdict.WENT_BACK:
+        e.acked = max(ack.next - 1, e.base_seq)
+        report = StoreReported(str(verdict), f"epoch {e.name}: the server now has {ack.next - 1} rows")
+    elif verdict is not Verdict.STALE:
+        report = _part(store, e, verdict, ack, now)
+    return AckJudged(ack, verdict, e.head()), report
+
+
+def _part(store: Store, e: Epoch, verdict: Verdict, ack: Ack, now: Moment) -> StoreReported:
+    """The server has another history under this epoch's name: keep ours as evidence, go on under a new one."""
+    word = str(verdict)
+    if e is store.current:
+        known = {"previous_epoch": e.name, "last_seq": e.last_seq, "last_hash": e.last_hash}
+        store.begin_epoch(e.device, now, {"reason": word, **known, "server_next": ack.next, "server_hash": ack.hash})
+    else:
+        store.close_epoch(e, word)
+    return StoreReported(word, f"epoch {e.name}: the server has {ack.next - 1} rows, not those {e.last_seq} here")
