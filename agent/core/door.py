@@ -26,6 +26,7 @@ from agent.core.door_table import (
     held,
     indication,
     lock_physical,
+    lock_released,
     locked_out,
     mode,
     muted,
@@ -98,7 +99,7 @@ def next_deadline_s(state: DoorState, settings: DoorSettings) -> float | None:
     ends = [row.until_s(state) or inf for row in PRIORITY]
     ends += [g.until_s for g in state.grants]
     ends += [g.until_s + settings.contact_grace_s for g in state.grants if not g.opened]
-    ends += [state.lockout_until_s, state.refused_at_s + settings.refused_shown_s, relay_due_s(state, settings)]
+    ends += [state.lockout_until_s, state.refused_shown_until_s, relay_due_s(state, settings)]
     if state.guard_missing_from_s is not None:
         ends.append(state.guard_missing_from_s)
     if state.exit:
@@ -129,9 +130,17 @@ def _apply(state: DoorState, event: DoorEvent, settings: DoorSettings) -> Told: 
 
 
 def _settle(before: DoorState, after: DoorState, settings: DoorSettings) -> DoorState:
-    """What follows from any change: since when a release is (not) wanted, and a fresh open time after muted hours."""
+    """What follows from any change.
+
+    Since when a release is (not) wanted, whether the relay follows, for which grants the lock was released, and a fresh
+    open time for a leaf that is still open after muted hours.
+    """
     if should_release(before) != should_release(after):
         after = replace(after, wanted_since_s=after.at_s)
+    if after.relay_energised or after.at_s >= relay_due_s(after, settings):
+        after = replace(after, relay_dead=not after.relay_energised)
+    if lock_released(after, settings):
+        after = replace(after, grants=tuple(replace(g, released=True) for g in after.grants))
     if after.contact_open and muted(before) and not muted(after):
         after = replace(after, opened_lawfully=True, open_until_s=after.at_s + settings.open_time_s)
     return after

@@ -30,19 +30,27 @@ def line(state: DoorState, event: LineChanged, settings: DoorSettings) -> Told:
         case Input.LOCK_POWER:
             return replace(state, lock_power=event.active), ()
         case Input.DOORBELL:
-            return state, (Record(Kind.DOORBELL, {"state": "Rung"}),) if event.active else ()
+            rung = event.active and state.guard_missing_from_s is None
+            return state, (Record(Kind.DOORBELL, {"state": "Rung"}),) if rung else ()
         case _:
             assert_never(event.line)
 
 
 def _exit(state: DoorState, *, active: bool, settings: DoorSettings) -> Told:
+    """The press counts, not the level: a stuck button opens once and is a fault, like in the guard.
+
+    A level found before the guard is up is no press.
+    """
     if active == state.exit:
         return state, ()
     if not active:
         return replace(state, exit=False), ()
-    until_s = state.at_s + settings.exit_release_time_s
-    pressed = replace(state, exit=True, exit_since_s=state.at_s, exit_until_s=until_s)
-    return more_open_time(pressed, settings.open_time_s), (Record(Kind.REQUEST_TO_EXIT, {"credential": "exit-button"}),)
+    found = replace(state, exit=True, exit_since_s=state.at_s)
+    if state.guard_missing_from_s is not None:
+        return found, ()
+    pressed = replace(found, exit_until_s=state.at_s + settings.exit_release_time_s)
+    row = Record(Kind.REQUEST_TO_EXIT, {"credential": "exit-button"})
+    return more_open_time(pressed, settings.open_time_s), (row,)
 
 
 def _contact(state: DoorState, event: LineChanged, settings: DoorSettings) -> Told:
@@ -99,13 +107,12 @@ def relay(state: DoorState, event: RelayReported, settings: DoorSettings) -> Tol
     since_s = state.relay_since_s if event.energised == state.relay_energised else min(event.at_s, state.at_s)
     after = replace(state, relay_energised=event.energised, relay_why=event.why, relay_since_s=since_s)
     if event.energised:
-        after = replace(after, grants=tuple(replace(g, released=True) for g in after.grants))
-        if event.why in _REFLEXES:
+        if event.why in _REFLEXES and not after.fire:
             # Bounded, so that our own feeding of the guard's release can't keep it alive for ever.
             until_s = after.at_s + settings.exit_release_time_s
             after = replace(after, exit_until_s=max(after.exit_until_s, until_s))
         return after, ()
-    if event.why in _BROKEN_OFF and any(g.released for g in after.grants):
+    if event.why in _BROKEN_OFF and any(after.at_s < g.until_s for g in after.grants):
         return end_grants(after, "LockDropped")
     return after, ()
 

@@ -56,7 +56,8 @@ def allowed(state: DoorState, event: AccessAllowed, settings: DoorSettings) -> T
     refusal = grant_refusal(state, event.credential)
     if refusal is not None:
         return state, (*silent, rows.result(Kind.ACCESS_NOT_TAKEN, grant, refusal))
-    after = replace(state, grants=(*state.grants, grant), grants_since_s=_unbroken_since_s(state), refusals=0)
+    joined = tuple(_joined(state, g, grant) for g in state.grants)
+    after = replace(state, grants=(*joined, grant), grants_since_s=_unbroken_since_s(state), refusals=0)
     open_time_s = settings.extended_open_time_s if event.extended else settings.open_time_s
     return more_open_time(after, open_time_s), silent
 
@@ -64,6 +65,12 @@ def allowed(state: DoorState, event: AccessAllowed, settings: DoorSettings) -> T
 def _unbroken_since_s(state: DoorState) -> float:
     """When the release by grants began that a grant of now would continue."""
     return state.grants_since_s if any(state.at_s < g.until_s for g in state.grants) else state.at_s
+
+
+def _joined(state: DoorState, old: Grant, new: Grant) -> Grant:
+    """One release, one end: somebody still on the way has the newcomer's time too."""
+    waiting = not old.opened and state.at_s < old.until_s
+    return replace(old, until_s=max(old.until_s, new.until_s)) if waiting else old
 
 
 def _grant(state: DoorState, event: AccessAllowed, settings: DoorSettings) -> Grant:
@@ -74,7 +81,6 @@ def _grant(state: DoorState, event: AccessAllowed, settings: DoorSettings) -> Gr
         event.person_id,
         until_s=min(state.at_s + time_s, _unbroken_since_s(state) + settings.cap_s),
         extended=event.extended,
-        released=state.relay_energised,
         leaf_was_open=state.contact_known and state.contact_open,
     )
 
@@ -82,11 +88,11 @@ def _grant(state: DoorState, event: AccessAllowed, settings: DoorSettings) -> Gr
 def refused(state: DoorState, event: AccessRefused, settings: DoorSettings) -> Told:
     """A refusal; a series of them starts a lockout."""
     row = (rows.denied(event),)
+    told = replace(state, refused_shown_until_s=state.at_s + settings.refused_shown_s)
     if not event.counts_for_lockout or locked_out(state):
-        return replace(state, refused_at_s=state.at_s), row
+        return told, row
     series = state.at_s <= state.refused_at_s + settings.lockout_window_s
-    count = state.refusals + 1 if series else 1
-    if count < settings.lockout_refusals:
-        return replace(state, refusals=count, refused_at_s=state.at_s), row
-    until_s = state.at_s + settings.lockout_s
-    return replace(state, refusals=0, refused_at_s=state.at_s, lockout_until_s=until_s), row
+    counted = replace(told, refusals=state.refusals + 1 if series else 1, refused_at_s=state.at_s)
+    if counted.refusals < settings.lockout_refusals:
+        return counted, row
+    return replace(counted, refusals=0, lockout_until_s=state.at_s + settings.lockout_s), row

@@ -44,14 +44,10 @@ def _fault_body(state: DoorState, settings: DoorSettings) -> Mapping[str, Json]:
     return {"state": "FaultDetected" if found else "NotInFault", "faults": list(found)}
 
 
-def _lock_body(state: DoorState, settings: DoorSettings) -> Mapping[str, Json]:
-    return {"state": table.lock_physical(state, settings), "lock_power": state.lock_power}
-
-
 WATCHES: tuple[Watch, ...] = (
     Watch(Kind.FIRE, lambda s, _: {"state": "Alarm" if s.fire else "Normal"}, Priority.ALARM),
     Watch(Kind.DOOR_MODE, lambda s, _: {"state": table.mode(s).value}, Priority.NORMAL),
-    Watch(Kind.LOCK_PHYSICAL, _lock_body, Priority.NORMAL),
+    Watch(Kind.LOCK_PHYSICAL, lambda s, cfg: {"state": table.lock_physical(s, cfg)}, Priority.NORMAL),
     Watch(Kind.DOOR_PHYSICAL, lambda s, _: {"state": table.door_physical(s)}, Priority.NORMAL),
     Watch(Kind.DOOR_ALARM, lambda s, _: {"state": table.alarm(s)}, Priority.ALARM),
     Watch(Kind.DOOR_TAMPER, lambda s, _: {"state": "TamperDetected" if s.tamper else "NotInTamper"}, Priority.ALARM),
@@ -75,7 +71,7 @@ def _explained(kind: Kind, body: Mapping[str, Json], after: DoorState) -> Mappin
     if kind is Kind.DOOR_MODE:
         return {**body, "cause": table.ruling(after).cause}
     if kind is Kind.LOCK_PHYSICAL:
-        return {**body, "why": after.relay_why}
+        return {**body, "why": after.relay_why if after.lock_power else "lock-power-lost"}
     return body
 
 

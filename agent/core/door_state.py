@@ -46,7 +46,7 @@ class DoorSettings:
     extended_open_time_s: float = 60.0
     pre_alarm_time_s: float = 10.0
     exit_release_time_s: float = 5.0
-    exit_stuck_s: float = 60.0
+    exit_stuck_s: float = 30.0
     lockout_refusals: int = 5
     lockout_window_s: float = 60.0  # refusals further apart than this are not a series
     lockout_s: float = 30.0
@@ -66,7 +66,7 @@ class Grant:
     until_s: float
     extended: bool = False
     opened: bool = False  # the leaf opened since: taken, already written
-    released: bool = False  # the relay was reported energised during this grant
+    released: bool = False  # the lock was released during this grant, by the guard's word
     leaf_was_open: bool = False  # at any time during this grant, without an opening of its own
 
 
@@ -93,15 +93,17 @@ class DoorState:
     open_until_s: float = inf  # open at or after this is held
     # relay and guard
     relay_energised: bool = False
-    relay_why: str = ""
+    relay_why: str = "start"
     relay_since_s: float = -inf
+    relay_dead: bool = False  # it did not energise when it was last asked to
     wanted_since_s: float = -inf  # when "should be released" last changed either way
     guard_missing_from_s: float | None = None  # None: the guard is there; else from when its absence is a fault
     # people
     grants: tuple[Grant, ...] = ()
     grants_since_s: float = -inf  # start of the present unbroken release by grants
-    refusals: int = 0
-    refused_at_s: float = -inf
+    refusals: int = 0  # of the present series
+    refused_at_s: float = -inf  # the last that counted
+    refused_shown_until_s: float = -inf
     lockout_until_s: float = -inf
 
 

@@ -35,10 +35,6 @@ def _before(until_s: float | None, at_s: float) -> float | None:
     return until_s if until_s is not None and at_s < until_s else None
 
 
-def _exit_until_s(s: DoorState) -> float | None:
-    return _before(s.exit_until_s, s.at_s)
-
-
 def _grants_until_s(s: DoorState) -> float | None:
     return _before(max((g.until_s for g in s.grants), default=None), s.at_s)
 
@@ -54,19 +50,11 @@ PRIORITY: tuple[Row, ...] = (
         why="nobody is locked in: the fire input outranks every order",
     ),
     Row(
-        "exit held",
+        "exit",
         Mode.ACCESSED,
-        lambda s: _while(s.exit),
+        lambda s: _before(s.exit_until_s, s.at_s),
         releases=True,
-        standing=True,
-        why="a person inside leans on the button: lock-down included",
-    ),
-    Row(
-        "exit pressed",
-        Mode.ACCESSED,
-        _exit_until_s,
-        releases=True,
-        why="the rest of the release time after the button was let go",
+        why="somebody inside pressed the button; lock-down included",
     ),
     Row(
         "lock-down",
@@ -209,22 +197,21 @@ def alarm(state: DoorState) -> str:
 
 
 def relay_due_s(state: DoorState, settings: DoorSettings) -> float:
-    """From when a relay that does not do what is wanted is a fault; inf while it does, or while the guard rests it."""
+    """From when a relay that does not do what is wanted is a fault; inf while it does."""
     if state.guard_missing_from_s is not None or state.relay_energised == should_release(state):
         return inf
-    if not state.relay_energised and state.relay_why == "bound":
-        return inf
+    if not state.relay_energised and state.relay_why in {"bound", "fire"}:
+        return inf  # the guard rests a coil: after its bound, and between the fire pulses of an intermittent strike
     return max(state.relay_since_s, state.wanted_since_s) + settings.relay_stuck_s
 
 
 def faults(state: DoorState, settings: DoorSettings) -> tuple[str, ...]:
     """Everything broken about the door's own hardware."""
-    relay_fault = state.at_s >= relay_due_s(state, settings)
     missing_s = state.guard_missing_from_s
     found = {
         "guard-missing": missing_s is not None and state.at_s >= missing_s,
-        "relay-stuck": relay_fault and state.relay_energised,
-        "relay-not-energised": relay_fault and not state.relay_energised,
+        "relay-stuck": state.relay_energised and state.at_s >= relay_due_s(state, settings),
+        "relay-not-energised": state.relay_dead,
         "lock-power-lost": not state.lock_power,
         "exit-stuck": state.exit and state.at_s >= state.exit_since_s + settings.exit_stuck_s,
     }
@@ -246,6 +233,6 @@ def indication(state: DoorState, settings: DoorSettings) -> Indication:
         return Indication.WELCOME
     if locked_out(state):
         return Indication.LOCKED_OUT
-    if state.at_s < state.refused_at_s + settings.refused_shown_s and state.refused_at_s > -inf:
+    if state.at_s < state.refused_shown_until_s:
         return Indication.REFUSED
     return Indication.IDLE
