@@ -1,0 +1,154 @@
+"""The desk for commands from afar: staged answers, one opening an id, junk is counted and not written."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.controller import Intent
+from agent.core.commands import WANT_CHALLENGE
+from agent.core.events import AccessAllowed, Credential, Indication, ModeOrdered, Order, Record
+from agent.core.stream import CommandArrived
+from agent.errors import ConfigError
+from agent.remote import RemoteDesk, load_command_keys, sign
+
+DOOR = "garden/gate-1"
+
+
+def new_key() -> tuple[bytes, bytes]:
+    key = Ed25519PrivateKey.generate()
+    return (
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
+    )
+
+
+PRIVATE, PUBLIC = new_key()
+
+
+@dataclass
+class World:
+    """The desk between a link and a controller that only note what they are asked."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    replies: list[dict[str, Any]] = field(default_factory=list)
+    intents: list[Intent] = field(default_factory=list)
+    rows: list[Record] = field(default_factory=list)
+    hints: list[Indication] = field(default_factory=list)
+    now_s: float = 1000.0
+    counter: int = 0
+
+    def __post_init__(self) -> None:
+        self.desk = RemoteDesk(DOOR, {"manager1": PUBLIC}, self, self, self.facts)
+        self.desk.renew_if_due(self.now_s)
+
+    def reply(self, correlation: bytes | None, reply: dict[str, Any]) -> None:
+        self.replies.append(dict(reply))
+
+    def admit(self, intent: Intent) -> None:
+        self.intents.append(intent)
+
+    def write(self, record: Record) -> None:
+        self.rows.append(record)
+
+    def hint(self, indication: Indication) -> None:
+        self.hints.append(indication)
+
+    def order(self, action: str, command_id: str = "", **more: Any) -> bytes:
+        self.counter += 1
+        claims = {
+            "id": command_id or f"command-{self.counter}",
+            "action": action,
+            "actor": "li",
+            "counter": self.counter,
+            "challenge": self.desk.challenge(),
+        }
+        token = sign(PRIVATE, "manager1", DOOR, claims | more)
+        self.arrive(token)
+        return token
+
+    def arrive(self, payload: bytes, *, retained: bool = False) -> None:
+        self.desk.arrived(CommandArrived(payload, retained, b"c"), self.now_s)
+
+
+def test_an_opening_is_answered_stage_by_stage_and_its_result_is_stored():
+    world = World()
+    world.order("open", "command-a")
+    (intent,) = world.intents
+    assert intent.then == AccessAllowed("cmd-command-a", Credential.REMOTE)
+    assert intent.facts["commands"]["counters"] == {"manager1": 1}
+    for stage in ("accepted", "energised", "taken"):
+        stored = world.desk.stage("cmd-command-a", stage, None)
+    assert [reply["stage"] for reply in world.replies] == ["accepted", "energised", "taken"]
+    assert stored["commands"]["results"] == {"command-a": "taken"}
+
+
+def test_the_same_message_again_opens_nothing_and_gets_the_stored_result_also_after_a_restart():
+    world = World()
+    token = world.order("open", "command-a")
+    facts = dict(world.desk.stage("cmd-command-a", "not-taken", None))
+    again = World(facts=facts)
+    for desk in (world, again):
+        desk.intents.clear()
+        desk.arrive(token)
+        assert desk.intents == []
+        assert desk.replies[-1]["reason"] == "repeated"
+        assert desk.replies[-1]["result"] == "not-taken"
+
+
+def test_a_standing_order_reaches_the_door():
+    world = World()
+    world.order("lock-down")
+    assert world.intents[0].then == ModeOrdered(Order.LOCK_DOWN, "li")
+
+
+def test_identify_shows_at_the_door_and_opens_nothing():
+    world = World()
+    world.order("identify")
+    assert world.hints == [Indication.IDENTIFY]
+    assert world.intents == []
+
+
+def test_asking_for_a_challenge_gets_a_new_one_but_not_without_end():
+    world = World()
+    for _ in range(1000):
+        world.arrive(WANT_CHALLENGE)
+    challenges = {reply["challenge"] for reply in world.replies}
+    assert len(world.replies) == 1000
+    assert 2 <= len(challenges) <= 3
+
+
+def test_a_retained_request_for_a_challenge_is_refused():
+    world = World()
+    world.arrive(WANT_CHALLENGE, retained=True)
+    assert world.replies[-1]["reason"] == "retained"
+
+
+def test_a_thousand_junk_messages_make_one_row_and_the_next_row_counts_the_rest():
+    world = World()
+    for n in range(1000):
+        world.arrive(b"junk %d" % n)
+    assert len(world.rows) == 1
+    world.now_s += 2.0
+    world.arrive(b"junk")
+    assert world.rows[1].body["more_refused"] == 999
+
+
+def test_another_key_opens_nothing():
+    world = World()
+    other, _ = new_key()
+    claims = {"id": "command-a", "action": "open", "actor": "li", "counter": 1, "challenge": world.desk.challenge()}
+    world.arrive(sign(other, "manager1", DOOR, claims))
+    world.arrive(sign(other, "manager2", DOOR, claims))
+    assert [reply["reason"] for reply in world.replies] == ["bad-signature", "unknown-key"]
+    assert world.intents == []
+
+
+def test_keys_are_the_pem_files_of_a_folder(tmp_path):
+    (tmp_path / "manager1.pem").write_bytes(PUBLIC)
+    assert load_command_keys(tmp_path) == {"manager1": PUBLIC}
+    assert load_command_keys(tmp_path / "absent") == {}
+    with pytest.raises(ConfigError, match="manager1: is not a public Ed25519 key"):
+        RemoteDesk(DOOR, {"manager1": b"rubbish"}, World(), World(), {})
