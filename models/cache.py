@@ -12,13 +12,16 @@ from models.store import Store, replace_file
 _CHECKSUM_BYTES: Final = 32
 
 
-def converted(store: Store, entry: ModelEntry, convert: Callable[..., bytes], version: int) -> bytes:
-    """The ONNX bytes of an entry's files. A cached file that was cut or changed is made again.
+def converted(
+    store: Store, entry: ModelEntry, convert: Callable[..., bytes], *, version: int, only: str | None = None
+) -> bytes:
+    """What `convert` makes of an entry's files (or of the one named `only`). A damaged result is remade.
 
-    The cached file is the network with its own SHA-256 in front. A cache folder that cannot be written costs one
+    The cached file is the result with its own SHA-256 in front. A cache folder that cannot be written costs one
     conversion at each start (under a second here) and nothing else. Raises ModelFileError if the files are not ready.
     """
-    sources = "-".join(file.sha256[:12] for file in entry.files)
+    files = [file for file in entry.files if only in (None, file.name)]
+    sources = "-".join(file.sha256[:16] for file in files)
     path = store.cache_folder / "converted" / f"{entry.name}-{sources}-v{version}.onnx"
     try:
         kept = path.read_bytes()
@@ -27,7 +30,7 @@ def converted(store: Store, entry: ModelEntry, convert: Callable[..., bytes], ve
     body = kept[_CHECKSUM_BYTES:]
     if body and hashlib.sha256(body).digest() == kept[:_CHECKSUM_BYTES]:
         return body
-    body = convert(*store.read(entry))
+    body = convert(*(store.read_file(entry, file) for file in files))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, hashlib.sha256(body).digest() + body)

@@ -18,7 +18,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.errors import ModelFileError
 
-VERSION: Final = 1  # part of the name of a cached conversion: raise it when the output changes
 _TYPES: Final = {"f32": np.float32, "f16": np.float16, "i64": np.int64, "i32": np.int32}
 _OPSET: Final = 13
 

@@ -12,15 +12,14 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from models import convert_openvino
-from models.align import ALIGNMENTS, chip
+from models.align import chip
 from models.arrays import Floats, Image
-from models.cache import converted
-from models.detect import Detection, Detector, YuNet
-from models.embed import Embedder, OnnxEmbedder
+from models.detect import Detection, Detector
+from models.embed import Embedder
 from models.errors import ModelFileError
 from models.gallery import Gallery
-from models.liveness import Liveness, MiniFasNet
+from models.liveness import Liveness
+from models.loaders import load_detector, load_embedder, load_liveness
 from models.manifest import ModelEntry, Part, known
 from models.store import Store
 
@@ -71,13 +70,15 @@ def load_pipeline(settings: PipelineSettings) -> Pipeline:
     """The best parts that are ready. Raises ModelFileError where nothing can detect or embed, naming the cure."""
     store = Store(settings.weights_folder, settings.cache_folder)
     troubles: list[str] = []
-    detector = _first(store, "detector", settings.detector, troubles, partial(_detector, settings=settings))
-    embedder = _first(store, "embedder", settings.embedder, troubles, _embedder)
+    detector = _first(
+        store, "detector", settings.detector, troubles, partial(load_detector, width_px=settings.detect_width_px)
+    )
+    embedder = _first(store, "embedder", settings.embedder, troubles, load_embedder)
     if detector is None or embedder is None:
         raise ModelFileError("no usable face detector or network: " + "; ".join(troubles))
     liveness = None
     if settings.liveness != "off":
-        liveness = _first(store, "liveness", settings.liveness, troubles, _liveness)
+        liveness = _first(store, "liveness", settings.liveness, troubles, load_liveness)
     names = [detector.name, embedder.model_id, *([liveness.name] if liveness else [])]
     engine = f"{' + '.join(names)}; onnxruntime {onnxruntime.__version__}, opencv {cv2.__version__}, one thread"
     return Pipeline(detector, embedder, liveness, engine, "; ".join(troubles) or None)
@@ -96,29 +97,3 @@ def _first(
             if one.recommended or wanted == one.name:
                 troubles.append(str(error))
     return None
-
-
-def _detector(store: Store, one: ModelEntry, *, settings: PipelineSettings) -> Detector:
-    (weights,) = store.read(one)
-    return YuNet(weights, width_px=settings.detect_width_px)
-
-
-def _embedder(store: Store, one: ModelEntry) -> Embedder:
-    if one.loader == "openvino":
-        data = converted(store, one, convert_openvino.convert, convert_openvino.VERSION)
-    elif one.loader == "onnx":
-        (data,) = store.read(one)
-    else:
-        raise ModelFileError(f"the manifest names an unknown loader for {one.name}: {one.loader}")
-    return OnnxEmbedder(
-        data,
-        model_id=one.name + ("+mirror" if one.mirror else ""),
-        alignment=ALIGNMENTS[one.alignment],
-        mirror=one.mirror,
-        rgb=one.colour == "rgb",
-    )
-
-
-def _liveness(store: Store, one: ModelEntry) -> Liveness:
-    v2, v1se = store.read(one)
-    return MiniFasNet(v2, v1se)

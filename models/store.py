@@ -63,7 +63,7 @@ class Store:
 
     def read(self, entry: ModelEntry) -> tuple[bytes, ...]:
         """The bytes of every file, checked against the manifest. Raises ModelFileError naming the file and the cure."""
-        return tuple(self._read_file(entry, file) for file in entry.files)
+        return tuple(self.read_file(entry, file) for file in entry.files)
 
     def status(self, entry: ModelEntry) -> ModelStatus:
         """Ready only if every file is here with the right checksum."""
@@ -109,19 +109,24 @@ class Store:
 
     def _present(self, entry: ModelEntry, file: WeightFile) -> bool:
         try:
-            self._read_file(entry, file)
+            self.read_file(entry, file)
         except ModelFileError:
             return False
         return True
 
-    def _read_file(self, entry: ModelEntry, file: WeightFile) -> bytes:
+    def read_file(self, entry: ModelEntry, file: WeightFile) -> bytes:
+        """The bytes of one file, checked against the manifest."""
+        return _checked(self.path(entry, file), entry, file)
+
+    def path(self, entry: ModelEntry, file: WeightFile) -> Path:
+        """Where the file is. Raises ModelFileError with the cure where it is not."""
         path = self.find(file)
         if path is None:
             raise ModelFileError(
                 f"{file.name} (network {entry.name}) is not on this machine; {_cure(entry, file)}. "
                 f"Looked in {', '.join(str(folder) for folder in self.folders)}"
             )
-        return _checked(path, entry, file)
+        return path
 
     def _install(self, file: WeightFile, data: bytes) -> Path:
         failures = []

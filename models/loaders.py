@@ -1,0 +1,77 @@
+"""From a manifest entry and the files of this machine to a part that works. Converters load when they are needed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from models.align import ALIGNMENTS
+from models.cache import converted
+from models.detect import Detector, YuNet
+from models.embed import Embedder, OnnxEmbedder
+from models.errors import ModelFileError
+from models.liveness import Liveness, MiniFasNet
+from models.manifest import ModelEntry
+from models.store import Store
+
+VERSION: Final = 1  # of everything that converts: raise it when an output changes, and every cache is made anew
+_HOG_WIDTHS: Final = 2  # HOG's smallest face is 80 px, so it needs a larger picture than YuNet
+
+
+def load_detector(store: Store, entry: ModelEntry, *, width_px: int) -> Detector:
+    """YuNet or HOG. Raises ModelFileError, like all of these, where a file is missing or not the right one."""
+    if entry.loader == "hog":
+        from models.detect_hog import Hog  # dlib takes its time to load
+
+        store.read(entry)  # for the checksum: dlib opens the file itself
+        return Hog(store.path(entry, entry.files[0]), width_px=_HOG_WIDTHS * width_px)
+    return YuNet(converted(store, entry, _free_size, version=VERSION), width_px=width_px)
+
+
+def load_embedder(store: Store, entry: ModelEntry) -> Embedder:
+    """Any network of the manifest whose loader is openvino, dlib or onnx."""
+    match entry.loader:
+        case "openvino":
+            data = converted(store, entry, _from_openvino, version=VERSION)
+        case "dlib":
+            data = converted(store, entry, _from_dlib, version=VERSION)
+        case "onnx":
+            (data,) = store.read(entry)
+        case other:
+            raise ModelFileError(f"the manifest names an unknown loader for {entry.name}: {other}")
+    return OnnxEmbedder(
+        data,
+        model_id=entry.name + ("+mirror" if entry.mirror else ""),
+        alignment=ALIGNMENTS[entry.alignment],
+        mirror=entry.mirror,
+        rgb=entry.colour == "rgb",
+    )
+
+
+def load_liveness(store: Store, entry: ModelEntry) -> Liveness:
+    """MiniFASNet, both networks."""
+    v2, v1se = (converted(store, entry, _fast_prelu, version=VERSION, only=file.name) for file in entry.files)
+    return MiniFasNet(v2, v1se)
+
+
+def _from_openvino(xml: bytes, weights: bytes) -> bytes:
+    from models.convert_openvino import convert
+
+    return convert(xml, weights)
+
+
+def _from_dlib(data: bytes) -> bytes:
+    from models.convert_dlib import convert
+
+    return convert(data)
+
+
+def _free_size(data: bytes) -> bytes:
+    from models.rewrite import with_free_size
+
+    return with_free_size(data)
+
+
+def _fast_prelu(data: bytes) -> bytes:
+    from models.rewrite import with_fast_prelu
+
+    return with_fast_prelu(data)
