@@ -21,7 +21,7 @@ from agent.guard_link import GuardLink
 from agent.health import Health
 from agent.mailbox import Mailbox
 from agent.mqtt_link import LinkSettings, MqttLink
-from agent.notify import Notifier
+from agent.notify import ServiceManager
 from agent.outbox import Outbox, OutboxSettings
 from agent.reception import DoorFacts, Reception
 from agent.remote import RemoteDesk, load_command_keys
@@ -65,13 +65,13 @@ class DoorAgent:
         """Decide until asked to stop. Must be the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.ask_to_stop())
-        notifier = Notifier()
+        manager = ServiceManager()
         self._controller.write(Record(Kind.STARTED, {"release": self._release, "boot_id": self._clock.boot_id()}))
-        notifier.say("READY=1")
+        manager.tell("READY=1")
         while not self._stop_asked:
             self._controller.turn()
-            notifier.alive(self._clock.now_s())
-        notifier.say("STOPPING=1")
+            manager.alive(self._clock.now_s())
+        manager.tell("STOPPING=1")
         self._guard.secure()
         self._controller.write(Record(Kind.STOPPED, {"release": self._release}, Priority.LOW))
 

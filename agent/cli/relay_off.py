@@ -14,12 +14,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 dropped; 3 wrong configuration; 5 the line cannot be had (another process still holds it)."""
-    from agent.config import load
-    from agent.guard_settings import guard_settings
     from hardware.relay_off import drop
+    from hardware.settings import load_settings
 
-    settings = guard_settings(load(arguments.config))
-    drop(settings)
+    drop(load_settings(arguments.config))
     if arguments.json:
         print_json({"ok": True, "relay": "dropped"})
     else:
