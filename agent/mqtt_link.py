@@ -1,52 +1,329 @@
-"""The link to the broker: publishes the journal, delivers commands. The only file of the agent that imports paho."""
+"""The link to the broker: publishes the journal, delivers commands. The only file of the agent that imports paho.
+
+One thread owns the connection and the conversation (core/sync.py); everybody else hands it messages. A client object
+lives for one connection, so nothing that the library remembers outlives it: the hello says where to go on.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import queue
+import random
+import secrets
+import select
+import socket
+import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from agent.clock import Clock
+from agent.core.stream import CommandArrived, LinkAlarm, LinkDown, LinkUp, RosterArrived
+from agent.core.sync import (
+    Connected,
+    Disconnected,
+    Read,
+    ReadPreviews,
+    Send,
+    SendHello,
+    Sync,
+    SyncEffect,
+    SyncEvent,
+    Tick,
+    step,
+)
+from agent.link_settings import Cause, Down, LinkSettings, cause_of, pinned_key, tls_context
+from agent.mailbox import guarded
 from agent.outbox import Outbox
+from agent.wire import Hello, WireError, batch_json, read_ack, topic
 
-
-@dataclass(frozen=True, slots=True)
-class LinkSettings:
-    """Where the broker is and who this door is. `server_key` is the server's public Ed25519 key, PEM."""
-
-    host: str
-    port: int
-    ca: Path
-    cert: Path
-    key: Path
-    server_key: Path
-    site: str
-    door: str
-    first_connect_spread_s: float = 0.0
+_KEEPALIVE_S = 20
+_ANSWER_S = 10.0  # for CONNACK and SUBACK
+_STATE_REPEAT_S = 60.0  # so that the server can tell silence from nothing to say
+_MAX_PACKET_BYTES = 256 * 1024
+_FAILURE = 0x80
 
 
 class MqttLink:
     """One connection, kept up in the background."""
 
-    def __init__(self, settings: LinkSettings, post: Callable[[object], None], outbox: Outbox) -> None:
-        self._settings, self._post, self._outbox = settings, post, outbox
+    def __init__(self, settings: LinkSettings, post: Callable[[object], None], outbox: Outbox, clock: Clock) -> None:
+        self._settings, self._post, self._outbox, self._clock = settings, post, outbox, clock
+        self._device = f"{settings.site}/{settings.door}"
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._wake_r, self._wake_w = socket.socketpair()
+        self._wake_r.settimeout(0)
+        self._wake_w.settimeout(0)
+        self._on, self._stopping = True, False
+        self._state: Mapping[str, Any] = {}
+        self._state_due_s = 0.0
+        self._sync = Sync()
+        self._client: mqtt.Client | None = None
+        self._down = Down(Cause.OFF, "not started")
+        self._told: Cause | None = None
+        self._complained: set[str] = set()
+        self._no_time_check = False
+        self._answer_due_s: float | None = None
+        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+
+    # ------------------------------------------------------------ for any thread
 
     def start(self) -> None:
         """Begin connecting in the background. Raises LinkError when a key or certificate file is unusable."""
-        raise NotImplementedError
+        tls_context(self._settings, check_time=True)
+        self._server_key = pinned_key(self._settings)
+        self._outbox.attach(lambda event: self._hand(lambda: self._apply(event)))
+        self._thread.start()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Publish (retained) on up/state, now if connected and after every reconnect; only the newest is kept."""
-        raise NotImplementedError
+        self._hand(lambda: self._take_state(state))
 
     def reply(self, correlation: bytes | None, reply: Mapping[str, Any]) -> None:
         """Answer a command on up/reply. Dropped when the link is down: a late answer is worth nothing."""
-        raise NotImplementedError
+        self._hand(lambda: self._publish("up/reply", _json(reply), correlation=correlation))
 
     def enabled(self, *, on: bool) -> None:
-        """Switch the link off (clean disconnect) or on again."""
-        raise NotImplementedError
+        """Switch the link off (the broker then publishes the last will) or on again."""
+        self._hand(lambda: setattr(self, "_on", on))
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Disconnect and end the thread. Idempotent."""
-        raise NotImplementedError
+        if self._thread.is_alive():
+            self._hand(lambda: setattr(self, "_stopping", True))
+            self._thread.join(timeout_s)
+
+    def _hand(self, action: Callable[[], None]) -> None:
+        self._inbox.put(action)
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: it has ended
+            self._wake_w.send(b".")
+
+    # ------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        backoff = self._settings.backoff
+        wait_s = random.uniform(0.0, self._settings.first_connect_spread_s)  # noqa: S311  spread, not secrecy
+        tries = 0
+        while self._rest(wait_s):
+            if not self._on:
+                self._went_down(Down(Cause.OFF, "switched off"))
+                wait_s = 3600.0
+                continue
+            since_s = self._clock.now_s()
+            down = self._connection()
+            self._went_down(down)
+            tries = 0 if self._clock.now_s() - since_s > backoff.good_after_s else tries + 1
+            wait_s = 0.0 if down.cause is Cause.OFF else backoff.wait_s(down.cause, tries, random.random())  # noqa: S311  jitter
+        self._wake_r.close()
+        self._wake_w.close()
+
+    def _rest(self, wait_s: float) -> bool:
+        """Offline: take messages until `wait_s` has passed or the switch is turned. False when it is time to end."""
+        until_s, was_on = self._clock.now_s() + wait_s, self._on
+        while not self._stopping and self._on == was_on and (left_s := until_s - self._clock.now_s()) > 0:
+            select.select([self._wake_r], [], [], left_s)
+            self._take_inbox()
+        return not self._stopping
+
+    def _connection(self) -> Down:
+        """Connect, talk until the connection ends, say why it did."""
+        client = self._client = self._new_client()
+        self._down = Down(Cause.NETWORK, "connection closed")
+        try:
+            client.connect(self._settings.host, self._settings.port, _KEEPALIVE_S, clean_start=True,
+                           properties=_connect_properties())  # fmt: skip
+            self._answer_due_s = self._clock.now_s() + _ANSWER_S
+            while client.socket() is not None and not self._stopping and self._on:
+                self._turn(client)
+            if client.socket() is not None:
+                client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
+                self._down = Down(Cause.OFF, "switched off")
+        except (OSError, ValueError) as e:
+            self._down = cause_of(e)
+            if self._down.cause is Cause.CLOCK:
+                self._no_time_check = True
+        self._client = None
+        self._apply(Disconnected())
+        return self._down
+
+    def _turn(self, client: mqtt.Client) -> None:
+        now_s = self._clock.now_s()
+        due_s = min(t for t in (self._sync.due_s, self._answer_due_s, now_s + 1.0) if t is not None)
+        sock: Any = client.socket()  # a TLS socket; the library calls it something more abstract
+        waiting = sock.pending() > 0
+        readers, writers = [sock, self._wake_r], [sock] if client.want_write() else []
+        readable, writable, _ = select.select(readers, writers, [], 0 if waiting else max(due_s - now_s, 0))
+        if waiting or sock in readable:
+            client.loop_read()
+        if writable:
+            client.loop_write()
+        client.loop_misc()
+        self._take_inbox()
+        self._on_time(client)
+
+    def _on_time(self, client: mqtt.Client) -> None:
+        now_s = self._clock.now_s()
+        if self._answer_due_s is not None and now_s >= self._answer_due_s:
+            self._down = Down(Cause.NETWORK, "the broker does not answer")
+            client.disconnect()
+        if self._sync.online and now_s >= self._state_due_s:
+            self._publish_state()
+        self._apply(Tick())
+
+    def _take_inbox(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._wake_r.recv(4096):
+                pass
+        while not self._inbox.empty():
+            guarded(self._post, "link", _call)(self._inbox.get())
+
+    # ------------------------------------------------------------ talking
+
+    def _apply(self, event: SyncEvent) -> None:
+        self._sync, effects = step(
+            self._sync,
+            event,
+            self._clock.now_s(),
+            nonce=secrets.token_hex(8),
+            jitter=random.random(),  # noqa: S311
+        )
+        for effect in effects:
+            self._do(effect)
+
+    def _do(self, effect: SyncEffect) -> None:
+        match effect:
+            case SendHello():
+                self._publish("up/hello", self._hello(effect))
+            case Read():
+                self._outbox.fetch(effect.epoch, effect.first, effect.limit)
+            case ReadPreviews():
+                self._outbox.fetch_rows(effect.epoch, effect.seqs)
+            case Send():
+                b = effect.batch
+                payload = batch_json(self._device, b.items, epoch=b.epoch, now_ms=self._clock.utc_ms())
+                self._publish("up/alarm" if b.preview else "up/events", payload)
+
+    def _hello(self, effect: SendHello) -> bytes:
+        h, clock = effect.head, self._clock
+        return Hello(
+            device=self._device, nonce=effect.nonce, epoch=h.epoch, first=h.first, before_first=h.before_first,
+            last=h.last, last_hash=h.last_hash, acked=h.acked, clock=clock.quality(), utc_ms=clock.utc_ms(),
+            version=self._settings.version,
+        ).model_dump_json().encode()  # fmt: skip
+
+    def _publish(self, leaf: str, payload: bytes, *, retain: bool = False, correlation: bytes | None = None) -> None:
+        if self._client is None or not self._sync.online:
+            return
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types for it
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        self._client.publish(topic(self._device, leaf), payload, qos=1, retain=retain, properties=properties)
+
+    def _take_state(self, state: Mapping[str, Any]) -> None:
+        self._state = state
+        self._publish_state()
+
+    def _publish_state(self) -> None:
+        self._state_due_s = self._clock.now_s() + _STATE_REPEAT_S
+        self._publish("up/state", _json({"online": True, **self._state}), retain=True)
+
+    # ------------------------------------------------------------ what paho calls, on this same thread
+
+    def _connected(self, code: ReasonCode) -> None:
+        client = self._client
+        if client is None:
+            return
+        if code.is_failure:
+            self._down = Down(Cause.REFUSED, f"the broker refuses this door: {code}")
+            client.disconnect()
+            return
+        leaves = ("dn/ack", "dn/command", "dn/roster")
+        client.subscribe([(topic(self._device, leaf), SubscribeOptions(qos=1)) for leaf in leaves])
+
+    def _subscribed(self, codes: list[ReasonCode]) -> None:
+        self._answer_due_s = None
+        for code in codes:
+            if code.value >= _FAILURE:
+                self._post(LinkAlarm("subscribe-refused", f"the broker refuses a subscription: {code}"))
+        self._told = None
+        self._complained.clear()
+        self._post(LinkUp())
+        self._apply(Connected())
+        self._publish_state()
+
+    def _published(self, code: ReasonCode) -> None:
+        if code.value >= _FAILURE:
+            self._post(LinkAlarm("publish-refused", f"the broker refuses a message of this door: {code}"))
+
+    def _arrived(self, m: mqtt.MQTTMessage) -> None:
+        leaf = m.topic.rpartition("/")[2]
+        if leaf == "ack":
+            self._ack(m)
+        elif leaf == "command":
+            correlation = getattr(m.properties, "CorrelationData", None)
+            self._post(CommandArrived(bytes(m.payload), m.retain, correlation))
+        elif leaf == "roster":
+            self._post(RosterArrived(bytes(m.payload), m.retain))
+
+    def _ack(self, m: mqtt.MQTTMessage) -> None:
+        try:
+            if m.retain:
+                raise WireError("retained: acknowledgements are never kept by a broker")  # noqa: TRY301
+            ack = read_ack(self._server_key, self._device, bytes(m.payload))
+        except WireError as e:
+            if "bad-ack" not in self._complained:  # once a connection: junk must not fill the journal
+                self._complained.add("bad-ack")
+                self._post(LinkAlarm("bad-ack", str(e)))
+            return
+        self._outbox.acknowledge(ack, fresh=ack.re == self._sync.hello)
+
+    def _logged(self, level: int, message: str) -> None:
+        """The library swallows what the TLS layer says about a refused certificate; its log still has it."""
+        if level == mqtt.MQTT_LOG_ERR and "alert" in message.lower():
+            self._down = Down(Cause.REFUSED, f"the broker refuses this door's certificate: {message[-120:]}")
+
+    # ------------------------------------------------------------ small things
+
+    def _went_down(self, down: Down) -> None:
+        if self._told is not down.cause:
+            self._told = down.cause
+            self._post(LinkDown(str(down.cause), down.detail))
+
+    def _new_client(self) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=self._device, protocol=mqtt.MQTTv5, reconnect_on_failure=False
+        )
+        client.tls_set_context(tls_context(self._settings, check_time=not self._no_time_check))
+        client.will_set(topic(self._device, "up/state"), _json({"online": False}), qos=1, retain=True)
+        connected = guarded(self._post, "connect", self._connected)
+        subscribed = guarded(self._post, "subscribe", self._subscribed)
+        published = guarded(self._post, "publish", self._published)
+        arrived = guarded(self._post, "message", self._arrived)
+        client.on_connect = lambda _c, _u, _f, code, _p: connected(code)
+        client.on_subscribe = lambda _c, _u, _m, codes, _p: subscribed(codes)
+        client.on_publish = lambda _c, _u, _m, code, _p: published(code)
+        client.on_message = lambda _c, _u, message: arrived(message)
+        client.on_log = lambda _c, _u, level, text: self._logged(level, text)
+        return client
+
+
+def _call(action: Callable[[], None]) -> None:
+    action()
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _connect_properties() -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types for it
+    properties.SessionExpiryInterval = 0
+    properties.MaximumPacketSize = _MAX_PACKET_BYTES
+    return properties

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from agent.core.events import Record
-from agent.core.journal import Skipped
+from agent.core.journal import Row, Skipped, canonical
 from agent.core.stream import StoreReported
 from agent.core.sync import Ack, AckJudged, Batch, Verdict, judge
 from agent.outbox_schema import Epoch, Moment
@@ -58,6 +58,9 @@ class Stop:
     """Commit what waits and end."""
 
 
+_BATCH_BYTES = 128 * 1024
+_ENVELOPE_BYTES = 800  # a row on the wire without its body
+
 Work: TypeAlias = Entry | Fetch | FetchRows | Weigh | Wake | Stop
 
 
@@ -97,11 +100,21 @@ def fetched(store: Store, work: Fetch | FetchRows) -> Batch | None:
         return None
     if isinstance(work, FetchRows):
         return Batch(e.name, 0, 0, tuple(store.rows(e, work.seqs)), preview=True)
-    items = tuple(store.read(e, work.first, work.limit)) if work.first <= e.last_seq else ()
+    items = _fitting(store.read(e, work.first, work.limit)) if work.first <= e.last_seq else ()
     if not items:
         return Batch(e.name, work.first, work.first - 1, ())
     newest = items[-1]
     return Batch(e.name, work.first, newest.last if isinstance(newest, Skipped) else newest.seq, items)
+
+
+def _fitting(items: list[Row | Skipped]) -> tuple[Row | Skipped, ...]:
+    """As many as fit into one message, at least one."""
+    size = 0
+    for n, item in enumerate(items):
+        size += _ENVELOPE_BYTES + (len(canonical(item.body).encode()) if isinstance(item, Row) else 0)
+        if n and size > _BATCH_BYTES:
+            return tuple(items[:n])
+    return tuple(items)
 
 
 def weighed(store: Store, work: Weigh, now: Moment) -> tuple[AckJudged, StoreReported | None]:

@@ -1,0 +1,119 @@
+"""What a connection is made with, why it ended, and how long to wait before the next try."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from agent.errors import LinkError
+from agent.wire import public_key
+
+_NOT_YET_VALID = 9  # X509_V_ERR_CERT_NOT_YET_VALID
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
+
+
+class Cause(StrEnum):
+    """Who can mend it: the network by itself, a person (refused), time service (clock), whoever switched it off."""
+
+    NETWORK = "network"
+    REFUSED = "refused"
+    CLOCK = "clock"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """An ended connection."""
+
+    cause: Cause
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Full jitter: a random part of a wait that doubles from `first_s` to `cap_s`: a fleet does not return as one.
+
+    A refusal does not mend itself in seconds and must not wear out the broker: it waits longer. A connection that
+    lasted `good_after_s` starts the doubling anew.
+    """
+
+    first_s: float = 1.0
+    cap_s: float = 60.0
+    refused_first_s: float = 30.0
+    refused_cap_s: float = 900.0
+    good_after_s: float = 10.0
+
+    def wait_s(self, cause: Cause, tries: int, jitter: float) -> float:
+        """The wait before try number `tries` (0 is the first after a good connection); `jitter` in [0, 1)."""
+        if cause is Cause.CLOCK:
+            return 0.0  # tried again at once without looking at validity times
+        first_s, cap_s = (
+            (self.refused_first_s, self.refused_cap_s) if cause is Cause.REFUSED else (self.first_s, self.cap_s)
+        )
+        return jitter * min(cap_s, first_s * 2.0 ** min(tries, 30))
+
+
+def cause_of(e: Exception) -> Down:
+    """Tell the kinds of failure to connect apart."""
+    if isinstance(e, ssl.SSLCertVerificationError):
+        if e.verify_code == _NOT_YET_VALID:
+            return Down(Cause.CLOCK, "the broker's certificate is not valid yet: this machine's clock is behind")
+        return Down(Cause.REFUSED, f"the broker's certificate is not to be trusted: {e.verify_message}")
+    if isinstance(e, ssl.SSLError) and e.reason and "ALERT" in e.reason:
+        return Down(Cause.REFUSED, f"the broker refuses this door's certificate: {e.reason}")
+    return Down(Cause.NETWORK, f"{e}"[:200])
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """Where the broker is and who this door is. Paths are PEM files; `server_key` is the server's public Ed25519 key.
+
+    `first_connect_spread_s`: after a power cut in a whole district, doors connect at a random moment within it.
+    """
+
+    host: str
+    port: int
+    ca: Path
+    cert: Path
+    key: Path
+    server_key: Path
+    site: str
+    door: str
+    version: str = ""
+    first_connect_spread_s: float = 0.0
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+def tls_context(s: LinkSettings, *, check_time: bool) -> ssl.SSLContext:
+    """TLS 1.3 with this door's certificate, trusting the site's authority alone.
+
+    `check_time` is false only after the broker's certificate turned out to be not valid YET: then this machine's clock
+    is the one that is wrong, and the site's own authority vouches without it.
+
+    Raises:
+        LinkError: a file is missing, unreadable or not what it should be.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        context.load_verify_locations(s.ca)
+    except OSError as e:
+        raise LinkError(f"{s.ca}: not a readable authority certificate ({e})") from e
+    try:
+        context.load_cert_chain(s.cert, s.key)
+    except OSError as e:
+        raise LinkError(f"{s.cert}, {s.key}: not a readable certificate with its private key ({e})") from e
+    if not check_time:
+        context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+    return context
+
+
+def pinned_key(s: LinkSettings) -> Any:  # noqa: ANN401  pyseto publishes no types
+    """The server's public key. Raises LinkError when the file has none."""
+    try:
+        return public_key(s.server_key.read_bytes())
+    except (OSError, ValueError) as e:
+        raise LinkError(f"{s.server_key}: not the server's public Ed25519 key ({e})") from e
