@@ -1,0 +1,171 @@
+"""door-agent doctor: look at everything this door needs; found, expected, do this."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.cli.common import add_command, print_json
+
+if TYPE_CHECKING:
+    from agent.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report. `do_this` is empty when it is well."""
+
+    name: str
+    ok: bool
+    found: str
+    expected: str
+    do_this: str = ""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Options."""
+    add_command(subparsers, "doctor", "Check configuration, lines, camera, face models, stores and the server.")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 all well; 1 something is not, its line says what to do; 3 the configuration is wrong."""
+    from agent.config import load
+
+    config = load(arguments.config)
+    checks = [Check("configuration", ok=True, found=arguments.config, expected="readable, every key known")]
+    for check in _all(config, arguments.config):
+        checks.append(check)
+        if not arguments.json:
+            _print(check)
+    if arguments.json:
+        print_json({"ok": all(check.ok for check in checks), "checks": [asdict(check) for check in checks]})
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def _print(check: Check) -> None:
+    print(f"{'ok  ' if check.ok else 'BAD '} {check.name}: {check.found}")
+    if not check.ok:
+        print(f"     expected: {check.expected}\n     do this: {check.do_this}")
+
+
+def _all(config: Config, path: str) -> Iterator[Check]:
+    from hardware.checks import check_hardware
+
+    for one in check_hardware(path, camera_source=config.camera.source):
+        yield Check(one.name, one.ok, one.found, one.expected, one.do_this)
+    yield from _models(config)
+    yield from _stores(config)
+    yield _clock()
+    yield from _server(config)
+
+
+def _models(config: Config) -> Iterator[Check]:
+    from models.errors import ModelError
+    from models.pipeline import PipelineSettings, load_pipeline
+
+    folder = Path(config.faces.weights_dir) if config.faces.weights_dir else None
+    try:
+        pipeline = load_pipeline(PipelineSettings(weights_folder=folder))
+    except ModelError as e:
+        yield Check(
+            "face models", ok=False, found=str(e), expected="a detector and a network", do_this="door-agent models list"
+        )
+        return
+    missing = pipeline.missing
+    yield Check(
+        "face models",
+        ok=missing is None,
+        found=pipeline.engine if missing is None else f"{pipeline.engine}; better ones are missing",
+        expected="YuNet, reid0095 and MiniFASNet",
+        do_this=missing or "",
+    )
+
+
+def _stores(config: Config) -> Iterator[Check]:
+    from agent.errors import StoreError
+    from agent.residents import Residents
+    from agent.roster_store import RosterStore
+
+    folder = Path(config.store.state_dir)
+    if not folder.is_dir():
+        yield Check(
+            "state folder",
+            ok=False,
+            found=f"{folder} is not there",
+            expected="a folder of the agent's user",
+            do_this=f"mkdir -p {folder} and give it to the agent's user, or run the installer again",
+        )
+        return
+    try:
+        store = RosterStore(folder)
+        residents = Residents(store)
+        store.close()
+    except StoreError as e:
+        yield Check("roster", ok=False, found=str(e), expected="readable", do_this="as it says")
+        return
+    people = len(residents.roster.persons)
+    yield Check(
+        "roster",
+        ok=people > 0,
+        found=f"{people} people, {residents.template_count()} face templates",
+        expected="at least one resident",
+        do_this="door-agent enroll NAME PICTURE PICTURE PICTURE --consent" if not people else "",
+    )
+
+
+def _clock() -> Check:
+    from agent.clock import SystemClock
+    from agent.core.journal import ClockQuality
+
+    quality = SystemClock().quality()
+    return Check(
+        "clock",
+        ok=quality in (ClockQuality.NTP, ClockQuality.RTC),
+        found=str(quality),
+        expected="ntp or rtc",
+        do_this="timedatectl set-ntp true; until then residents are let in and visitors are not",
+    )
+
+
+def _server(config: Config) -> Iterator[Check]:
+    server = config.server
+    if server is None:
+        yield Check("server", ok=True, found="none is configured: this door works alone", expected="")
+        return
+    from agent.errors import LinkError
+    from agent.link_settings import LinkSettings, cause_of, pinned_key, tls_context
+
+    settings = LinkSettings(
+        host=server.host,
+        port=server.port,
+        ca=Path(server.ca_file),
+        cert=Path(server.cert_file),
+        key=Path(server.key_file),
+        server_key=Path(server.server_key_file),
+        site=config.door.site,
+        door=config.door.id,
+    )
+    where = f"{server.host}:{server.port}"
+    try:
+        pinned_key(settings)
+        with (
+            socket.create_connection((server.host, server.port), timeout=5) as plain,
+            tls_context(settings, check_time=True).wrap_socket(plain, server_hostname=server.host) as tls,
+        ):
+            yield Check("server", ok=True, found=f"{where} answers with {tls.version()}", expected="TLS 1.3")
+    except LinkError as e:
+        yield Check(
+            "server", ok=False, found=str(e), expected="this device's own files", do_this="provision the device again"
+        )
+    except OSError as e:
+        yield Check(
+            "server",
+            ok=False,
+            found=f"{where}: {cause_of(e).detail}",
+            expected="a broker that knows this site's authority",
+            do_this="check the cable and server.host; the door goes on without it and keeps its events",
+        )

@@ -1,0 +1,102 @@
+"""door-agent enroll: a resident from pictures; also who is enrolled, and forgetting somebody."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.cli.common import add_command, print_json
+from agent.errors import PictureError
+
+if TYPE_CHECKING:
+    from agent.config import Config
+    from agent.residents import Residents
+
+_EXAMPLE = "example: door-agent enroll 'Li Mei' li-1.jpg li-2.jpg li-3.jpg --consent"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Options."""
+    parser = add_command(subparsers, "enroll", "Enrol a resident from 3 to 5 pictures of her face, list, or remove.")
+    parser.epilog = _EXAMPLE
+    parser.add_argument("name", nargs="?", help="kept on this device only")
+    parser.add_argument("pictures", nargs="*", type=Path, metavar="PICTURE", help="JPEG or PNG, one face each")
+    parser.add_argument("--consent", action="store_true", help="the person agreed to be recognised at this door")
+    parser.add_argument("--under-14", action="store_true", help="the person is under 14; needs --guardian")
+    parser.add_argument("--guardian", metavar="NAME", help="who agreed for a person under 14")
+    parser.add_argument("--slow-walker", action="store_true", help="give this person the extended release time")
+    parser.add_argument("--list", action="store_true", help="show who is enrolled")
+    parser.add_argument("--remove", metavar="ID", help="forget a person: record, templates and their bytes on the disk")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 done; 7 a picture cannot be used or consent is missing; 4 the roster cannot be used; 6 no face models."""
+    from agent.config import load
+    from agent.residents import Residents
+    from agent.roster_store import RosterStore
+
+    config = load(arguments.config)
+    store = RosterStore(Path(config.store.state_dir))
+    try:
+        residents = Residents(store)
+        if arguments.list:
+            return _list(residents, as_json=arguments.json)
+        if arguments.remove:
+            return _remove(residents, arguments.remove, as_json=arguments.json)
+        return _enrol(residents, config, arguments)
+    finally:
+        store.close()
+
+
+def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
+    from agent.residents import NewFace, consent_now
+    from models.enrol import enrol
+    from models.pictures import load_picture
+    from models.pipeline import PipelineSettings, load_pipeline
+
+    if not arguments.name or not arguments.pictures:
+        raise PictureError(f"a name and pictures are needed; {_EXAMPLE}", exit_code=2)
+    if not arguments.consent:
+        raise PictureError("no consent record, no face: ask the person, then add --consent")
+    consent = consent_now(int(time.time()), guardian=arguments.guardian, under_14=arguments.under_14)
+    if not consent.lawful:
+        raise PictureError("a person under 14 needs a guardian's consent: add --guardian NAME")
+    folder = Path(config.faces.weights_dir) if config.faces.weights_dir else None
+    pipeline = load_pipeline(PipelineSettings(weights_folder=folder, liveness="off"))
+    pictures = [(str(path), load_picture(path)) for path in arguments.pictures]
+    enrolled = enrol(pipeline, pictures)
+    faces = [NewFace(one.vector.astype("<f4").tobytes(), one.quality) for one in enrolled]
+    network = pipeline.embedder
+    person = residents.add(
+        arguments.name, consent, faces, network.model_id, network.alignment_id, extended_release=arguments.slow_walker
+    )
+    if arguments.json:
+        print_json({"id": person.id, "templates": len(faces), "model": network.model_id})
+    else:
+        print(f"enrolled {arguments.name} as {person.id} from {len(faces)} pictures; a running door knows within 2 s")
+    return 0
+
+
+def _list(residents: Residents, *, as_json: bool) -> int:
+    people = [
+        {"id": p.id, "name": p.name, "kind": str(p.kind), "templates": len(p.faces), "enabled": p.enabled}
+        for p in residents.roster.persons.values()
+    ]
+    if as_json:
+        print_json({"epoch": residents.roster.epoch, "people": people})
+        return 0
+    for person in people:
+        print(f"{person['id']:16} {person['name']:24} {person['kind']:10} {person['templates']} templates")
+    print(f"{len(people)} people")
+    return 0
+
+
+def _remove(residents: Residents, person_id: str, *, as_json: bool) -> int:
+    gone = residents.remove(person_id)
+    if as_json:
+        print_json({"removed": gone, "id": person_id})
+    else:
+        print(f"{person_id}: forgotten" if gone else f"{person_id}: nobody of this id; see door-agent enroll --list")
+    return 0 if gone else 1

@@ -1,0 +1,57 @@
+"""door-agent models: which face networks are on this machine, and how to get the others."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from agent.cli.common import add_command, print_json
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Options."""
+    parser = add_command(
+        subparsers, "models", "List, verify, add or pull the files of the face networks.", config=False
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="every network of the manifest and whether its files are here")
+    actions.add_parser(
+        "verify", help="the same; exit 6 if a file has the wrong bytes or no set of networks is complete"
+    )
+    add = actions.add_parser("add", help="copy files from a folder (a USB stick), checked")
+    add.add_argument("folder", type=Path)
+    pull = actions.add_parser("pull", help="fetch from the publishers, checked")
+    pull.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+    parser.add_argument("--weights", type=Path, default=None, help="folder that holds the files")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 done; 6 a file is missing, wrong or cannot be had."""
+    from models.store import Store
+
+    store = Store(arguments.weights)
+    if arguments.action in ("add", "pull"):
+        names = store.add(arguments.folder) if arguments.action == "add" else store.pull(arguments.names)
+        if arguments.json:
+            print_json({"installed": names})
+        else:
+            print("\n".join(f"installed {name}" for name in names) or "nothing to do: everything is here")
+        return 0
+    found = store.verify()
+    rows = [
+        {
+            "name": s.entry.name,
+            "part": str(s.entry.part),
+            "state": s.state,
+            "licence": s.entry.licence,
+            "detail": s.detail,
+        }
+        for s in found
+    ]
+    if arguments.json:
+        print_json({"models": rows})
+    else:
+        for row in rows:
+            print(f"{row['state']:8} {row['name']:24} {row['part']:10} {row['licence']:12} {row['detail']}")
+    bad = arguments.action == "verify" and any(row["state"] == "damaged" for row in rows)
+    return 6 if bad else 0
