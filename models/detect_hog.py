@@ -28,6 +28,7 @@ _RIGHT_EYE, _LEFT_EYE, _NOSE = (2, 3), (0, 1), 4
 # dlib's box against YuNet's of the same face (medians of the same pictures): 1.10 times as wide, 0.83 as high, lower.
 _BOX_SHIFT: Final = (-0.04, 0.15)
 _BOX_SIZE: Final = (1.10, 0.83)
+_CONFIDENCE: Final = 0.93  # what YuNet says of a bare face; HOG does not see covered ones, and its score says little
 
 
 class Hog:
@@ -45,17 +46,17 @@ class Hog:
         gray = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)
         small = cv2.cvtColor(reduced(image_bgr, width_px or self._width_px), cv2.COLOR_BGR2GRAY)
         scale = image_bgr.shape[1] / small.shape[1]
-        boxes, scores, _ = self._find.run(small, 0, 0.0)
-        found = [self._detection(gray, box, scale, score) for box, score in zip(boxes, scores, strict=True)]
+        boxes, _, _ = self._find.run(small, 0, 0.0)
+        found = [self._detection(gray, box, scale) for box in boxes]
         return sorted(found, key=lambda one: -one.width_px)
 
-    def _detection(self, gray: NDArray[Any], box: dlib.rectangle, scale: float, score: float) -> Detection:
+    def _detection(self, gray: NDArray[Any], box: dlib.rectangle, scale: float) -> Detection:
         sides = (box.left(), box.top(), box.right(), box.bottom())
         shape = self._predict(gray, dlib.rectangle(*(round(side * scale) for side in sides)))
         points = np.array([(point.x, point.y) for point in shape.parts()], np.float32)
         width, height = box.width() * scale / _BOX_SIZE[0], box.height() * scale / _BOX_SIZE[1]
         left, top = box.left() * scale - _BOX_SHIFT[0] * width, box.top() * scale - _BOX_SHIFT[1] * height
-        return Detection((left, top, width, height), landmarks(points), min(1.0, 0.5 + score / 4))
+        return Detection((left, top, width, height), landmarks(points), _CONFIDENCE)
 
 
 def landmarks(points_px: Floats) -> Floats:
