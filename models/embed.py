@@ -27,6 +27,10 @@ class Embedder(Protocol):
         """Name of the alignment."""
 
     @property
+    def same_person_similarity(self) -> float:
+        """Two good pictures of one person are at least this near (cosine); two people mostly are not."""
+
+    @property
     def dim(self) -> int:
         """Length of a vector."""
 
@@ -47,7 +51,16 @@ def session(weights: bytes) -> onnxruntime.InferenceSession:
 class OnnxEmbedder:
     """Any network that takes float32[1, 3, side, side] and answers with one vector."""
 
-    def __init__(self, weights: bytes, *, model_id: str, alignment: Alignment, mirror: bool, rgb: bool = False) -> None:
+    def __init__(
+        self,
+        weights: bytes,
+        *,
+        model_id: str,
+        alignment: Alignment,
+        mirror: bool,
+        same_person_similarity: float,
+        rgb: bool = False,
+    ) -> None:
         """`mirror`: the vector is the mean of the face and its mirror image (model_id must say so)."""
         self._session = session(weights)
         self._input = self._session.get_inputs()[0].name
@@ -55,6 +68,7 @@ class OnnxEmbedder:
         self._rgb = rgb
         self.model_id = model_id
         self.alignment = alignment
+        self.same_person_similarity = same_person_similarity
         self.alignment_id = alignment.alignment_id
         self.dim = self._vector(np.zeros((alignment.side_px, alignment.side_px, 3), np.uint8)).size
 

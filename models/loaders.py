@@ -43,6 +43,7 @@ def load_embedder(store: Store, entry: ModelEntry) -> Embedder:
         model_id=entry.name + ("+mirror" if entry.mirror else ""),
         alignment=ALIGNMENTS[entry.alignment],
         mirror=entry.mirror,
+        same_person_similarity=entry.same_person,
         rgb=entry.colour == "rgb",
     )
 

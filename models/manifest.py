@@ -26,7 +26,7 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One network. `alignment`, `colour`, `metric` and `mirror` matter for embedders only."""
+    """One network. `alignment` to `same_person` matter for embedders only."""
 
     name: str
     part: Part
@@ -39,6 +39,7 @@ class ModelEntry:
     colour: Literal["bgr", "rgb"] = "bgr"
     metric: str = "cosine"
     mirror: bool = False
+    same_person: float = 1.0
     recommended: bool = True  # an installer is told when it is missing
 
 

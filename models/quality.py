@@ -29,7 +29,7 @@ _MAX_YAW: Final = 0.35  # nose away from the middle of the eyes, in eye distance
 _NOSE_HEIGHT: Final = (0.25, 0.85)  # of the way from the eyes to the mouth; outside the head looks far up or down
 _MAX_ROLL: Final = 0.7  # slope of the line through the eyes
 # Masks and scarves: an unsure detector, little texture between nose and chin, less red and another colour than the
-# forehead. Logistic weights and offset; above the bound are 6 in 10 surgical masks, no webcam face and 1 in 250 side-lit ones.
+# forehead. Logistic weights and offset; above the bound are 6 in 10 surgical masks and 1 in 250 side-lit bare faces.
 _COVERED: Final = (-33.0, -7.17, -0.191, 0.3, 27.04)
 _MIN_COVERED: Final = 2.0
 _LAYOUT: Final = ALIGNMENTS["reid-128"]

@@ -1,0 +1,135 @@
+"""From several pictures of one person to templates, or to the reason why a picture was not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from models.arrays import Floats, Image
+from models.detect import Detection
+from models.errors import PictureUnusableError
+from models.pipeline import Pipeline
+from models.quality import Flaw, assess
+from models.template import Template
+
+MAX_PICTURES: Final = 5
+_BYSTANDER: Final = 0.5  # a second face less than this wide, compared with the first, is somebody in the background
+_MIN_LIVE: Final = 0.3
+_MIN_QUALITY: Final = 0.3
+_TOO_ALIKE: Final = 0.985  # cosine above which a new view of a person adds nothing
+_MIN_APART_S: Final = 0.4
+_MAX_APART_S: Final = 2.0  # somebody who holds still is taken as he is
+
+_WORDS: Final[dict[Flaw, str]] = {
+    "small": "shows the face too small: come closer or cut the picture",
+    "blurred": "is blurred: hold still, or wipe the lens",
+    "turned": "shows the face from the side: look into the camera",
+    "dark": "is too dark: more light on the face, no window behind it",
+    "covered": "shows a covered face: take off mask, scarf or sunglasses",
+}
+
+
+def enrol(pipeline: Pipeline, pictures: Sequence[tuple[str, Image]]) -> tuple[Template, ...]:
+    """One template a picture (name, uint8[H, W, 3]); all must show the same one person well.
+
+    Raises PictureUnusableError for the first picture that cannot be used; its `reason` is one of no-face, two-faces,
+    small, blurred, turned, dark, covered, poor, other-person.
+    """
+    templates: list[Template] = []
+    for name, image in pictures:
+        found = the_face(pipeline, name, image)
+        quality = assess(image, found)
+        if quality.flaw is not None:
+            raise PictureUnusableError(f"{name} {_WORDS[quality.flaw]}", picture=name, reason=quality.flaw)
+        if quality.value < _MIN_QUALITY:
+            raise PictureUnusableError(
+                f"{name} is too poor to be remembered: a nearer, sharper or brighter one is needed",
+                picture=name,
+                reason="poor",
+            )
+        templates.append(_template(pipeline, image, found, quality.value))
+        if not same_person(pipeline, templates):
+            raise PictureUnusableError(
+                f"{name} does not look like the person on the pictures before it", picture=name, reason="other-person"
+            )
+    return tuple(templates)
+
+
+def the_face(pipeline: Pipeline, name: str, image: Image) -> Detection:
+    """The one face of a picture. Raises PictureUnusableError (no-face, two-faces)."""
+    found = pipeline.detector.detect(image)
+    if not found:
+        raise PictureUnusableError(f"{name} shows no face that could be found", picture=name, reason="no-face")
+    if len(found) > 1 and found[1].width_px > _BYSTANDER * found[0].width_px:
+        raise PictureUnusableError(
+            f"{name} shows {len(found)} faces: one person alone is needed", picture=name, reason="two-faces"
+        )
+    return found[0]
+
+
+def same_person(pipeline: Pipeline, templates: Sequence[Template]) -> bool:
+    """Whether the newest template is near enough to the mean of those before it."""
+    *before, newest = (template.vector for template in templates)
+    if not before:
+        return True
+    mean = np.mean(before, axis=0)
+    return bool(newest @ mean >= pipeline.embedder.same_person_similarity * np.linalg.norm(mean))
+
+
+def _template(pipeline: Pipeline, image: Image, found: Detection, quality: float) -> Template:
+    (vector,) = pipeline.embed(image, [found])
+    return Template(vector, pipeline.embedder.model_id, pipeline.embedder.alignment_id, quality)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a collection stands. `problem` is a word of `enrol`'s reasons, or "print", "hold-on", None."""
+
+    collected: int
+    done: bool
+    problem: str | None
+
+
+class Collector:
+    """Enrolment before the camera: takes good and different views of the one person there, as they come."""
+
+    def __init__(self, pipeline: Pipeline, wanted: int) -> None:
+        self._pipeline = pipeline
+        self._wanted = min(wanted, MAX_PICTURES)
+        self._last_s = float("-inf")
+        self.templates: list[Template] = []
+
+    def offer(self, image: Image, found: list[Detection], at_s: float) -> Progress:
+        """Look at one frame with the faces in it (largest first)."""
+        problem = self._problem(image, found, at_s)
+        return Progress(len(self.templates), len(self.templates) >= self._wanted, problem)
+
+    def _problem(self, image: Image, found: list[Detection], at_s: float) -> str | None:
+        if not found:
+            return "no-face"
+        if len(found) > 1 and found[1].width_px > _BYSTANDER * found[0].width_px:
+            return "two-faces"
+        quality = assess(image, found[0])
+        if quality.flaw is not None or quality.value < _MIN_QUALITY:
+            return quality.flaw or "poor"
+        if at_s - self._last_s < _MIN_APART_S:
+            return "hold-on"
+        liveness = self._pipeline.liveness
+        if liveness is not None and liveness.score(image, found[0]) < _MIN_LIVE:
+            return "print"
+        return self._take(_template(self._pipeline, image, found[0], quality.value), at_s)
+
+    def _take(self, template: Template, at_s: float) -> str | None:
+        if not same_person(self._pipeline, [*self.templates, template]):
+            return "other-person"
+        if at_s - self._last_s < _MAX_APART_S and self._nearest(template.vector) > _TOO_ALIKE:
+            return "hold-on"
+        self.templates.append(template)
+        self._last_s = at_s
+        return None
+
+    def _nearest(self, vector: Floats) -> float:
+        return max((float(vector @ one.vector) for one in self.templates), default=-1.0)
