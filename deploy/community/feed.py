@@ -1,0 +1,63 @@
+"""What the manager's page shows: the newest events and alarms of all doors and each door's last state, in memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from deploy.community.consumer import News
+
+_KEPT = 200
+_STREAMED = 500  # doors' states included
+
+
+class Feed:
+    """Filled by the consumer's thread, read by the page's threads; each entry has a growing number."""
+
+    def __init__(
+        self, events: Iterable[dict[str, Any]], doors: Iterable[tuple[str, int, bool, dict[str, Any]]]
+    ) -> None:
+        self._changed = threading.Condition()
+        self._number = 0
+        self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._stream: deque[dict[str, Any]] = deque(maxlen=_STREAMED)
+        self._doors: dict[str, dict[str, Any]] = {
+            name: {"heard_ms": heard_ms, "online": online, "state": state} for name, heard_ms, online, state in doors
+        }
+        for event in events:
+            self._append({"type": "event", **event})
+
+    def add(self, news: News) -> None:
+        """Take one piece of news from the consumer."""
+        now_ms = time.time_ns() // 1_000_000
+        with self._changed:
+            door = self._doors.setdefault(news.device, {"online": True, "state": {}})
+            door["heard_ms"] = now_ms
+            if news.kind == "state":
+                door["state"], door["online"] = news.what, bool(news.what.get("online"))
+                self._append({"type": "state", "device": news.device, **door})
+            else:
+                self._append({"type": news.kind, "device": news.device, "received_ms": now_ms, **news.what})
+            self._changed.notify_all()
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        self._number += 1
+        numbered = {"number": self._number, **entry}
+        self._stream.append(numbered)
+        if entry["type"] != "state":
+            self._entries.append(numbered)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything, oldest entry first; states are in `doors`."""
+        with self._changed:
+            doors = {k: dict(v) for k, v in self._doors.items()}
+            return {"doors": doors, "entries": list(self._entries), "number": self._number}
+
+    def after(self, number: int, timeout_s: float) -> list[dict[str, Any]]:
+        """Entries newer than `number`; waits up to `timeout_s` for the first. A slow reader misses the oldest."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._number > number, timeout_s)
+            return [e for e in self._stream if e["number"] > number]

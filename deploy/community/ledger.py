@@ -1,0 +1,206 @@
+"""The server's memory: SQL that SQLite and PostgreSQL both understand, one connection, one owner.
+
+Exactly-once is a matter of this file: rows, chain position and alarms of a message are written in one transaction, and
+a row's place (door, epoch, seq) is unique.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from agent.core.journal import Row, canonical
+from agent.errors import StoreError
+from deploy.community.ingest import Alarm, Chain, Taken
+
+SCHEMA_VERSION = 1
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL)",
+    """CREATE TABLE IF NOT EXISTS doors (
+        device TEXT PRIMARY KEY, heard_ms BIGINT NOT NULL, online INTEGER NOT NULL, state TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS chains (
+        device TEXT NOT NULL, epoch TEXT NOT NULL, next BIGINT NOT NULL, hash TEXT NOT NULL, claimed BIGINT NOT NULL,
+        re TEXT NOT NULL, fork BIGINT NOT NULL, PRIMARY KEY (device, epoch))""",
+    """CREATE TABLE IF NOT EXISTS events (
+        id {serial}, device TEXT NOT NULL, epoch TEXT NOT NULL, seq BIGINT NOT NULL, kind TEXT NOT NULL,
+        priority INTEGER NOT NULL, wall_ms BIGINT NOT NULL, clock TEXT NOT NULL, boot_id TEXT NOT NULL,
+        boottime_ms BIGINT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL, received_ms BIGINT NOT NULL,
+        UNIQUE (device, epoch, seq))""",
+    """CREATE TABLE IF NOT EXISTS previews (
+        device TEXT NOT NULL, epoch TEXT NOT NULL, seq BIGINT NOT NULL, hash TEXT NOT NULL, kind TEXT NOT NULL,
+        wall_ms BIGINT NOT NULL, body TEXT NOT NULL, received_ms BIGINT NOT NULL, confirmed INTEGER NOT NULL,
+        PRIMARY KEY (device, epoch, seq, hash))""",
+    """CREATE TABLE IF NOT EXISTS missed (
+        device TEXT NOT NULL, epoch TEXT NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL, hash TEXT NOT NULL,
+        declared BIGINT NOT NULL, PRIMARY KEY (device, epoch, first))""",
+    """CREATE TABLE IF NOT EXISTS alarms (
+        id {serial}, device TEXT NOT NULL, word TEXT NOT NULL, detail TEXT NOT NULL, at_ms BIGINT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS events_by_time ON events (wall_ms)",
+)
+
+
+class Connection(Protocol):
+    """What is needed of a database: statements with `?`, each committed by itself unless between BEGIN and COMMIT."""
+
+    serial: str
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement, return its rows."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+class SqliteConnection:
+    """A file. WAL and FULL: what was acknowledged survives a power cut."""
+
+    serial = "INTEGER PRIMARY KEY"
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+        except (OSError, sqlite3.Error) as e:
+            raise StoreError(f"{path}: cannot be opened as the server's database ({e})") from e
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See Connection."""
+        return self._db.execute(sql, params).fetchall()
+
+    def close(self) -> None:
+        """See Connection."""
+        self._db.close()
+
+
+class Ledger:
+    """What the server knows of all doors."""
+
+    def __init__(self, db: Connection) -> None:
+        self.db = db
+        with self.transaction():
+            for statement in _SCHEMA:
+                db.execute(statement.format(serial=db.serial))
+            found = db.execute("SELECT version FROM meta")
+            if not found:
+                db.execute("INSERT INTO meta VALUES (?)", (SCHEMA_VERSION,))
+        if found and found[0][0] != SCHEMA_VERSION:
+            raise StoreError(f"the server's database has version {found[0][0]}, this release reads {SCHEMA_VERSION}")
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        self.db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    def chain(self, device: str, epoch: str) -> Chain | None:
+        """What is held of an epoch."""
+        found = self.db.execute(
+            "SELECT epoch, next, hash, claimed, re, fork FROM chains WHERE device = ? AND epoch = ?", (device, epoch)
+        )
+        return Chain(*found[0]) if found else None
+
+    def hash_of(self, device: str, epoch: str, seq: int) -> str | None:
+        """The hash of a stored row."""
+        found = self.db.execute(
+            "SELECT hash FROM events WHERE device = ? AND epoch = ? AND seq = ?", (device, epoch, seq)
+        )
+        return str(found[0][0]) if found else None
+
+    def apply(self, device: str, taken: Taken, now_ms: int) -> list[Alarm]:
+        """Write what a message came to (within a transaction); returns its alarms and those the rows give rise to."""
+        c = taken.chain
+        for row in taken.rows:
+            self._add(row, now_ms)
+        for m in taken.missed:
+            values = (device, c.epoch, m.first, m.last, m.hash, m.declared)
+            self.db.execute("INSERT INTO missed VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING", values)
+        for row in taken.previews:
+            self._preview(row, now_ms)
+        self.db.execute(
+            "INSERT INTO chains VALUES (?,?,?,?,?,?,?) ON CONFLICT (device, epoch) DO UPDATE SET"
+            " next = excluded.next, hash = excluded.hash, claimed = excluded.claimed, re = excluded.re,"
+            " fork = excluded.fork",
+            (device, c.epoch, c.next, c.hash, c.claimed, c.re, c.fork),
+        )
+        alarms = [*taken.alarms, *(a for r in taken.rows if r.seq == 1 for a in self._succession(r))]
+        for alarm in alarms:
+            self.alarm(device, alarm, now_ms)
+        return alarms
+
+    def _add(self, r: Row, now_ms: int) -> None:
+        self.db.execute(
+            "INSERT INTO events (device, epoch, seq, kind, priority, wall_ms, clock, boot_id, boottime_ms, body, hash,"
+            " received_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            (r.device, r.epoch, r.seq, r.kind, r.priority, r.wall_ms, str(r.clock), r.boot_id, r.boottime_ms,
+             canonical(r.body), r.hash, now_ms),
+        )  # fmt: skip
+        self.db.execute(
+            "UPDATE previews SET confirmed = 1 WHERE device = ? AND epoch = ? AND seq = ? AND hash = ?",
+            (r.device, r.epoch, r.seq, r.hash),
+        )
+
+    def _preview(self, r: Row, now_ms: int) -> None:
+        confirmed = int(self.hash_of(r.device, r.epoch, r.seq) == r.hash)
+        self.db.execute(
+            "INSERT INTO previews VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+            (r.device, r.epoch, r.seq, r.hash, r.kind, r.wall_ms, canonical(r.body), now_ms, confirmed),
+        )
+
+    def _succession(self, first: Row) -> list[Alarm]:
+        """A new epoch names the last row known of the one before: what is missing up to there is lost."""
+        before, last = first.body.get("previous_epoch"), first.body.get("last_seq")
+        if not isinstance(before, str) or not isinstance(last, int):
+            return []
+        chain = self.chain(first.device, before)
+        have = chain.next - 1 if chain else 0
+        if have >= last:
+            return []
+        return [Alarm("rows-lost", f"epoch {before}: rows {have + 1} to {last} never came; {first.body.get('reason')}")]
+
+    def alarm(self, device: str, alarm: Alarm, now_ms: int) -> None:
+        """Keep an alarm."""
+        self.db.execute(
+            "INSERT INTO alarms (device, word, detail, at_ms) VALUES (?,?,?,?)",
+            (device, alarm.word, alarm.detail, now_ms),
+        )
+
+    def heard(self, device: str, now_ms: int, state: dict[str, Any] | None = None) -> None:
+        """A door said something; `state` when it said how it is."""
+        self.db.execute(
+            "INSERT INTO doors VALUES (?,?,1,'{}') ON CONFLICT (device) DO UPDATE SET heard_ms = excluded.heard_ms",
+            (device, now_ms),
+        )
+        if state is not None:
+            self.db.execute(
+                "UPDATE doors SET online = ?, state = ? WHERE device = ?",
+                (int(bool(state.get("online"))), json.dumps(state), device),
+            )
+
+    def doors(self) -> list[tuple[str, int, bool, dict[str, Any]]]:
+        """Every door: name, when it was last heard, whether its link is up, its last state."""
+        found = self.db.execute("SELECT device, heard_ms, online, state FROM doors ORDER BY device")
+        return [(d, int(h), bool(o), json.loads(s)) for d, h, o, s in found]
+
+    def newest(self, count: int) -> list[dict[str, Any]]:
+        """The newest events in the order of their arrival, oldest first, for the page."""
+        found = self.db.execute(
+            "SELECT device, epoch, seq, kind, priority, wall_ms, clock, body FROM events ORDER BY id DESC LIMIT ?",
+            (count,),
+        )
+        names = ("device", "epoch", "seq", "kind", "priority", "wall_ms", "clock")
+        return [dict(zip(names, f, strict=False)) | {"body": json.loads(f[7])} for f in reversed(found)]
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.db.close()

@@ -1,0 +1,59 @@
+"""The server's configuration file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from agent.errors import ConfigError
+from deploy.community.consumer import ConsumerSettings
+
+
+class Settings(BaseModel):
+    """One flat TOML file; relative paths are taken from its folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    broker_host: str = Field(default="127.0.0.1", description="the broker's name, as in its certificate")
+    broker_port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    ca_file: Path = Field(description="the site's authority, PEM")
+    cert_file: Path = Field(description="this server's client certificate, PEM")
+    key_file: Path = Field(description="its private key, PEM")
+    signing_key_file: Path = Field(description="private Ed25519 key that signs acknowledgements, PEM")
+    name: str = Field(default="community", description="certificate name and MQTT client id")
+    database: str = Field(default="community.db", description="a file for SQLite, or postgresql://user@host/name")
+    silence_s: Annotated[float, Field(ge=10, le=86400)] = Field(default=180.0, description="no word for so long: alarm")
+    http_host: str = Field(default="127.0.0.1", description="the manager's page listens here")
+    http_port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8481, description="0: no page")
+
+    def consumer(self) -> ConsumerSettings:
+        """What the consumer needs of it."""
+        return ConsumerSettings(
+            self.broker_host, self.broker_port, self.ca_file, self.cert_file, self.key_file, self.signing_key_file,
+            self.name, self.silence_s,
+        )  # fmt: skip
+
+
+def load(path: Path) -> Settings:
+    """Read the file.
+
+    Raises:
+        ConfigError: it can't be read, or a key is unknown, missing or out of bounds; one line per fault.
+    """
+    try:
+        values = tomllib.loads(path.read_text())
+        found = Settings.model_validate(values)
+    except OSError as e:
+        raise ConfigError(f"{path}: cannot be read ({e.strerror}); give the right file with --config") from e
+    except tomllib.TOMLDecodeError as e:
+        raise ConfigError(f"{path}: not TOML: {e}") from e
+    except ValidationError as e:
+        faults = (f"{path}: {'.'.join(map(str, f['loc']))}: {f['msg']}" for f in e.errors(include_url=False))
+        raise ConfigError("\n".join(faults)) from e
+    folder = path.resolve().parent
+    files = {name: folder / getattr(found, name) for name in ("ca_file", "cert_file", "key_file", "signing_key_file")}
+    database = found.database if "://" in found.database else str(folder / found.database)
+    return found.model_copy(update={**files, "database": database})
