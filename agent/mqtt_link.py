@@ -24,7 +24,6 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.clock import Clock
 from agent.core.stream import CommandArrived, LinkAlarm, LinkDown, LinkUp, RosterArrived
 from agent.core.sync import (
     Connected,
@@ -44,6 +43,8 @@ from agent.mailbox import guarded
 from agent.outbox import Outbox
 from agent.wire import Hello, WireError, batch_json, read_ack, topic
 
+__all__ = ["LinkSettings", "MqttLink"]
+
 _KEEPALIVE_S = 20
 _ANSWER_S = 10.0  # for CONNACK and SUBACK
 _STATE_REPEAT_S = 60.0  # so that the server can tell silence from nothing to say
@@ -54,8 +55,8 @@ _FAILURE = 0x80
 class MqttLink:
     """One connection, kept up in the background."""
 
-    def __init__(self, settings: LinkSettings, post: Callable[[object], None], outbox: Outbox, clock: Clock) -> None:
-        self._settings, self._post, self._outbox, self._clock = settings, post, outbox, clock
+    def __init__(self, settings: LinkSettings, post: Callable[[object], None], outbox: Outbox) -> None:
+        self._settings, self._post, self._outbox, self._clock = settings, post, outbox, outbox.clock
         self._device = f"{settings.site}/{settings.door}"
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake_r, self._wake_w = socket.socketpair()

@@ -60,7 +60,7 @@ class Outbox:
     """The journal of one door."""
 
     def __init__(self, settings: OutboxSettings, post: Callable[[object], None], clock: Clock) -> None:
-        self._settings, self._post, self._clock = settings, post, clock
+        self._settings, self._post, self.clock = settings, post, clock
         self._device = f"{settings.site}/{settings.door}"
         self._limits = Limits(settings.quota_bytes, settings.keep_days)
         self._lock = FolderLock(settings.path)
@@ -137,7 +137,7 @@ class Outbox:
     # ------------------------------------------------------------ opening
 
     def _moment(self) -> Moment:
-        c = self._clock
+        c = self.clock
         return Moment(c.boot_id(), int(c.now_s() * 1000), c.utc_ms(), c.quality())
 
     def _open(self) -> None:
@@ -172,7 +172,7 @@ class Outbox:
                 self._stopping = True
             else:
                 self._guarded(functools.partial(self._serve, work))
-        now_s = self._clock.now_s()
+        now_s = self.clock.now_s()
         if self._failing and (now_s >= self._retry_at_s or self._stopping):
             self._guarded(self._recover)
         while len(self._ring) and not self._failing:
@@ -187,7 +187,7 @@ class Outbox:
         due_s = self._retry_at_s if self._failing else self._tidy_at_s
         work: list[Work] = []
         with contextlib.suppress(queue.Empty):
-            work.append(self._inbox.get(timeout=min(max(due_s - self._clock.now_s(), 0.0), _TIDY_EVERY_S)))
+            work.append(self._inbox.get(timeout=min(max(due_s - self.clock.now_s(), 0.0), _TIDY_EVERY_S)))
             while len(work) < _GROUP_ROWS:
                 work.append(self._inbox.get_nowait())
         return work
@@ -197,7 +197,7 @@ class Outbox:
         try:
             action()
         except (sqlite3.Error, JournalDamagedError, OSError) as e:
-            now_s = self._clock.now_s()
+            now_s = self.clock.now_s()
             if is_damage(e) and self._store is not None and now_s >= self._replace_again_s:
                 self._replace_again_s = now_s + _REPLACE_EVERY_S  # a fault of ours must not fill the disk with copies
                 self._replace_store(self._store, e)
@@ -233,7 +233,7 @@ class Outbox:
         self._tell_head(alarms if store.sending() is store.current else ())
 
     def _fail(self, detail: str) -> None:
-        now_s = self._clock.now_s()
+        now_s = self.clock.now_s()
         if not self._failing:
             self._failing = True
             self._retry_s = _RETRY_FIRST_S

@@ -30,7 +30,7 @@ def main(config: dict) -> None:
     settings = OutboxSettings(Path(config["path"]), link_settings.site, link_settings.door)
     outbox = Outbox(settings, mailbox.put, clock)
     outbox.start()
-    link = MqttLink(link_settings, mailbox.put, outbox, clock)
+    link = MqttLink(link_settings, mailbox.put, outbox)
     link.start()
     n = int(outbox.facts().get("n", 0))
     while n < config["events"]:
