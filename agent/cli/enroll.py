@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
     from agent.residents import NewFace, consent_now
     from models.enrol import enrol
-    from models.pictures import load_picture
+    from models.pictures import read_picture
     from models.pipeline import PipelineSettings, load_pipeline
 
     if not arguments.name or not arguments.pictures:
@@ -65,7 +65,7 @@ def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) 
         raise PictureError("a person under 14 needs a guardian's consent: add --guardian NAME")
     folder = Path(config.faces.weights_dir) if config.faces.weights_dir else None
     pipeline = load_pipeline(PipelineSettings(weights_folder=folder, liveness="off"))
-    pictures = [(str(path), load_picture(path)) for path in arguments.pictures]
+    pictures = [(str(path), read_picture(path)) for path in arguments.pictures]
     enrolled = enrol(pipeline, pictures)
     faces = [NewFace(one.vector.astype("<f4").tobytes(), one.quality) for one in enrolled]
     network = pipeline.embedder

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from agent.errors import DoorAgentError
 from hardware.errors import HardwareError
-from models.errors import ModelError
+from models.errors import ModelError, PictureUnusableError
 
 # name of the subcommand -> module with add_parser(subparsers) and run(arguments) -> exit code
 COMMANDS = ("run", "demo", "check_config", "enroll", "events", "doctor", "relay_off")
@@ -74,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _complain(error: Exception, *, as_json: bool) -> int:
-    code = int(getattr(error, "exit_code", 5 if isinstance(error, HardwareError) else 6))
+    usual = 7 if isinstance(error, PictureUnusableError) else 6
+    code = int(getattr(error, "exit_code", usual))
     if as_json:
         print(json.dumps({"error": str(error), "exit_code": code}, ensure_ascii=False))
     else:

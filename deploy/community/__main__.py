@@ -6,13 +6,16 @@ import argparse
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
-from agent.errors import DoorAgentError
-from deploy.community.consumer import Consumer
+from agent.core.commands import Action
+from agent.errors import ConfigError, DoorAgentError
+from deploy.community.commander import Commander
+from deploy.community.consumer import Consumer, News
 from deploy.community.feed import Feed
 from deploy.community.ledger import Connection, Ledger, SqliteConnection
-from deploy.community.page import serve
+from deploy.community.page import OpenDoor, PageServer, serve
 from deploy.community.settings import Settings, load
 
 
@@ -35,8 +38,18 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda _number, _frame: done.set())
     ledger = Ledger(database(settings.database))
     feed = Feed(ledger.newest(200), ledger.doors())
-    consumer = Consumer(settings.consumer(), ledger, feed.add)
-    server = serve(feed, settings.http_host, settings.http_port) if settings.http_port else None
+    commander = _commander(settings)
+
+    def tell(news: News) -> None:
+        feed.add(news)
+        if commander is not None:
+            commander.hear(news)
+
+    consumer = Consumer(settings.consumer(), ledger, tell)
+    if commander is not None:
+        commander.connect(consumer.send_command)
+    open_door = None if commander is None else partial(commander.order, action=Action.OPEN, actor="manager")
+    server = _serve(settings, feed, open_door)
     consumer.start()
     where = f"http://{settings.http_host}:{settings.http_port}/" if server else "no page"
     sys.stdout.write(f"community server ready: {where}\n")
@@ -45,6 +58,22 @@ def run(settings: Settings) -> None:
     consumer.stop()
     if server is not None:
         server.close()
+
+
+def _commander(settings: Settings) -> Commander | None:
+    """Orders can be signed only where the key for them is."""
+    if settings.command_key_file is None:
+        return None
+    try:
+        return Commander(settings.command_key_file.read_bytes(), settings.command_key_id)
+    except OSError as e:
+        raise ConfigError(f"command_key_file {settings.command_key_file}: cannot be read ({e.strerror})") from e
+
+
+def _serve(settings: Settings, feed: Feed, open_door: OpenDoor | None) -> PageServer | None:
+    if not settings.http_port:
+        return None
+    return serve(feed, settings.http_host, settings.http_port, open_door, settings.frame_ancestors)
 
 
 def database(where: str) -> Connection:

@@ -20,7 +20,7 @@ _MAX_STREAMS = 16
 _QUIET_S = 15.0  # a comment line this often keeps proxies from closing an idle stream
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
+    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors ",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -29,7 +29,7 @@ _HEADERS = {
 OpenDoor = Callable[[str], dict[str, Any]]
 
 
-def build(feed: Feed, open_door: OpenDoor | None = None) -> Flask:
+def build(feed: Feed, open_door: OpenDoor | None = None, frame_ancestors: str = "'self'") -> Flask:
     """The application. `open_door` orders an opening (device name -> first answer); without it the button says so."""
     app = Flask("community", static_folder=str(_FOLDER), static_url_path="/page")
     streams = threading.BoundedSemaphore(_MAX_STREAMS)
@@ -37,6 +37,7 @@ def build(feed: Feed, open_door: OpenDoor | None = None) -> Flask:
     @app.after_request
     def headers(response: Response) -> Response:
         response.headers.update(_HEADERS)
+        response.headers["Content-Security-Policy"] += frame_ancestors
         return response
 
     @app.get("/")
@@ -95,6 +96,8 @@ class PageServer:
         self._server.close()
 
 
-def serve(feed: Feed, host: str, port: int, open_door: OpenDoor | None = None) -> PageServer:
+def serve(
+    feed: Feed, host: str, port: int, open_door: OpenDoor | None = None, frame_ancestors: str = "'self'"
+) -> PageServer:
     """Serve the page in the background. Raises LinkError when the port is taken."""
-    return PageServer(build(feed, open_door), host, port)
+    return PageServer(build(feed, open_door, frame_ancestors), host, port)

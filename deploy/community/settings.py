@@ -23,11 +23,14 @@ class Settings(BaseModel):
     cert_file: Path = Field(description="this server's client certificate, PEM")
     key_file: Path = Field(description="its private key, PEM")
     signing_key_file: Path = Field(description="private Ed25519 key that signs acknowledgements, PEM")
+    command_key_file: Path | None = Field(default=None, description="private Ed25519 key that signs orders to doors")
+    command_key_id: str = Field(default="manager1", description="the name of its public half on the doors")
     name: str = Field(default="community", description="certificate name and MQTT client id")
     database: str = Field(default="community.db", description="a file for SQLite, or postgresql://user@host/name")
     silence_s: Annotated[float, Field(ge=10, le=86400)] = Field(default=180.0, description="no word for so long: alarm")
     http_host: str = Field(default="127.0.0.1", description="the manager's page listens here")
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8481, description="0: no page")
+    frame_ancestors: str = Field(default="'self'", description="who may show the page in a frame")
 
     def consumer(self) -> ConsumerSettings:
         """What the consumer needs of it."""

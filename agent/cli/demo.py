@@ -1,0 +1,145 @@
+"""door-agent demo: one simulated door with everything around it, and a page with buttons that act the scene."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from agent.cli.common import add_command
+from agent.cli.demo_world import DOOR, SITE, DemoWorld
+
+_READY_S = 60.0
+_SCENES = {
+    "resident": "resident_walks_up",
+    "stranger": "stranger_walks_up",
+    "print": "print_held_up",
+    "two_people": "two_people",
+}
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Options."""
+    parser = add_command(
+        subparsers, "demo", "Run a simulated door, a community server and a page; Ctrl-C stops it.", config=False
+    )
+    parser.add_argument("--camera", metavar="DEVICE", help="a real camera (/dev/video0) instead of the scenes")
+    parser.add_argument("--port", type=int, default=8470, help="of the page, on 127.0.0.1 (default 8470)")
+    parser.add_argument("--once", action="store_true", help="act one resident and one stranger, report, and stop")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 stopped as asked (or, with --once, the resident came in and the stranger did not); 1 not; 8 no broker."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    started_s = time.monotonic()
+    camera = arguments.camera
+    source = f"v4l2:{camera}" if camera and camera.startswith("/dev/") else camera
+    with DemoWorld(source, _say) as world:
+        controls = DemoControls(world)
+        page = _serve_page(controls, arguments.port)
+        try:
+            ready = world.wait_ready(_READY_S, stop)
+            took_s = time.monotonic() - started_s
+            _say(f"ready after {took_s:.1f} s" if ready else "still starting; see the page")
+            addresses = {"page": page.url, **controls.addresses()}
+            print(json.dumps(addresses) if arguments.json else f"\n  open {page.url}\n", flush=True)
+            if arguments.once:
+                from agent.cli.demo_once import act_once
+
+                return act_once(world, controls, as_json=arguments.json, started_s=started_s)
+            stop.wait()
+        finally:
+            _say("stopping")
+            page.close()
+    return 0
+
+
+def _say(text: str) -> None:
+    print(f"demo: {text}", file=sys.stderr, flush=True)
+
+
+class _Page:
+    def __init__(self, app: Any, port: int) -> None:  # noqa: ANN401  a WSGI application
+        from waitress import create_server
+
+        from agent.errors import LinkError
+
+        try:
+            self._server = create_server(app, host="127.0.0.1", port=port, threads=8, ident="")
+        except OSError as e:
+            raise LinkError(f"127.0.0.1:{port}: cannot be used ({e.strerror}); choose another with --port") from e
+        self.url = f"http://127.0.0.1:{port}/"
+        threading.Thread(target=self._server.run, name="demo-page", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.close()
+
+
+def _serve_page(controls: DemoControls, port: int) -> _Page:
+    from agent.cli.demo_page import make_app
+
+    return _Page(make_app(controls), port)
+
+
+class DemoControls:
+    """What the buttons of the demo page do. Called from the page's threads."""
+
+    def __init__(self, world: DemoWorld) -> None:
+        self._world = world
+        hand = world.hand
+        self._acts: dict[str, Callable[[], object]] = {
+            **{name: partial(world.play, scene) for name, scene in _SCENES.items()},
+            "remote_open": world.order_open,
+            "uplink_cut": world.uplink.cut,
+            "uplink_restore": world.uplink.restore,
+            "fire_on": lambda: hand.set("fire", active=True),
+            "fire_off": lambda: hand.set("fire", active=False),
+            "exit_button": lambda: hand.press("exit"),
+            "door_open": lambda: hand.set("contact", active=True),
+            "door_close": lambda: hand.set("contact", active=False),
+            "tamper_on": lambda: hand.set("tamper", active=True),
+            "tamper_off": lambda: hand.set("tamper", active=False),
+            "kill_vision": world.children["vision"].kill,
+            "kill_agent": world.children["agent"].kill,
+            "kill_guard": world.children["guard"].kill,
+            "kill_server": world.children["server"].kill,
+        }
+
+    def act(self, name: str) -> dict[str, Any]:
+        """Do what a button says."""
+        able = self.capabilities().get(name)
+        if able is None or not able["ready"]:
+            return {"ok": False, "why": able["why"] if able else f"there is no button {name}"}
+        said = self._acts[name]()
+        return {"ok": True, **(said if isinstance(said, dict) else {})}
+
+    def capabilities(self) -> dict[str, dict[str, Any]]:
+        """Which buttons work, and why the others do not."""
+        scenes = self._world.player is not None
+        found: dict[str, dict[str, Any]] = {name: {"ready": True, "why": ""} for name in self._acts}
+        for name in _SCENES:
+            if not scenes:
+                found[name] = {"ready": False, "why": "a real camera is in use: walk up yourself"}
+        found["phone_pass"] = {
+            "ready": False,
+            "why": "phone passes are not built yet: the camera reads codes, but no code opens a door",
+        }
+        return found
+
+    def addresses(self) -> dict[str, str]:
+        """Where the other two pages are."""
+        world = self._world
+        return {
+            "console": f"http://127.0.0.1:{world.console_port}/",
+            "server": f"http://127.0.0.1:{world.server_port}/",
+            "door": f"{SITE}/{DOOR}",
+        }

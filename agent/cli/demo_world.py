@@ -1,0 +1,257 @@
+"""Everything around one simulated door on this machine: authority, broker, server, cameras, guard, vision, agent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from agent.cli.demo_hand import Hand
+from agent.cli.demo_processes import Child, Uplink, wait_for
+from agent.errors import DoorAgentError
+from deploy.broker import SERVER_NAME, Broker, free_port
+from deploy.pki import Authority, device_name
+
+SITE, DOOR = "garden", "gate-1"
+_READY_S = 30.0
+
+_CONFIG = """\
+# written by `door-agent demo`; a real door's file looks the same
+[door]
+site = "{site}"
+id = "{door}"
+lock_type = "fail-secure"
+lock_duty = "continuous"
+
+[hardware]
+backend = "simulated"
+
+[hardware.relay]
+pin = 17
+
+[hardware.inputs.contact]
+pin = 22
+
+[hardware.inputs.exit]
+pin = 23
+
+[hardware.inputs.fire]
+pin = 24
+
+[hardware.inputs.tamper]
+pin = 25
+
+[camera]
+source = "{camera}"
+
+[faces]
+policy = "{policy}"
+
+[server]
+host = "127.0.0.1"
+port = {port}
+ca_file = "{ca}"
+cert_file = "{cert}"
+key_file = "{key}"
+server_key_file = "{server_key}"
+command_keys_dir = "{folder}/command-keys"
+
+[store]
+state_dir = "{folder}/state"
+
+[runtime]
+agent_dir = "{folder}/run"
+guard_dir = "{folder}/run"
+
+[console]
+port = {console_port}
+frame_ancestors = "http://127.0.0.1:*"
+"""
+
+_SERVER_CONFIG = """\
+broker_host = "127.0.0.1"
+broker_port = {port}
+ca_file = "{ca}"
+cert_file = "{cert}"
+key_file = "{key}"
+signing_key_file = "{signing}"
+command_key_file = "{command}"
+command_key_id = "manager1"
+database = "{database}"
+http_port = {page}
+frame_ancestors = "http://127.0.0.1:*"
+"""
+
+
+class DemoWorld:
+    """Use as a context manager. `camera` None plays the scenes; `say` hears what is being done."""
+
+    def __init__(self, camera: str | None, say: Callable[[str], None]) -> None:
+        self._camera, self._say = camera, say
+        self._stack = ExitStack()
+        self.folder = Path(tempfile.mkdtemp(prefix="door-demo-"))
+        self.children: dict[str, Child] = {}
+        self.console_port, self.server_port = free_port(), free_port()
+        self.player: Any = None
+
+    def __enter__(self) -> DemoWorld:  # noqa: PYI034  not for subclassing
+        """Start everything. Raises DoorAgentError."""
+        self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Stop everything, newest first."""
+        self._stack.close()
+
+    @property
+    def config(self) -> Path:
+        """The door's configuration file."""
+        return self.folder / "door.toml"
+
+    def _start(self) -> None:
+        for name in ("run", "state", "command-keys", "log", "pki"):
+            (self.folder / name).mkdir(mode=0o700)
+        self._say("certificates and broker")
+        authority = Authority(self.folder / "pki", "door-agent demo")
+        broker = Broker(self.folder / "broker", authority)
+        broker.start()
+        self._stack.callback(broker.stop)
+        self.uplink = Uplink(broker.port)
+        self._stack.callback(self.uplink.close)
+        self._write_config(authority, camera=self._camera or self._start_scenes())
+        self._start_server(authority, broker.port)
+        self._enrol_resident()
+        self._say("door: guard, agent, vision")
+        self.hand = Hand(self.folder / "run" / "bench.sock")
+        self.hand.start()
+        self._stack.callback(self.hand.stop)
+        self._child("guard", "hardware.guard", "--config", str(self.config))
+        self._need("guard", self.folder / "run" / "guard.sock")
+        self._child("agent", "agent.cli.main", "run", "--config", str(self.config))
+        self._need("agent", self.folder / "run" / "vision.sock")
+        self._child("vision", "agent.vision_worker", "--config", str(self.config))
+
+    def _start_scenes(self) -> str:
+        from fixtures.scenes import ScenePlayer
+
+        self._say("pictures of two people and their scenes (kept for next time)")
+        picture = self.folder / "run" / "latest.jpg"
+        self.player = ScenePlayer(picture, fps=12)
+        self.player.start()
+        self._stack.callback(self.player.stop)
+        return f"still:{picture}"
+
+    def _enrol_resident(self) -> None:
+        """The demo's resident, from her own varied pictures, as `door-agent enroll` would."""
+        if self._camera is not None:
+            return
+        from agent.residents import NewFace, Residents, consent_now
+        from agent.roster_store import RosterStore
+        from fixtures.scenes import enrolment_pictures
+        from models.enrol import enrol
+        from models.pipeline import PipelineSettings, load_pipeline
+
+        self._say("face models, and the resident's enrolment")
+        pipeline = load_pipeline(PipelineSettings(liveness="off"))
+        pictures = [(f"picture {n}", picture) for n, picture in enumerate(enrolment_pictures("resident"), 1)]
+        faces = [NewFace(t.vector.astype("<f4").tobytes(), t.quality) for t in enrol(pipeline, pictures)]
+        store = RosterStore(self.folder / "state")
+        network = pipeline.embedder
+        consent = consent_now(int(time.time()))
+        Residents(store).add("Demo resident", consent, faces, network.model_id, network.alignment_id)
+        store.close()
+
+    def _write_config(self, authority: Authority, camera: str) -> None:
+        device = authority.device(device_name(SITE, DOOR))
+        server_key = authority.signing_key("server")
+        manager_key = authority.signing_key("manager1")
+        shutil.copy(manager_key.cert, self.folder / "command-keys" / "manager1.pem")
+        text = _CONFIG.format(
+            site=SITE, door=DOOR, camera=camera, policy="standard", port=self.uplink.port, ca=authority.cert,
+            cert=device.cert, key=device.key, server_key=server_key.cert, folder=self.folder,
+            console_port=self.console_port,
+        )  # fmt: skip
+        self.config.write_text(text)
+
+    def _start_server(self, authority: Authority, broker_port: int) -> None:
+        pair = authority.device(SERVER_NAME)
+        text = _SERVER_CONFIG.format(
+            port=broker_port, ca=authority.cert, cert=pair.cert, key=pair.key, page=self.server_port,
+            signing=authority.signing_key("server").key, command=authority.signing_key("manager1").key,
+            database=self.folder / "community.db",
+        )  # fmt: skip
+        config = self.folder / "community.toml"
+        config.write_text(text)
+        self._child("server", "deploy.community", "--config", str(config))
+
+    def _child(self, name: str, *module_and_arguments: str) -> None:
+        child = Child(name, module_and_arguments, self.folder / "log")
+        child.start()
+        self.children[name] = child
+        self._stack.callback(child.stop)
+
+    def _need(self, name: str, path: Path) -> None:
+        if not wait_for(path, _READY_S):
+            words = self.children[name].last_words()
+            raise DoorAgentError(f"the demo's {name} did not start within {_READY_S:g} s; it said:\n{words}")
+
+    # ------------------------------------------------------------ acting and looking
+
+    def play(self, scene: str) -> None:
+        """Act a scene before the camera."""
+        self.player.play(scene)
+
+    def order_open(self) -> dict[str, Any]:
+        """The manager opens from afar, through the server's page."""
+        request = Request(
+            f"http://127.0.0.1:{self.server_port}/api/doors/{SITE}/{DOOR}/open",
+            method="POST",
+            headers={"X-Requested-By": "community-page"},
+        )
+        try:
+            with urlopen(request, timeout=10) as answer:  # noqa: S310
+                return {"answer": json.load(answer)}
+        except (OSError, ValueError) as e:
+            return {"answer": str(e)}
+
+    def door_status(self) -> dict[str, Any] | None:
+        """The console's snapshot, or None while the agent is away."""
+        found = _get(f"http://127.0.0.1:{self.console_port}/api/snapshot")
+        return found or None
+
+    def server_entries(self) -> list[dict[str, Any]]:
+        """The newest entries of the server's feed."""
+        entries: list[dict[str, Any]] = _get(f"http://127.0.0.1:{self.server_port}/api/now").get("entries", [])
+        return entries
+
+    def wait_ready(self, timeout_s: float, stop: threading.Event) -> bool:
+        """Whether guard, camera, gallery and server link are all there in time."""
+        end_s = time.monotonic() + timeout_s
+        while time.monotonic() < end_s and not stop.is_set():
+            status = self.door_status() or {}
+            parts = [status.get(part, {}).get("up") for part in ("guard", "vision", "link")]
+            if all(parts) and (self.player is None or status.get("roster", {}).get("in_use")):
+                return True
+            stop.wait(0.1)
+        return False
+
+
+def _get(url: str) -> dict[str, Any]:
+    try:
+        with urlopen(url, timeout=2) as answer:  # noqa: S310  our own loopback servers
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except (OSError, ValueError):
+        return {}

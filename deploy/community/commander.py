@@ -1,0 +1,85 @@
+"""Orders from the manager's page to a door: asks for a fresh challenge, signs, follows the staged replies."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from agent.core.commands import WANT_CHALLENGE, Action
+from agent.remote import sign
+from deploy.community.consumer import News
+
+_CHALLENGE_WAIT_S: Final = 3.0
+_ANSWER_WAIT_S: Final = 5.0
+_KEPT_REPLIES: Final = 200
+
+Send = Callable[[str, bytes, bytes], None]
+
+
+def _nowhere(_device: str, _token: bytes, _correlation: bytes) -> None:
+    """Before `connect`: the order gets no answer, and says so."""
+
+
+class Commander:
+    """Safe for any thread. `hear` takes the consumer's news of kind reply; `order` waits for the first answer."""
+
+    def __init__(self, private_pem: bytes, key_id: str) -> None:
+        self._key, self._key_id = private_pem, key_id
+        self._send: Send = _nowhere
+        self._heard = threading.Condition()
+        self._challenges: dict[str, str] = {}
+        self._stages: dict[str, list[dict[str, Any]]] = {}
+        self._counter = 0
+
+    def connect(self, send: Send) -> None:
+        """Say how orders get to doors."""
+        self._send = send
+
+    def hear(self, news: News) -> None:
+        """Note a door's reply."""
+        if news.kind != "reply":
+            return
+        with self._heard:
+            if news.what.get("stage") == "challenge":
+                self._challenges[news.device] = str(news.what.get("challenge"))
+            elif isinstance(news.what.get("id"), str):
+                self._stages.setdefault(news.what["id"], []).append(news.what)
+                while len(self._stages) > _KEPT_REPLIES:
+                    del self._stages[next(iter(self._stages))]
+            self._heard.notify_all()
+
+    def order(self, device: str, action: Action, actor: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  JSON-shaped
+        """Order `action` of a door ("site/door"). Returns its newest stage, or {"stage": "no-answer", …}."""
+        challenge = self._ask(device)
+        if challenge is None:
+            return {"stage": "no-answer", "reason": "the door is not connected or did not answer"}
+        command_id = secrets.token_hex(8)
+        claims = {"id": command_id, "action": action, "actor": actor, "challenge": challenge, **more}
+        claims["counter"] = self._next_counter()
+        self._send(device, sign(self._key, self._key_id, device, claims), command_id.encode())
+        with self._heard:
+            self._heard.wait_for(lambda: command_id in self._stages, _ANSWER_WAIT_S)
+            stages = self._stages.get(command_id, [])
+        return stages[-1] if stages else {"id": command_id, "stage": "no-answer", "reason": "no answer within 5 s"}
+
+    def stages(self, command_id: str) -> list[dict[str, Any]]:
+        """Everything a door said about one order so far."""
+        with self._heard:
+            return list(self._stages.get(command_id, []))
+
+    def _ask(self, device: str) -> str | None:
+        with self._heard:
+            self._challenges.pop(device, None)
+        self._send(device, WANT_CHALLENGE, secrets.token_bytes(8))
+        with self._heard:
+            self._heard.wait_for(lambda: device in self._challenges, _CHALLENGE_WAIT_S)
+            return self._challenges.get(device)
+
+    def _next_counter(self) -> int:
+        """Above every earlier one, over restarts too: microseconds since 1970, or one more than the last."""
+        with self._heard:
+            self._counter = max(self._counter + 1, time.time_ns() // 1000)
+            return self._counter
