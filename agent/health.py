@@ -18,6 +18,7 @@ from agent.core.stream import (
     StoreReported,
 )
 from agent.core.vision_messages import Alive, CameraChanged, Faces, Hello
+from agent.guard_link import GuardFault
 from agent.status import StatusBoard
 from agent.vision_link import VisionGone, VisionNonsense
 
@@ -59,6 +60,8 @@ class Health:
                 self._link_news(event)
             case StoreFailed() | StoreRecovered() | StoreReported():
                 self._store_news(event)
+            case GuardFault():
+                self._row(Kind.DOOR_FAULT, {"state": "Reported", "detail": event.detail}, Priority.ALARM)
             case _:
                 return False
         return True
