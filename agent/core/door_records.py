@@ -27,6 +27,7 @@ from agent.core.events import (
 if TYPE_CHECKING:
     from agent.core.events import Indication
 
+_RESULTS = {Kind.ACCESS_TAKEN, Kind.ACCESS_NOT_TAKEN, Kind.ACCESS_UNVERIFIED}
 _STRICT = {Mode.LOCKED_DOWN, Mode.BLOCKED}
 
 
@@ -102,8 +103,12 @@ def shown(before: DoorState, after: DoorState, settings: DoorSettings) -> tuple[
 
 
 def with_facts(before: DoorState, after: DoorState, effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
-    """The effects, the last row carrying the surviving facts when one of them changed."""
-    if kept(before) == kept(after):
+    """The effects, the last row carrying the surviving facts when one changed or a request ended.
+
+    The row that ends a request tells the journal so even when its grant was never acted on: the intent row named it.
+    """
+    ended = any(isinstance(effect, Record) and effect.kind in _RESULTS for effect in effects)
+    if kept(before) == kept(after) and not ended:
         return effects
     last = max((i for i, effect in enumerate(effects) if isinstance(effect, Record)), default=None)
     if last is None:
