@@ -8,7 +8,6 @@ new process can free the device then.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.camera_sources import Source, open_source
+from hardware.clock import boottime_s
 from hardware.errors import CameraError, SettingsError
 from hardware.picture_health import CameraState, PictureHealth
 
@@ -47,11 +47,6 @@ class Frame:
     image_bgr: NDArray[np.uint8]
     at_s: float
     seq: int
-
-
-def boottime_s() -> float:
-    """The clock that all processes of the device share and that goes on while it sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Camera:

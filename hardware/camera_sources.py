@@ -281,7 +281,8 @@ def _who_has(device: str) -> str:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if any(os.path.realpath(fd) == device for fd in (folder / "fd").iterdir()):
-                return f"process {folder.name} ({(folder / 'comm').read_text().strip()}) has it; stop that first"
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+                return f"process {folder.name} has it ({command[:80]}); stop that first"
         except OSError:  # not ours to look at, or just gone
             continue
     return "another process may have it (fuser -v names it), or it is no capture device"

@@ -49,7 +49,8 @@ class PictureHealth:
         sample = image_bgr[::STEP_PX, ::STEP_PX].copy()
         if self._sample is None or not np.array_equal(sample, self._sample):
             self._sample, self._changed_s = sample, at_s
-        finding = self._judge(sample, at_s)
+        frozen = at_s - self._changed_s >= FROZEN_FOR_S
+        finding = CameraState.FROZEN if frozen else judge(sample)
         if finding is not self._finding:
             self._finding, self._since_s = finding, at_s
         wait_s = {CameraState.OK: GOOD_FOR_S, CameraState.FROZEN: 0.0}.get(finding, BAD_FOR_S)
@@ -57,10 +58,10 @@ class PictureHealth:
             self.state = finding
         return self.state
 
-    def _judge(self, sample: NDArray[np.uint8], at_s: float) -> CameraState:
-        if at_s - self._changed_s >= FROZEN_FOR_S:
-            return CameraState.FROZEN
-        grey = sample.mean(axis=2)
-        if grey.mean() < DARK_MEAN:
-            return CameraState.DARK
-        return CameraState.BLIND if grey.std() < BLIND_SPREAD else CameraState.OK
+
+def judge(image_bgr: NDArray[np.uint8]) -> CameraState:
+    """One picture (height x width x 3, uint8) by itself: OK, DARK or BLIND."""
+    grey = image_bgr.mean(axis=2)
+    if grey.mean() < DARK_MEAN:
+        return CameraState.DARK
+    return CameraState.BLIND if grey.std() < BLIND_SPREAD else CameraState.OK

@@ -1,0 +1,143 @@
+"""What `door-agent doctor` looks at in the hardware: each finding with what was expected and what to do about it.
+
+Nothing here moves a lock: while the guard runs it is asked, otherwise inputs are claimed, read and given back. The
+relay is never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hardware.camera import CameraSettings, take_picture
+from hardware.chip import load_lgpio
+from hardware.errors import HardwareError, SocketError
+from hardware.gpio import lgpio_board
+from hardware.picture_health import CameraState, judge
+from hardware.seqpacket import connect
+from hardware.settings import GuardSettings, load_settings
+
+BOOT_CONFIG = Path("/boot/firmware/config.txt")
+_REST = {"lock_power": True}  # every other input is inactive at a closed, quiet door
+_HELLO_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding."""
+
+    name: str
+    ok: bool
+    found: str
+    expected: str
+    do_this: str = ""
+
+
+def check_hardware(config_path: str, *, camera_source: str = "none") -> list[Check]:
+    """All checks of the hardware of the door configured at `config_path`; never raises for what it finds."""
+    try:
+        settings = load_settings(config_path)
+    except HardwareError as error:
+        return [
+            Check("hardware settings", ok=False, found=str(error), expected="a door's lines", do_this="mend the file")
+        ]
+    return [*_lines(settings), *_boot(settings), *_camera(camera_source)]
+
+
+def _lines(settings: GuardSettings) -> Iterator[Check]:
+    if settings.backend == "lgpio":
+        yield _library()
+    hello = _ask_guard(settings.socket_path)
+    if hello is not None:
+        relay = "energised" if hello.get("relay") else "dropped"
+        yield Check("guard", ok=True, found=f"answers, {hello.get('backend')}, relay {relay}", expected="answers")
+        yield from (_line(settings, name, active=active is True) for name, active in hello.get("inputs", {}).items())
+        return
+    yield Check("guard", ok=False, found="does not answer", expected="answers", do_this="systemctl start door-guard")
+    if settings.backend == "lgpio":
+        yield from _read_lines(settings)
+
+
+def _read_lines(settings: GuardSettings) -> Iterator[Check]:
+    try:
+        with contextlib.closing(lgpio_board(settings.chip)) as board:
+            for name, pin in settings.inputs.items():
+                yield _line(settings, name, active=board.input(name, pin).is_active())
+    except HardwareError as error:
+        yield Check(
+            "GPIO",
+            ok=False,
+            found=str(error),
+            expected=f"/dev/gpiochip{settings.chip} and its lines",
+            do_this=str(error),
+        )
+
+
+def _line(settings: GuardSettings, name: str, *, active: bool) -> Check:
+    pin, rest = settings.inputs.get(name), _REST.get(name, False)
+    words = {True: "active", False: "inactive"}
+    wiring = f"GPIO{pin.pin}, pull {pin.pull}, active {'low' if pin.active_low else 'high'}" if pin else "unknown pin"
+    return Check(
+        f"line {name}",
+        ok=active is rest,
+        found=f"{words[active]} ({wiring})",
+        expected=f"{words[rest]} while the door is shut and quiet",
+        do_this=f"if the door is shut and quiet: check the wire, then hardware.inputs.{name}.active_low",
+    )
+
+
+def _library() -> Check:
+    try:
+        version = load_lgpio().LGPIO_PY_VERSION
+    except HardwareError as error:
+        return Check("lgpio", ok=False, found=str(error), expected="0.2.2.0 or newer", do_this="see the message")
+    return Check(
+        "lgpio", ok=True, found=".".join(str(b) for b in version.to_bytes(4, "big")), expected="0.2.2.0 or newer"
+    )
+
+
+def _boot(settings: GuardSettings) -> Iterator[Check]:
+    """From power-on until the guard claims it, only this setting and the pull resistor hold the relay."""
+    if settings.backend != "lgpio" or not BOOT_CONFIG.exists():
+        return
+    wanted = f"gpio={settings.relay.pin}=op,{'dl' if settings.relay.active_high else 'dh'}"
+    lines = [line.strip() for line in BOOT_CONFIG.read_text(errors="replace").splitlines()]
+    yield Check(
+        "relay at power-on",
+        ok=wanted in lines,
+        found="set" if wanted in lines else f"{BOOT_CONFIG} does not set GPIO{settings.relay.pin}",
+        expected=wanted,
+        do_this=f"add the line {wanted} to {BOOT_CONFIG} and reboot",
+    )
+
+
+def _ask_guard(path: str) -> Mapping[str, Any] | None:
+    try:
+        with contextlib.closing(connect(path)) as guard:
+            hello = guard.recv(_HELLO_WITHIN_S)
+    except SocketError:
+        return None
+    return hello if isinstance(hello, dict) and hello["type"] == "hello" else None
+
+
+def _camera(source: str) -> Iterator[Check]:
+    if source == "none":
+        return
+    try:
+        frame = take_picture(CameraSettings(source))
+    except HardwareError as error:
+        ours = "vision_worker" in str(error)
+        yield Check("camera", ok=ours, found=str(error), expected="a picture", do_this="" if ours else str(error))
+        return
+    height_px, width_px = frame.image_bgr.shape[:2]
+    state = judge(frame.image_bgr)
+    yield Check(
+        "camera",
+        ok=state is CameraState.OK,
+        found=f"{state}, {width_px} x {height_px}",
+        expected="a bright picture with some detail",
+        do_this="look at the lens, the light and what the camera is pointed at",
+    )

@@ -1,0 +1,291 @@
+"""The process that owns the lines: `python -m hardware.guard --config FILE`. Nobody else touches a pin.
+
+One thread, one loop with a fixed beat: read all inputs, take what the agent says, let the reflexes decide (reflex.py),
+drive the relay, tell what changed. No message makes the loop turn faster and no callback runs in it. The relay's pulse
+has these ends in here: the agent's lease, the bound of the reflexes, and a kernel timer that kills a loop which hangs;
+after that, systemd's watchdog and relay_off. Whatever ends the process drops the relay before it closes the line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import grp
+import pwd
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from hardware import reflex
+from hardware.clock import boottime_s
+from hardware.errors import HardwareError, PeerGoneError, SettingsError
+from hardware.gpio import lgpio_board
+from hardware.indicate import GREEN, lamps
+from hardware.notify import Notifier
+from hardware.ports import Board
+from hardware.seqpacket import Connection, Listener, Message, own_users
+from hardware.settings import GuardSettings, load_settings
+from hardware.simulated import Bench, SimulatedBoard
+
+PROTOCOL = 1
+BEAT_S = 0.01  # of the loop: an input is seen within 10 ms, believed after its debounce time
+ALIVE_EVERY_S = 1.0
+WATCHDOG_EVERY_S = 0.5  # systemd/door-guard.service kills after 2 s without
+HANG_KILLED_AFTER_S = 1.5  # a kernel timer, armed anew in every turn; its signal has no handler, so it ends the process
+OFF_WAIT_S = 0.2  # the pin must show what is driven within this time (a relay board's input filter takes microseconds)
+MAX_AGENTS = 4  # the agent, and room for its next incarnation or a person with a tool
+MESSAGES_PER_TURN = 32
+MAX_ID_CHARS = 80
+_MAX_LEASE_MS = round(reflex.MAX_LEASE_S * 1000)
+
+
+class Guard:
+    """The lines of one door. `turn` is one beat of the loop; it never waits.
+
+    Claims every line when it is made: outputs off from their first moment, the relay before all others.
+    """
+
+    def __init__(self, settings: GuardSettings, board: Board, listener: Listener) -> None:
+        self._settings = settings
+        self._listener = listener
+        self._relay = board.output("relay", settings.relay)
+        self._lamps = {name: board.output(name, pin) for name, pin in settings.lamps.items()}
+        self._inputs = {name: board.input(name, pin) for name, pin in settings.inputs.items()}
+        self._limits = reflex.ReflexSettings(
+            debounce_s={name: pin.debounce_ms / 1000 for name, pin in settings.inputs.items()},
+            continuous_duty=settings.lock_duty == "continuous",
+            release_time_s=settings.release_time_s,
+            cap_s=settings.cap_s,
+        )
+        self._state = reflex.State()
+        self._agents: list[Connection] = []
+        self._ordering: set[Connection] = set()  # those that have ordered a release: losing one ends it
+        self._indication = ("idle", 0.0)
+        self._lit: frozenset[str] = frozenset()
+        self._differs_since_s: float | None = None  # the pin does not show what is driven
+        self._faulty = False
+        self._alive_s = 0.0
+        self._late_s = 0.0
+        self._last_turn_s: float | None = None
+
+    def turn(self, now_s: float) -> None:
+        """One beat at `now_s` (CLOCK_BOOTTIME).
+
+        Raises:
+            LineError: a line does not answer any more; the process must end (and drop the relay).
+        """
+        if self._last_turn_s is not None:
+            self._late_s = max(self._late_s, now_s - self._last_turn_s - BEAT_S)
+        self._last_turn_s = now_s
+        self._step(reflex.Sampled({name: line.is_active() for name, line in self._inputs.items()}), now_s)
+        for agent in list(self._agents):
+            self._hear(agent, now_s)
+        self._admit(now_s)
+        self._verify(now_s)
+        self._show(now_s)
+        if now_s - self._alive_s >= ALIVE_EVERY_S:
+            self._tell({"type": "alive", "at_s": now_s, "late_ms": round(self._late_s * 1000)})
+            self._alive_s, self._late_s = now_s, 0.0
+
+    def close(self) -> None:
+        """Drop, then let everybody go. The board closes the lines."""
+        with contextlib.suppress(HardwareError):
+            self._relay.drive(on=False)
+        for agent in self._agents:
+            agent.close()
+        self._agents.clear()
+
+    def _step(self, event: reflex.Event, now_s: float) -> None:
+        before = self._state.energised
+        self._state, reports = reflex.step(self._state, event, now_s, self._limits)
+        if self._state.energised is not before:
+            self._relay.drive(on=self._state.energised)
+        for report in reports:
+            match report:
+                case reflex.RelayReport(energised, why):
+                    self._tell({"type": "relay", "energised": energised, "why": why, "at_s": now_s})
+                case reflex.InputReport(line, active):
+                    self._tell({"type": "input", "line": line, "active": active, "at_s": now_s})
+                case reflex.FaultReport(detail):
+                    self._fault(detail)
+
+    def _hear(self, agent: Connection, now_s: float) -> None:
+        try:
+            for _ in range(MESSAGES_PER_TURN):
+                message = agent.recv()
+                if message is None:
+                    return
+                self._obey(agent, message, now_s)
+        except PeerGoneError:
+            self._part(agent, now_s)
+
+    def _obey(self, agent: Connection, message: Message, now_s: float) -> None:
+        match message:
+            case {"type": "release", **terms} if (order := _release(terms)) is not None:
+                self._ordering.add(agent)
+                self._step(order, now_s)
+            case {"type": "secure"}:
+                self._step(reflex.SecureOrdered(), now_s)
+            case {"type": "indicate", "indication": str(indication)}:
+                self._indication = (indication, now_s)
+            case _:
+                agent.malformed += 1
+
+    def _admit(self, now_s: float) -> None:
+        agent = self._listener.accept()
+        if agent is None:
+            return
+        if len(self._agents) >= MAX_AGENTS:
+            agent.close()
+            return
+        self._agents.append(agent)
+        hello = {
+            "type": "hello",
+            "v": PROTOCOL,
+            "backend": self._settings.backend,
+            "lines": [*self._settings.lamps, *self._settings.inputs],
+            "relay": self._relay.reads_on(),
+            "why": self._state.why,
+            "inputs": {name: line.active for name, line in self._state.lines.items()},
+            "at_s": now_s,
+        }
+        self._send(agent, hello)
+
+    def _part(self, agent: Connection, now_s: float) -> None:
+        agent.close()
+        self._agents.remove(agent)
+        if agent in self._ordering:
+            self._ordering.remove(agent)
+            self._step(reflex.AgentGone(), now_s)
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
+        for agent in list(self._agents):
+            self._send(agent, message)
+
+    def _send(self, agent: Connection, message: Mapping[str, Any]) -> None:
+        # One that is gone is parted with when it is heard next; one that does not read loses messages, not our time.
+        with contextlib.suppress(PeerGoneError):
+            agent.send_json(message)
+
+    def _fault(self, detail: str) -> None:
+        sys.stderr.write(f"door-guard: {detail}\n")
+        self._tell({"type": "fault", "detail": detail})
+
+    def _verify(self, now_s: float) -> None:
+        """Tell when the pin does not show what is driven: a short circuit, a burnt driver, a foreign hand."""
+        shows = self._relay.reads_on()
+        if shows is self._state.energised:
+            self._differs_since_s = None
+            if self._faulty:
+                self._faulty = False
+                self._tell({"type": "relay", "energised": shows, "why": self._state.why, "at_s": now_s})
+            return
+        self._differs_since_s = now_s if self._differs_since_s is None else self._differs_since_s
+        if not self._faulty and now_s - self._differs_since_s >= OFF_WAIT_S:
+            self._faulty = True
+            self._fault(f"the relay line reads {'on' if shows else 'off'} against what is driven: a short circuit?")
+            self._tell({"type": "relay", "energised": shows, "why": "fault", "at_s": now_s})
+
+    def _show(self, now_s: float) -> None:
+        word, since_s = self._indication if self._agents else ("no-agent", 0.0)
+        lit = lamps(word, now_s - since_s)
+        if self._state.energised:
+            lit |= {GREEN}
+        for name in (lit ^ self._lit) & self._lamps.keys():
+            self._lamps[name].drive(on=name in lit)
+        self._lit = lit
+
+
+def _release(terms: Mapping[Any, Any]) -> reflex.Ordered | None:
+    """The order, or None for one that is out of bounds."""
+    lease_ms, id_ = terms.get("lease_ms"), terms.get("id")
+    hold, until_s = terms.get("hold", False), terms.get("until_s", float("inf"))
+    if type(lease_ms) is not int or not 0 < lease_ms <= _MAX_LEASE_MS or not isinstance(hold, bool):
+        return None
+    if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID_CHARS or type(until_s) not in (int, float):
+        return None
+    return reflex.Ordered(id_, lease_ms / 1000, hold, until_s)
+
+
+def run(settings: GuardSettings, allowed_uids: frozenset[int], group: int | None) -> None:
+    """Claim, listen and beat until SIGTERM or SIGINT.
+
+    Raises:
+        HardwareError: a line, the chip or the socket cannot be had or was lost; the relay is dropped by then.
+    """
+    stop: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda found, _: stop.append(found))
+    notifier = Notifier()
+    with contextlib.ExitStack() as stack:
+        board = _open_board(settings)
+        stack.callback(board.close)
+        listener = Listener(settings.socket_path, allowed_uids=allowed_uids, group=group)
+        stack.callback(listener.close)
+        bench = Bench(board, settings.bench_path) if isinstance(board, SimulatedBoard) else None
+        if bench:
+            stack.callback(bench.close)
+        guard = Guard(settings, board, listener)
+        stack.callback(guard.close)
+        stack.callback(signal.setitimer, signal.ITIMER_REAL, 0)
+        guard.turn(boottime_s())
+        notifier.tell("READY=1")
+        told_s = next_s = time.monotonic()
+        while not stop:
+            signal.setitimer(signal.ITIMER_REAL, HANG_KILLED_AFTER_S)
+            now_s = boottime_s()
+            guard.turn(now_s)
+            if bench:
+                bench.turn(now_s)
+            ended_s = time.monotonic()
+            if ended_s - told_s >= WATCHDOG_EVERY_S:
+                notifier.tell("WATCHDOG=1")
+                told_s = ended_s
+            next_s = max(next_s + BEAT_S, ended_s)  # late: the missed beats are not made up for
+            time.sleep(next_s - ended_s)
+        notifier.tell("STOPPING=1")
+
+
+def _open_board(settings: GuardSettings) -> Board:
+    if settings.backend == "simulated":
+        return SimulatedBoard()
+    return lgpio_board(settings.chip)
+
+
+def _uid(name: str) -> int:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise SettingsError(f"--allow-user {name}: there is no such user; systemd-sysusers makes it") from None
+
+
+def _gid(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise SettingsError(f"--group {name}: there is no such group; systemd-sysusers makes it") from None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command. Exit status 0: told to stop; 3: configuration; 5: hardware."""
+    parser = argparse.ArgumentParser(prog="python -m hardware.guard", description="Own the lines of a door.")
+    parser.add_argument("--config", required=True, help="the door's TOML file")
+    parser.add_argument(
+        "--allow-user", action="append", default=[], help="who may give orders, besides this user and root"
+    )
+    parser.add_argument("--group", help="group of the socket, whose members may connect")
+    arguments = parser.parse_args(argv)
+    try:
+        settings = load_settings(arguments.config)
+        users = own_users() | {_uid(name) for name in arguments.allow_user}
+        run(settings, users, _gid(arguments.group) if arguments.group else None)
+    except HardwareError as error:
+        sys.stderr.write(f"door-guard: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""What the guard must know, read from the door's own configuration file: sections [door], [hardware] and [runtime].
+
+The guard reads the file itself, with the standard library, so that it starts and releases for fire and exit even when
+the agent cannot. It takes only its own keys and checks them; every other section is the agent's (agent/config.py),
+which checks the whole file and must agree with the bounds and defaults here (held by a test).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NoReturn, cast
+
+from hardware.errors import SettingsError
+from hardware.ports import InputPin, OutputPin
+
+INPUTS = ("contact", "exit", "fire", "tamper", "lock_power", "doorbell")
+MAX_PIN = 27
+_OUTPUTS = ("buzzer", "led_red", "led_green")
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """One door's lines. `lock_type` has no default: nobody may guess whether power opens or shuts a lock."""
+
+    relay: OutputPin
+    lock_type: Literal["fail-safe", "fail-secure"]
+    inputs: Mapping[str, InputPin] = field(default_factory=dict)
+    lamps: Mapping[str, OutputPin] = field(default_factory=dict)  # of: buzzer, led_red, led_green
+    backend: Literal["lgpio", "simulated"] = "lgpio"
+    chip: int = 0
+    lock_duty: Literal["continuous", "intermittent"] = "intermittent"
+    release_time_s: float = 5.0
+    cap_s: float = 10.0
+    socket_dir: str = "/run/door-guard"
+
+    @property
+    def socket_path(self) -> str:
+        """Where the agent finds the guard."""
+        return f"{self.socket_dir}/guard.sock"
+
+    @property
+    def bench_path(self) -> str:
+        """Where a test finds the simulated lines (see simulated.py)."""
+        return f"{self.socket_dir}/bench.sock"
+
+
+def load_settings(path: str) -> GuardSettings:
+    """Read the configuration file at `path` (TOML).
+
+    Raises:
+        SettingsError: it cannot be read, or one of the guard's keys is missing or not allowed.
+    """
+    try:
+        document = tomllib.loads(Path(path).read_text())
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise SettingsError(f"{path}: is not TOML: {error}") from error
+    return parse_settings(document, path)
+
+
+def parse_settings(document: Mapping[str, Any], path: str) -> GuardSettings:
+    """The same from a parsed file; `path` is for messages."""
+    door = _Table(document.get("door"), f"{path}: [door]")
+    hardware = _Table(document.get("hardware"), f"{path}: [hardware]")
+    relay = hardware.table("relay")
+    inputs = hardware.table("inputs")
+    lamps = {name: number for name in _OUTPUTS if (number := hardware.whole(f"{name}_pin", -1, MAX_PIN, -1)) >= 0}
+    settings = GuardSettings(
+        relay=OutputPin(relay.whole("pin", 0, MAX_PIN), relay.flag("active_high", default=True)),
+        lock_type=cast(Literal["fail-safe", "fail-secure"], door.word("lock_type", ("fail-safe", "fail-secure"))),
+        lock_duty=cast(
+            Literal["continuous", "intermittent"],
+            door.word("lock_duty", ("continuous", "intermittent"), "intermittent"),
+        ),
+        release_time_s=door.number("release_time_s", 1.0, 10.0, 5.0),
+        backend=cast(Literal["lgpio", "simulated"], hardware.word("backend", ("lgpio", "simulated"), "lgpio")),
+        chip=hardware.whole("chip", 0, 9, 0),
+        inputs={name: _input(inputs.table(name)) for name in inputs.known(INPUTS)},
+        lamps={name: OutputPin(number) for name, number in lamps.items()},
+        socket_dir=_Table(document.get("runtime", {}), f"{path}: [runtime]").text("guard_dir", "/run/door-guard"),
+    )
+    _refuse_shared_pins(settings, path)
+    return settings
+
+
+def _input(table: _Table) -> InputPin:
+    return InputPin(
+        pin=table.whole("pin", 0, MAX_PIN),
+        active_low=table.flag("active_low", default=True),
+        pull=cast(Literal["up", "down", "none"], table.word("pull", ("up", "down", "none"), "up")),
+        debounce_ms=table.whole("debounce_ms", 0, 500, 30),
+    )
+
+
+def _refuse_shared_pins(settings: GuardSettings, path: str) -> None:
+    used: dict[int, str] = {}
+    lines: Mapping[str, InputPin | OutputPin] = {"relay": settings.relay, **settings.inputs, **settings.lamps}
+    for name, pin in lines.items():
+        if pin.pin in used:
+            raise SettingsError(f"{path}: GPIO{pin.pin} is used for both {used[pin.pin]} and {name}: give each its own")
+        used[pin.pin] = name
+
+
+class _Table:
+    """One section: every look-up says where, what was found and what is allowed."""
+
+    def __init__(self, found: object, where: str) -> None:
+        if not isinstance(found, dict):
+            raise SettingsError(f"{where} is missing" if found is None else f"{where} must be a section")
+        self._found = found
+        self._where = where
+
+    def table(self, key: str) -> _Table:
+        """A section below; [hardware.inputs] may be left out."""
+        return _Table(self._found.get(key, {} if key == "inputs" else None), f"{self._where}.{key}")
+
+    def known(self, names: tuple[str, ...]) -> list[str]:
+        """The keys, all of them known."""
+        for key in self._found:
+            if key not in names:
+                raise SettingsError(f"{self._where}: unknown name {key!r}; allowed: {', '.join(names)}")
+        return list(self._found)
+
+    def whole(self, key: str, low: int, high: int, default: int | None = None) -> int:
+        """A whole number; True is none."""
+        value = self._found.get(key, default)
+        if type(value) is not int or not low <= value <= high:
+            self._refuse(key, value, f"a whole number from {max(low, 0)} to {high}")
+        return value
+
+    def number(self, key: str, low: float, high: float, default: float) -> float:
+        """A number."""
+        value = self._found.get(key, default)
+        if type(value) not in (int, float) or not low <= value <= high:
+            self._refuse(key, value, f"a number from {low} to {high}")
+        return float(value)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """True or false; the text "false" is neither."""
+        value = self._found.get(key, default)
+        if not isinstance(value, bool):
+            self._refuse(key, value, "true or false")
+        return value
+
+    def word(self, key: str, allowed: tuple[str, ...], default: str | None = None) -> str:
+        """One of a few words."""
+        value = self._found.get(key, default)
+        if value not in allowed:
+            self._refuse(key, value, f"one of {', '.join(allowed)}")
+        return cast(str, value)
+
+    def text(self, key: str, default: str) -> str:
+        """Any text."""
+        value = self._found.get(key, default)
+        if not isinstance(value, str) or not value:
+            self._refuse(key, value, "text")
+        return value
+
+    def _refuse(self, key: str, value: object, allowed: str) -> NoReturn:
+        found = "it is missing" if value is None else f"found {value!r}"
+        raise SettingsError(f"{self._where}: {key} must be {allowed}, {found}")
