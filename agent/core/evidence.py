@@ -1,0 +1,190 @@
+"""What was seen of one track, the rules it is judged by, and both as a receipt and back.
+
+Pure data of agent/core/recognition.py, which decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from typing import Any, Final
+
+from agent.core.events import Json
+
+RECEIPT_VERSION: Final = 1
+COHORT_SHARE: Final = 0.8  # models/EVALUATION.md, "score"
+_MIN_FRAMES: Final = 2
+
+
+class Level(StrEnum):
+    """Policy of a door."""
+
+    CONVENIENCE = "convenience"  # no presentation-attack check
+    STANDARD = "standard"
+    HIGH = "high"  # face and phone together
+
+
+class Reason(StrEnum):
+    """Why a verdict is what it is, besides the flaws of frames (models/quality.py), which are reasons too."""
+
+    MATCH = "match"
+    NOT_ENROLLED = "not-enrolled"
+    NOT_ALIVE = "not-alive"
+    LOOK_ALIKE = "look-alike"
+    CHANGING = "changing"
+    TOO_SHORT = "too-short"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How near a face must be, and where that number comes from (models/calibration.py)."""
+
+    max_match_distance: float
+    fpir_target: float  # share of strangers' passages that may end in an opening
+    roster_size: int
+    roster_epoch: int
+    calibration: str  # version
+    model: str  # network, alignment, hash
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What evidence suffices. Make them with `rules_for`.
+
+    `min_agreement`: cosine of a frame to the track's mean from which both show one face; depends on the network.
+    `min_liveness`: None where nothing checks for prints; then only the policy convenience opens without a phone.
+    """
+
+    level: Level
+    min_agreement: float
+    min_liveness: float | None
+    min_frames: int = 3
+    min_margin: float = 0.06
+    give_up_s: float = 3.0  # after the first usable frame
+    patience_s: float = 6.0  # after the first frame, while none is usable
+
+    def __post_init__(self) -> None:
+        """Rules that would open on one frame cannot be made."""
+        if self.min_frames < _MIN_FRAMES:
+            raise ValueError("min_frames must be at least 2: one good frame never opens a door")
+
+    @property
+    def needs_phone(self) -> bool:
+        """A face alone does not open under these rules."""
+        return self.level is Level.HIGH or (self.level is Level.STANDARD and self.min_liveness is None)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Facts of one frame of one track.
+
+    `flaw` names why the frame cannot be used, None if it can; only then the match fields are filled. `person_id` is
+    this frame's own nearest person, `agreement` its cosine to the mean of the frames before it. The others describe
+    the running average up to and with this frame (models/fusion.py): the number of frames in it since it last began
+    anew, the nearest person and the similarities to that person, to the nearest other one, and the mean of the next
+    `cohort_size` (at most ten).
+    """
+
+    at_s: float
+    flaw: str | None = None
+    quality: float = 0.0
+    liveness: float | None = None
+    person_id: str | None = None
+    agreement: float = 1.0
+    fused_frames: int = 0
+    fused_person_id: str | None = None
+    fused_similarity: float = -1.0
+    runner_up_similarity: float = -1.0
+    cohort_similarity: float = -1.0
+    cohort_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything seen of one track. Start with `Evidence()`."""
+
+    first_s: float | None = None
+    first_usable_s: float | None = None
+    frames: tuple[Frame, ...] = ()
+
+
+def rules_for(level: Level, *, liveness_available: bool, min_agreement: float) -> Rules:
+    """The rules of a policy. 0.2 and the frames: models/EVALUATION.md, "attacks"."""
+    checked = liveness_available and level is not Level.CONVENIENCE
+    return Rules(level=level, min_agreement=min_agreement, min_liveness=0.2 if checked else None)
+
+
+def distance(similarity: float, cohort_similarity: float, cohort_size: int) -> float:
+    """Relative match distance (see the module's first lines); without a cohort the plain one, which is larger."""
+    return 1.0 - similarity + COHORT_SHARE * (max(0.0, cohort_similarity) if cohort_size else 0.0)
+
+
+def rounded(frame: Frame) -> Frame:
+    """Numbers as the receipt keeps them, so that a replay sees exactly what was decided on."""
+    values: dict[str, Any] = {}
+    for name in _COLUMNS:
+        value = getattr(frame, name)
+        values[name] = round(value, 4) if isinstance(value, float) else value
+    return Frame(**values)
+
+
+def to_receipt(
+    evidence: Evidence, rules: Rules, bound: Bound, last: Frame | None, reason: str, *, late: bool
+) -> Mapping[str, Json]:
+    """Everything a verdict rests on. `last` is the frame it was found on."""
+    people = sorted({one for frame in evidence.frames for one in (frame.person_id, frame.fused_person_id) if one})
+    number = {person: place for place, person in enumerate(people)}
+    shown: dict[str, Json] = {}
+    if last is not None:
+        shown = {
+            "person": last.fused_person_id,
+            "match_distance": round(distance(last.fused_similarity, last.cohort_similarity, last.cohort_size), 4),
+            "similarity": last.fused_similarity,
+            "runner_up_similarity": last.runner_up_similarity,
+            "cohort_similarity": last.cohort_similarity,
+        }
+    return {
+        "v": RECEIPT_VERSION,
+        "reason": str(reason),
+        "late": late,
+        **shown,
+        "bound": asdict(bound),
+        "rules": {**asdict(rules), "level": str(rules.level)},
+        "first_s": evidence.first_s,
+        "first_usable_s": evidence.first_usable_s,
+        "people": list(people),
+        "columns": list(_COLUMNS),
+        "frames": [_row(frame, number) for frame in evidence.frames],
+    }
+
+
+def _row(frame: Frame, number: Mapping[str, int]) -> list[Json]:
+    values: list[Json] = [getattr(frame, name) for name in _COLUMNS]
+    return [
+        number[value] if name in _PERSON_COLUMNS and isinstance(value, str) else value
+        for name, value in zip(_COLUMNS, values, strict=True)
+    ]
+
+
+def from_receipt(receipt: Mapping[str, Any]) -> tuple[Evidence, Rules, Bound, bool]:
+    """Evidence, rules, bound and whether time was up. Raises ValueError if it is not a receipt of this version."""
+    if receipt.get("v") != RECEIPT_VERSION:
+        raise ValueError(f"a receipt of version {receipt.get('v')!r}; this release reads version {RECEIPT_VERSION}")
+    try:
+        frames = tuple(_frame(receipt["columns"], row, receipt["people"]) for row in receipt["frames"])
+        rules = Rules(**{**receipt["rules"], "level": Level(receipt["rules"]["level"])})
+        evidence = Evidence(receipt["first_s"], receipt["first_usable_s"], frames)
+        return evidence, rules, Bound(**receipt["bound"]), bool(receipt["late"])
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        raise ValueError(f"this is not a receipt that can be read: {error!r}") from error
+
+
+def _frame(columns: list[str], row: list[Any], people: list[str]) -> Frame:
+    values = dict(zip(columns, row, strict=True))
+    named = {name: people[values[name]] for name in _PERSON_COLUMNS if values[name] is not None}
+    return replace(Frame(**values), **named)
+
+
+_COLUMNS: Final = tuple(one.name for one in fields(Frame))
+_PERSON_COLUMNS: Final = ("person_id", "fused_person_id")
