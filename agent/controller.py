@@ -164,6 +164,10 @@ class Controller:
         stage, request_id = _ENDS.get(record.kind), record.body.get("request_id")
         if stage is not None and isinstance(request_id, str):
             record = _with_facts(record, self._stage(request_id, stage, reason=record.body.get("reason")))
+        pending = (record.facts or {}).get("pending")
+        if isinstance(pending, list):  # the core does not know of requests that still wait for their commit
+            waiting = [r for r, i in self._intents.items() if isinstance(i.then, AccessAllowed) and r not in pending]
+            record = _with_facts(record, {"pending": [*pending, *waiting]})
         self._journal.append(record, token=token)
         if self._others is not None:
             self._others.wrote(record)
@@ -191,10 +195,8 @@ class Controller:
     def _intent_row(self, intent: Intent) -> Record:
         then = intent.then
         if isinstance(then, AccessAllowed):
-            waiting = [i for i, other in self._intents.items() if isinstance(other.then, AccessAllowed)]
             row = door.intent(self._state, then)
-            facts = {**door.facts(self._state, *waiting), **intent.facts}
-            return replace(row, body={**row.body, **intent.body}, facts=facts)
+            return replace(row, body={**row.body, **intent.body}, facts={**(row.facts or {}), **intent.facts})
         body: dict[str, Json] = {"order": then.order, "actor": then.actor, "request_id": intent.request_id}
         return Record(Kind.COMMAND, {**body, "outcome": "accepted", **intent.body}, Priority.HIGH, intent.facts)
 

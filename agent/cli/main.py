@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -44,6 +45,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"door-agent {release()}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in (*COMMANDS, *MORE_COMMANDS):
+        if importlib.util.find_spec(f"agent.cli.{name}") is None:
+            continue
         module = importlib.import_module(f"agent.cli.{name}")
         module.add_parser(subparsers)
     return parser

@@ -191,6 +191,16 @@ def test_a_callback_that_failed_is_a_row():
     assert world.log == [Kind.CALLBACK_FAILED]
 
 
+def test_a_result_written_meanwhile_does_not_forget_a_request_that_waits_for_its_commit():
+    world = World()
+    world.controller.admit(GRANT)
+    world.tell(RelayReported(energised=True, why="order", at_s=100.1))
+    world.store_answers = False
+    world.controller.admit(Intent("r2", AccessAllowed("r2", Credential.FACE, "p-bai")))
+    world.tell(LineChanged(Input.CONTACT, active=True, at_s=101.0))
+    assert world.facts["pending"] == ["r2"]
+
+
 @pytest.mark.parametrize("opened", [True, False])
 def test_an_opening_that_a_restart_swallowed_is_closed_as_unverified(*, opened: bool):
     first = World()

@@ -1,0 +1,269 @@
+"""Guard and agent as real processes on simulated lines: who opens, who does not, and what a kill leaves behind."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from agent.core.vision_messages import Alive, Finding, FindingKind, Hello, encode
+from agent.residents import NewFace, Residents, consent_now
+from agent.roster_store import RosterStore
+from hardware.errors import SocketError
+from hardware.seqpacket import connect
+
+VECTOR = bytes(1024)
+HELLO = Hello(v=1, engine="test", model_id="net", alignment_id="five", liveness=True, missing=None, pid=1)
+
+
+def now_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Door:
+    """A folder, a guard, an agent, a hand on the wires."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "door.toml"
+        self.config.write_text(f"""\
+[door]
+site = "garden"
+id = "gate-1"
+lock_type = "fail-secure"
+release_time_s = 2.0
+[hardware]
+backend = "simulated"
+[hardware.relay]
+pin = 17
+[hardware.inputs.contact]
+pin = 22
+[hardware.inputs.exit]
+pin = 23
+[hardware.inputs.fire]
+pin = 24
+[camera]
+source = "none"
+[store]
+state_dir = "{folder}/state"
+[runtime]
+agent_dir = "{folder}"
+guard_dir = "{folder}"
+""")
+        (folder / "state").mkdir()
+        store = RosterStore(folder / "state")
+        residents = Residents(store)
+        self.resident = residents.add("Li Mei", consent_now(0), [NewFace(VECTOR, 1.0)], "net", "five").id
+        store.close()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *command: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen([sys.executable, "-m", *command], stdout=log, stderr=log)
+
+    def start_guard(self) -> None:
+        self.start("guard", "hardware.guard", "--config", str(self.config))
+        self.bench = self.reach("bench.sock")
+
+    def start_agent(self) -> None:
+        self.start("agent", "agent.cli.main", "run", "--config", str(self.config))
+        self.vision = self.reach("vision.sock")
+        self.vision.send_json(encode(HELLO))
+        self.vision.send_json(encode(Alive(frames=1, fps=10, camera_state="ok", gallery_templates=0, at_s=now_s())))
+
+    def reach(self, name: str):
+        return self.until(lambda: self._try(name), f"{name} never listened")
+
+    def _try(self, name: str):
+        try:
+            return connect(str(self.folder / name))
+        except SocketError:
+            return None
+
+    def until(self, ask, complaint: str, timeout_s: float = 15.0):
+        end_s = time.monotonic() + timeout_s
+        while time.monotonic() < end_s:
+            found = ask()
+            if found:
+                return found
+            time.sleep(0.01)
+        logs = "\n".join(log.read_text() for log in self.folder.glob("*.log"))
+        raise AssertionError(f"{complaint}\n{logs}\n{self.kinds()}")
+
+    def relay(self, *, on: bool, within_s: float = 5.0) -> float:
+        """Wait until the multimeter shows it; returns CLOCK_BOOTTIME of the edge."""
+
+        def asked():
+            message = self.bench.recv(0.2)
+            if isinstance(message, dict) and message.get("line") == "relay" and message["on"] is on:
+                return message["at_s"]
+            return None
+
+        return self.until(asked, f"relay never {'energised' if on else 'dropped'}", within_s)
+
+    def set(self, line: str, *, active: bool) -> None:
+        self.bench.send_json({"type": "set", "line": line, "active": active})
+
+    def find(self, person_id: str | None, verdict: FindingKind = FindingKind.RECOGNISED) -> float:
+        at_s = now_s()
+        finding = Finding(
+            track=1, verdict=verdict, person_id=person_id, needs_phone=False, reason="test", hint=None,
+            first_frame_at_s=at_s - 0.2, decided_at_s=at_s, frames=3, receipt={"v": 1},
+        )  # fmt: skip
+        self.vision.send_json(encode(finding))
+        return at_s
+
+    def rows(self) -> list[tuple[str, dict]]:
+        path = self.folder / "state" / "journal.db"
+        if not path.exists():
+            return []
+        with closing(sqlite3.connect(path)) as db:
+            return [(kind, json.loads(body)) for kind, body in db.execute("SELECT kind, body FROM rows ORDER BY id")]
+
+    def kinds(self) -> list[str]:
+        return [kind for kind, _ in self.rows()]
+
+    def wrote(self, kind: str, **body) -> None:
+        self.until(
+            lambda: any(k == kind and body.items() <= b.items() for k, b in self.rows()), f"no row {kind} {body}"
+        )
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> int:
+        self.processes[name].send_signal(number)
+        return self.processes[name].wait(10)
+
+    def close(self) -> None:
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+        for connection in (getattr(self, "bench", None), getattr(self, "vision", None)):
+            if connection is not None:
+                connection.close()
+
+
+@pytest.fixture
+def door(tmp_path: Path):
+    door = Door(tmp_path)
+    try:
+        door.start_guard()
+        door.start_agent()
+        door.wrote("Agent/Vision", state="Up")
+        door.wrote("Door/State/DoorPhysicalState", state="Closed")
+        yield door
+    finally:
+        door.close()
+
+
+def test_a_resident_comes_in_and_every_step_is_a_row(door: Door):
+    found_s = door.find(door.resident)
+    assert door.relay(on=True) - found_s < 0.5
+    door.set("contact", active=True)
+    door.wrote("AccessControl/AccessTaken/Credential", person_id=door.resident)
+    door.set("contact", active=False)
+    door.relay(on=False)
+    kinds = door.kinds()
+    assert kinds.index("AccessControl/AccessGranted/Credential") < kinds.index("Door/State/LockPhysicalState", 6)
+
+
+def test_the_gallery_reaches_the_vision_process(door: Door):
+    seen = []
+    while not seen or seen[-1]["type"] != "gallery_commit":
+        message = door.vision.recv(5)
+        assert message is not None
+        seen.append(message)
+    assert [m["type"] for m in seen] == ["settings", "preview", "gallery_begin", "gallery_add", "gallery_commit"]
+    assert seen[3]["templates"][0]["person_id"] == door.resident
+
+
+def test_strangers_prints_and_the_removed_stay_outside(door: Door):
+    door.find(None, FindingKind.STRANGER)
+    door.find(door.resident, FindingKind.SPOOF)
+    door.find("p-nobody")
+    door.wrote("AccessControl/Denied/CredentialNotFound")
+    door.wrote("AccessControl/Denied/Credential", reason="Spoof")
+    assert "AccessControl/AccessGranted/Credential" not in door.kinds()
+    door.set("exit", active=True)  # the relay's first edge is the exit button's: nobody else moved it
+    door.relay(on=True)
+
+
+def test_exit_and_fire_release_with_the_agent_killed(door: Door):
+    door.kill("agent")
+    for line in ("exit", "fire"):
+        door.set(line, active=True)
+        door.relay(on=True)
+        door.set(line, active=False)
+        door.relay(on=False)
+
+
+def test_a_killed_agent_drops_the_relay_within_a_second_and_comes_back_without_an_edge(door: Door):
+    door.find(door.resident)
+    door.relay(on=True)
+    killed_s = now_s()
+    door.kill("agent")
+    assert door.relay(on=False) - killed_s < 1.0
+    door.vision.close()
+    door.start_agent()
+    door.wrote("AccessControl/AccessUnverified", reason="AgentRestarted")
+    door.set("fire", active=True)
+    assert door.relay(on=True) > killed_s  # the next edge is this one: the restart made none
+
+
+def test_a_stopped_agent_stops_feeding(door: Door):
+    door.find(door.resident)
+    door.relay(on=True)
+    stopped_s = now_s()
+    door.processes["agent"].send_signal(signal.SIGSTOP)
+    assert door.relay(on=False) - stopped_s < 3.0
+    door.processes["agent"].send_signal(signal.SIGCONT)
+
+
+def test_a_killed_guard_is_told_and_the_door_works_again_when_it_is_back(door: Door):
+    door.kill("guard")
+    door.wrote("Door/State/DoorFault", faults=["guard-missing"])
+    door.find(door.resident)
+    door.wrote("AccessControl/Denied/Credential", reason="Fault")
+    door.bench.close()
+    door.start_guard()
+    door.wrote("Door/State/DoorFault", state="NotInFault")
+    door.find(door.resident)
+    door.relay(on=True)
+
+
+def test_a_lost_vision_process_is_a_row_and_the_exit_works(door: Door):
+    door.vision.close()
+    door.wrote("Agent/Vision", state="Down")
+    door.set("exit", active=True)
+    door.relay(on=True)
+
+
+def test_sigterm_ends_in_order_and_nothing_is_lost(door: Door):
+    assert door.kill("agent", signal.SIGTERM) == 0
+    assert door.kinds()[-1] == "Agent/Stopped"
+    assert door.kill("guard", signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "said"),
+    [
+        (lambda d: (d / "state" / "roster.db").write_bytes(b"rubbish" * 1000), 4, "not a usable roster"),
+        (lambda d: (d / "door.toml").write_text("[door]\n"), 3, "door.lock_type: is required and missing"),
+        (lambda d: (d / "state" / "roster.key").unlink(), 4, "key of the roster is gone"),
+    ],
+)
+def test_what_a_person_must_mend_is_one_message_and_an_exit_code(tmp_path: Path, spoil, code: int, said: str):
+    door = Door(tmp_path)
+    for leftover in (tmp_path / "state").glob("roster.db-*"):
+        leftover.unlink()
+    spoil(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "agent.cli.main", "run", "--config", str(door.config)],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
