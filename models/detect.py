@@ -13,6 +13,8 @@ from models.embed import session
 
 _STRIDES_PX: Final = (8, 16, 32)
 _MULTIPLE_PX: Final = 32
+_AROUND: Final = 0.6  # of the face on each side: what it can move between two frames
+_COARSE: Final = 0.7
 _MAX_OVERLAP: Final = 0.3  # of two boxes before the weaker one is dropped; YuNet's own example
 _ANSWERS: Final = tuple(f"{kind}_{stride}" for stride in _STRIDES_PX for kind in ("cls", "obj", "bbox", "kps"))
 
@@ -48,6 +50,14 @@ class Detector(Protocol):
     def name(self) -> str:
         """Manifest name."""
 
+    @property
+    def follow_face_px(self) -> int:
+        """How wide a known face should be in the reduced picture in which it is looked for again."""
+
+    @property
+    def width_px(self) -> int:
+        """Width to which whole frames are reduced."""
+
     def detect(self, image_bgr: Image, width_px: int | None = None) -> list[Detection]:
         """All faces in uint8[H, W, 3], the largest first.
 
@@ -60,16 +70,17 @@ class YuNet:
     """YuNet in ONNX Runtime, which takes 0.4 times the time of OpenCV's own runner (models/README.md)."""
 
     name = "yunet"
+    follow_face_px = 56  # from 40 on the points are as good as on the full picture (220 pairs of LFW)
 
     def __init__(self, weights: bytes, *, width_px: int, min_confidence: float = 0.7) -> None:
         self._session = session(weights)
         self._input = self._session.get_inputs()[0].name
-        self._width_px = width_px
+        self.width_px = width_px
         self._min_confidence = min_confidence
 
     def detect(self, image_bgr: Image, width_px: int | None = None) -> list[Detection]:
         """See Detector."""
-        small = reduced(image_bgr, width_px or self._width_px)
+        small = reduced(image_bgr, width_px or self.width_px)
         height, width = small.shape[:2]
         blob = np.zeros((1, 3, _padded(height), _padded(width)), np.float32)
         blob[0, :, :height, :width] = small.transpose(2, 0, 1)
@@ -96,6 +107,28 @@ class YuNet:
             box = (float(x), float(y), float(width), float(height))
             found.append(Detection(box, landmarks.astype(np.float32), float(confidence[cell])))
         return found
+
+
+def follow(detector: Detector, image_bgr: Image, last: Detection) -> Detection | None:
+    """The face of the frame before, looked for only around its place there; None if it is not there."""
+    x, y, width, height = last.box_px
+    left, top = max(0, int(x - _AROUND * width)), max(0, int(y - _AROUND * height))
+    right, bottom = int(x + (1 + _AROUND) * width), int(y + (1 + _AROUND) * height)
+    part = image_bgr[top:bottom, left:right]
+    if min(part.shape[:2]) < _MULTIPLE_PX:
+        return None
+    found = detector.detect(part, max(_MULTIPLE_PX, round(part.shape[1] * detector.follow_face_px / width)))
+    nearby = [one.shifted(left, top) for one in found]
+    best = max(nearby, key=lambda one: overlap(one.box_px, last.box_px), default=None)
+    return best if best is not None and overlap(best.box_px, last.box_px) > 0 else None
+
+
+def precise(detector: Detector, image_bgr: Image, found: Detection) -> Detection:
+    """A second, near look at a face that was small in the reduced frame: its points were too coarse to align by."""
+    seen_px = found.width_px * min(1.0, detector.width_px / image_bgr.shape[1])
+    if seen_px >= _COARSE * detector.follow_face_px:
+        return found
+    return follow(detector, image_bgr, found) or found
 
 
 def reduced(image_bgr: Image, width_px: int) -> Image:

@@ -35,16 +35,17 @@ class Hog:
     """HOG on the reduced gray picture (2.3 times faster than on colour), points from the full one."""
 
     name = "hog"
+    follow_face_px = 100
 
     def __init__(self, predictor: Path, *, width_px: int) -> None:
         self._find = dlib.get_frontal_face_detector()
         self._predict = dlib.shape_predictor(str(predictor))
-        self._width_px = width_px
+        self.width_px = width_px
 
     def detect(self, image_bgr: Image, width_px: int | None = None) -> list[Detection]:
         """See Detector."""
         gray = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)
-        small = cv2.cvtColor(reduced(image_bgr, width_px or self._width_px), cv2.COLOR_BGR2GRAY)
+        small = cv2.cvtColor(reduced(image_bgr, width_px or self.width_px), cv2.COLOR_BGR2GRAY)
         scale = image_bgr.shape[1] / small.shape[1]
         boxes, _, _ = self._find.run(small, 0, 0.0)
         found = [self._detection(gray, box, scale) for box in boxes]

@@ -181,7 +181,11 @@ class EnrolledTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """Progress of the enrolment `id`. `templates` are there when `state` is done; `hint` is for the person."""
+    """Progress of the enrolment `id`. `hint` is for the person; `templates` are there when `state` is done.
+
+    `looks_like` is an enrolled person whom this one could be taken for: the same person again, or one of two who each
+    need face and phone.
+    """
 
     TYPE: ClassVar = "enrolment"
     id: _Id
@@ -189,6 +193,7 @@ class Enrolment:
     hint: Annotated[str | None, optional(text(300))]
     collected: Annotated[int, integer(0, 10)]
     templates: Annotated[tuple[EnrolledTemplate, ...], rows(part(EnrolledTemplate), 10)]
+    looks_like: Annotated[str | None, optional(text(128))] = None
 
 
 # ---------------------------------------------------------------- agent -> vision

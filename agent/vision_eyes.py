@@ -1,0 +1,122 @@
+"""Looking at the camera's pictures: almost free while nothing moves, cheap while a face is followed.
+
+Motion is judged on a thumbnail of the green channel (0.1 ms). A full look (detection in the whole frame) is taken on
+every frame with motion while nobody is followed, twice a second while somebody is, and once a second in any case.
+Between full looks a face is followed by looking near its last place only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import Image
+from models.detect import Detection, Detector, follow, overlap, precise
+
+_STEP_PX: Final = 4
+_CELL_PX: Final = 16
+_CELL_CHANGE: Final = 7.0  # of 255, after averaging 16 samples: five times the noise of a webcam in a dim hall
+_MOVED_CELLS: Final = 5
+_AFTERGLOW_S: Final = 1.0  # somebody who stops moving is still looked at for this long
+_IDLE_LOOK_S: Final = 1.0
+_FOLLOWING_LOOK_S: Final = 0.5
+_LOST_S: Final = 0.6
+_SAME_FACE: Final = 0.2  # overlap of boxes in consecutive looks
+MAX_TRACKS: Final = 6
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """One face from its first look to its last. `detection` is the newest, of the frame at `seen_at_s`."""
+
+    number: int
+    detection: Detection
+    first_at_s: float
+    seen_at_s: float
+
+
+class Motion:
+    """Which cells of the picture changed since the picture before."""
+
+    def __init__(self) -> None:
+        self._last: NDArray[np.float32] | None = None
+        self._changed: NDArray[np.bool_] = np.zeros((1, 1), np.bool_)
+        self._last_moved_s = float("-inf")
+
+    def observe(self, image_bgr: Image, at_s: float) -> None:
+        """Take in the next picture uint8[H, W, 3]."""
+        samples = np.ascontiguousarray(image_bgr[::_STEP_PX, ::_STEP_PX, 1])
+        size = (max(1, image_bgr.shape[1] // _CELL_PX), max(1, image_bgr.shape[0] // _CELL_PX))
+        cells = np.asarray(cv2.resize(samples, size, interpolation=cv2.INTER_AREA), np.float32)
+        if self._last is None or self._last.shape != cells.shape:
+            self._changed = np.ones(cells.shape, np.bool_)
+        else:
+            self._changed = np.abs(cells - self._last) > _CELL_CHANGE
+        self._last = cells
+        if np.count_nonzero(self._changed) >= _MOVED_CELLS:
+            self._last_moved_s = at_s
+
+    def recent(self, at_s: float) -> bool:
+        """Whether something moved lately."""
+        return at_s - self._last_moved_s <= _AFTERGLOW_S
+
+    def within(self, box_px: tuple[float, float, float, float]) -> bool:
+        """Whether something moved inside a box just now. A poster does not; nobody alive holds that still for long."""
+        x, y, width, height = (max(0, int(side / _CELL_PX)) for side in box_px)
+        return bool(self._changed[y : y + height + 1, x : x + width + 1].any())
+
+
+class Eyes:
+    """Follows every face in view. One thread."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._numbers = count(1)
+        self._full_look_s = float("-inf")
+        self._tracks: list[Track] = []
+        self.motion = Motion()
+
+    @property
+    def alive(self) -> set[int]:
+        """Numbers of the tracks that go on, seen in the newest frame or just missed."""
+        return {track.number for track in self._tracks}
+
+    def look(self, image_bgr: Image, at_s: float) -> list[Track]:
+        """Take in the next frame; the tracks whose face was seen in it, the largest face first."""
+        self.motion.observe(image_bgr, at_s)
+        since_s = at_s - self._full_look_s
+        awake = bool(self._tracks) or not self.motion.recent(at_s)
+        full = since_s >= (_FOLLOWING_LOOK_S if self._tracks else _IDLE_LOOK_S) or not awake
+        if full or not self._follow(image_bgr, at_s):
+            self._look_everywhere(image_bgr, at_s)
+        self._tracks = [track for track in self._tracks if at_s - track.seen_at_s <= _LOST_S]
+        seen = [track for track in self._tracks if track.seen_at_s == at_s]
+        return sorted(seen, key=lambda track: -track.detection.width_px)
+
+    def _follow(self, image_bgr: Image, at_s: float) -> bool:
+        """Look near each face. False if one was not found again, so that a full look is due."""
+        all_found = True
+        for track in self._tracks:
+            found = follow(self._detector, image_bgr, track.detection)
+            if found is None:
+                all_found = False
+            else:
+                track.detection, track.seen_at_s = found, at_s
+        return all_found
+
+    def _look_everywhere(self, image_bgr: Image, at_s: float) -> None:
+        self._full_look_s = at_s
+        free = list(self._tracks)
+        for rough in self._detector.detect(image_bgr)[:MAX_TRACKS]:
+            found = precise(self._detector, image_bgr, rough)
+            nearest = max(free, key=lambda track: overlap(track.detection.box_px, found.box_px), default=None)
+            if nearest is not None and overlap(nearest.detection.box_px, found.box_px) >= _SAME_FACE:
+                free.remove(nearest)
+                nearest.detection, nearest.seen_at_s = found, at_s
+            else:
+                self._tracks.append(Track(next(self._numbers), found, at_s, at_s))

@@ -1,0 +1,170 @@
+"""From the frames of one track to one decision: quality, liveness, vector, running average, gallery, evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.core import recognition
+from agent.core.events import Indication
+from agent.core.vision_messages import Face, Finding, FindingKind, Settings
+from agent.vision_eyes import Motion, Track
+from agent.vision_people import People
+from models.arrays import Image
+from models.fusion import RunningAverage
+from models.pipeline import Pipeline
+from models.quality import assess
+
+# A face in the door's zone is at least this share of the frame's width: at 1280 px and 60 degrees 1.6 m away. Somebody
+# further off is watched and not judged; from NEAR on (2.6 m) somebody who stays is asked to come closer.
+ZONE_WIDTH: Final = 0.055
+NEAR_WIDTH: Final = 0.034
+_REST_S: Final[Mapping[FindingKind, float]] = {
+    FindingKind.RECOGNISED: 5.0,
+    FindingKind.STRANGER: 2.0,
+    FindingKind.SPOOF: 2.0,
+    FindingKind.UNCLEAR: 1.0,
+}
+_HINTS: Final[Mapping[str, Indication]] = {
+    "small": Indication.COME_CLOSER,
+    "blurred": Indication.COME_CLOSER,
+    "dark": Indication.MORE_LIGHT,
+    "covered": Indication.UNCOVER_FACE,
+    recognition.Reason.LOOK_ALIKE: Indication.SHOW_PHONE,
+}
+
+
+@dataclass(slots=True)
+class _Case:
+    """What is known of one track."""
+
+    average: RunningAverage
+    evidence: recognition.Evidence = field(default_factory=recognition.Evidence)
+    frames: int = 0
+    rest_until_s: float = float("-inf")
+    must_move: bool = False
+    state: str = "seen"
+    similarity: float | None = None
+    live: float | None = None
+    person_id: str | None = None
+
+
+class Judge:
+    """One thread. `settings` may change at any time; evidence that is being gathered goes on under the new ones."""
+
+    def __init__(self, pipeline: Pipeline, people: People, settings: Settings) -> None:
+        self._pipeline = pipeline
+        self._people = people
+        self._cases: dict[int, _Case] = {}
+        self.settings = settings
+        self.use(settings)
+
+    def use(self, settings: Settings) -> None:
+        """New numbers of the operator, or a changed gallery: the bound is worked out anew."""
+        self.settings = settings
+        self._bound = self._people.bound(settings)
+        self._rules = recognition.rules_for(
+            recognition.Level(settings.policy),
+            liveness_available=self._pipeline.liveness is not None,
+            min_agreement=self._pipeline.embedder.same_person_similarity,
+        )
+
+    def judge(self, track: Track, image_bgr: Image, at_s: float, motion: Motion) -> Finding | None:
+        """Take in a track's face in the newest frame; a decision when it is due."""
+        case = self._cases.setdefault(track.number, self._new_case())
+        width = track.detection.width_px / image_bgr.shape[1]
+        if width < NEAR_WIDTH or at_s < case.rest_until_s:
+            return None
+        if case.must_move and not motion.within(track.detection.box_px):
+            return None
+        case.must_move = False
+        frame = self._frame(case, track, image_bgr, at_s, in_zone=width >= ZONE_WIDTH)
+        case.frames += 1
+        case.evidence, verdict = recognition.observe(case.evidence, frame, self._rules, self._bound)
+        return self._finding(track.number, case, verdict, at_s)
+
+    def forget_all_but(self, tracks: set[int], at_s: float) -> list[Finding]:
+        """Tracks that are not among these have ended: what was found out about them."""
+        findings = []
+        for number in self._cases.keys() - tracks:
+            case = self._cases.pop(number)
+            verdict = recognition.conclude(case.evidence, self._rules, self._bound)
+            finding = self._finding(number, case, verdict, at_s)
+            # Somebody who passed by without looking at the camera did not ask for anything.
+            if finding is not None and finding.verdict is not FindingKind.UNCLEAR:
+                findings.append(finding)
+        return findings
+
+    def face(self, track: Track, width_px: int, height_px: int) -> Face:
+        """For the preview."""
+        case = self._cases.get(track.number) or self._new_case()
+        x, y, width, height = track.detection.box_px
+        box = (x / width_px, y / height_px, width / width_px, height / height_px)
+        return Face(box, track.number, case.state, case.similarity, case.live, case.person_id)
+
+    def _new_case(self) -> _Case:
+        return _Case(RunningAverage(self._pipeline.embedder.dim))
+
+    def _frame(self, case: _Case, track: Track, image_bgr: Image, at_s: float, *, in_zone: bool) -> recognition.Frame:
+        quality = assess(image_bgr, track.detection)
+        flaw = quality.flaw if in_zone else "small"
+        case.state = flaw or "looking"
+        if flaw is not None:
+            return recognition.Frame(at_s, flaw, quality.value)
+        liveness = self._pipeline.liveness if self._rules.min_liveness is not None else None
+        case.live = None if liveness is None else liveness.score(image_bgr, track.detection)
+        (vector,) = self._pipeline.embed(image_bgr, [track.detection])
+        fused = case.average.add(vector, quality.value)
+        own, match = self._people.gallery.search(vector), self._people.gallery.search(fused.vector)
+        seen = recognition.Frame(
+            at_s, None, quality.value, case.live, agreement=fused.agreement, fused_frames=fused.frames
+        )
+        if own is None or match is None:
+            return seen
+        case.similarity = match.similarity
+        return recognition.Frame(
+            at_s,
+            None,
+            quality.value,
+            case.live,
+            person_id=own.person_id,
+            agreement=fused.agreement,
+            fused_frames=fused.frames,
+            fused_person_id=match.person_id,
+            fused_similarity=match.similarity,
+            runner_up_similarity=match.runner_up_similarity,
+            cohort_similarity=match.cohort_similarity,
+            cohort_size=match.cohort_size,
+        )
+
+    def _finding(self, number: int, case: _Case, verdict: recognition.Verdict, at_s: float) -> Finding | None:
+        person_id, needs_phone = None, False
+        match verdict:
+            case recognition.Undecided():
+                return None
+            case recognition.Recognised():
+                kind, person_id, needs_phone = FindingKind.RECOGNISED, verdict.person_id, verdict.needs_phone
+            case recognition.Stranger():
+                kind = FindingKind.STRANGER
+            case recognition.Spoof():
+                kind = FindingKind.SPOOF
+            case recognition.Unclear():
+                kind = FindingKind.UNCLEAR
+        first_s = case.evidence.first_usable_s or case.evidence.first_s or at_s
+        finding = Finding(
+            number,
+            kind,
+            person_id,
+            needs_phone,
+            verdict.reason,
+            _HINTS.get(verdict.reason),
+            first_s,
+            at_s,
+            case.frames,
+            verdict.receipt,
+        )
+        case.average, case.evidence, case.frames = self._new_case().average, recognition.Evidence(), 0
+        case.rest_until_s, case.must_move = at_s + _REST_S[kind], kind is not FindingKind.RECOGNISED
+        case.state, case.person_id = kind.value, person_id
+        return finding

@@ -1,0 +1,94 @@
+"""The enrolled people in the memory of the vision process, and the bound that follows from them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from agent.core.recognition import Bound, stranger_rate
+from agent.core.vision_messages import (
+    GalleryAdd,
+    GalleryBegin,
+    GalleryCommit,
+    GalleryLoaded,
+    GalleryRemove,
+    GalleryRow,
+    Settings,
+)
+from models.calibration import Calibration, fit
+from models.gallery import Gallery
+from models.pipeline import Pipeline
+from models.template import Template
+
+_UNIT: Final = 0.01  # how far a vector's length may be from 1
+
+
+class People:
+    """Gallery in use, gallery on its way in, and calibration. One thread."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._next: Gallery | None = None
+        self._refused: str | None = None
+        self._epoch = 0
+        self._calibration: Calibration | None = None
+        self.gallery = pipeline.gallery()
+
+    def take(self, message: GalleryBegin | GalleryAdd | GalleryCommit | GalleryRemove) -> GalleryLoaded | None:
+        """Do what the agent says; the gallery in use as the answer, where one is due."""
+        match message:
+            case GalleryBegin():
+                self._refused = self._mismatch(message)
+                self._next = self._pipeline.gallery()
+                return None
+            case GalleryAdd():
+                for row in message.templates:
+                    self._add(self.gallery if self._next is None else self._next, row)
+                if self._next is not None:
+                    return None
+            case GalleryRemove():
+                for gallery in (self.gallery, self._next or self.gallery):
+                    for person_id in message.person_ids:
+                        gallery.remove(person_id)
+            case GalleryCommit():
+                self._commit(message.epoch)
+        self._calibration = None
+        return GalleryLoaded(self._epoch, len(self.gallery), self.gallery.template_count, self._refused)
+
+    def bound(self, settings: Settings) -> Bound:
+        """How near is near enough for this roster and the operator's numbers."""
+        if self._calibration is None:
+            self._calibration = fit(self.gallery.matrix, model_id=self._pipeline.embedder.model_id)
+        rate = stranger_rate(settings.strangers_per_year, settings.stranger_passages_per_day)
+        people = len(self.gallery)
+        return Bound(
+            max_match_distance=self._calibration.max_match_distance(rate, people),
+            fpir_target=rate,
+            roster_size=people,
+            roster_epoch=self._epoch,
+            calibration=self._calibration.version,
+            model=f"{self.gallery.model_id}/{self.gallery.alignment_id}",
+        )
+
+    def _mismatch(self, message: GalleryBegin) -> str | None:
+        theirs, ours = (message.model_id, message.alignment_id), (self.gallery.model_id, self.gallery.alignment_id)
+        if theirs == ours:
+            return None
+        return f"templates of {'/'.join(theirs)} cannot be used with {'/'.join(ours)}: enrol these people again"
+
+    def _add(self, gallery: Gallery, row: GalleryRow) -> None:
+        if self._refused is not None and gallery is self._next:
+            return
+        vector = np.frombuffer(row.vector, "<f4") if len(row.vector) == 4 * gallery.dim else None
+        if vector is None or not abs(float(np.linalg.norm(vector)) - 1.0) < _UNIT:
+            self._refused = f"template {row.template_id} is not a unit vector of {gallery.dim} numbers"
+            return
+        gallery.add(row.person_id, Template(vector.astype(np.float32), gallery.model_id, gallery.alignment_id))
+
+    def _commit(self, epoch: int) -> None:
+        if self._next is None:
+            self._refused = "a gallery was committed that was never begun"
+            return
+        self.gallery, self._next = self._next, None
+        self._epoch = epoch
