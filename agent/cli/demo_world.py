@@ -144,7 +144,7 @@ class DemoWorld:
         self._child("vision", "agent.vision_worker", "--config", str(self.config))
 
     def _start_scenes(self) -> str:
-        from fixtures.scenes import ScenePlayer
+        from fixtures.player import ScenePlayer
 
         self._say("pictures of two people and their scenes (kept for next time)")
         picture = self.folder / "run" / "latest.jpg"

@@ -1,0 +1,71 @@
+"""door-agent events: look at this door's journal, also while the agent writes it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from agent.cli.common import add_command, print_json
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Options."""
+    parser = add_command(subparsers, "events", "List, follow, verify or export the event journal of this door.")
+    parser.add_argument("action", choices=("list", "tail", "verify", "export"), help="tail goes on until Ctrl-C")
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="instead of the one in --config")
+    parser.add_argument("-n", "--newest", type=int, default=20, help="rows of list and tail (default 20)")
+    parser.add_argument("--kind", help="only kinds that begin so, such as AccessControl/")
+    parser.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="of export")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 done (verify: every row holds); 1 verify found a bad row and names it; 4 there is no usable journal."""
+    from agent import outbox_report
+
+    path = arguments.journal or _configured(arguments.config)
+    match arguments.action:
+        case "verify":
+            return _verify(outbox_report.verify(path), as_json=arguments.json)
+        case "export":
+            for line in outbox_report.export(path, arguments.format):
+                print(line)
+        case "tail":
+            _print(outbox_report.tail(path, newest=arguments.newest, kind=arguments.kind), as_json=arguments.json)
+        case _:
+            rows = outbox_report.listed(path, newest=arguments.newest, kind=arguments.kind)
+            _print(rows, as_json=arguments.json)
+    return 0
+
+
+def _configured(config: str) -> Path:
+    from agent.config import load
+
+    return Path(load(config).store.state_dir) / "journal.db"
+
+
+def _print(rows: Iterator[dict[str, Any]], *, as_json: bool) -> None:
+    for row in rows:
+        body = {key: value for key, value in row["body"].items() if key not in ("receipt", "detail")}
+        if as_json:
+            print(json.dumps(row, ensure_ascii=False), flush=True)
+        else:
+            print(f"{row['seq']:7} {row['time']} {row['kind']:42} {_words(body)}", flush=True)
+
+
+def _words(body: dict[str, Any]) -> str:
+    return " ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in body.items())
+
+
+def _verify(report: Any, *, as_json: bool) -> int:  # noqa: ANN401  imported late
+    if as_json:
+        print_json({"ok": report.ok, **asdict(report)})
+    else:
+        print(f"{report.path}: {report.rows} rows in {report.epochs} epochs, {report.skipped} declared as dropped")
+        for bad in report.bad:
+            print(f"  from row {bad.seq} on not to be believed ({bad.why})")
+        print("every row holds" if report.ok else "keep this file, and ask the server which rows it has")
+    return 0 if report.ok else 1
