@@ -54,7 +54,7 @@ def open_chip(lgpio: Any, chip: int) -> int:  # noqa: ANN401  see load_lgpio
         ChipError: it is not there, or not ours to open.
     """
     device = f"/dev/gpiochip{chip}"
-    there = sorted(str(path) for path in Path("/dev").glob("gpiochip*"))
+    there = _device_paths()
     if device not in there:
         raise ChipError(
             f"{device} is not there (found: {', '.join(there) or 'no GPIO chip at all'}); set hardware.chip"
@@ -102,6 +102,10 @@ def drop_line(chip: int, name: str, pin: OutputPin) -> None:
         claim_off(lgpio, handle, name, pin)
     finally:
         lgpio.gpiochip_close(handle)
+
+
+def _device_paths() -> list[str]:
+    return sorted(str(path) for path in Path("/dev").glob("gpiochip*"))
 
 
 def _choose_fifo_folder() -> None:

@@ -1,0 +1,82 @@
+"""`door-agent doctor`'s findings about lines and camera: asked of the guard, and each with what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from hardware import checks
+from hardware.checks import check_hardware
+
+
+def by_name(found: list[checks.Check]) -> dict[str, checks.Check]:
+    return {check.name: check for check in found}
+
+
+def test_a_running_guard_answers_for_every_line(guard):
+    found = by_name(check_hardware(str(guard.config)))
+    assert set(found) == {"guard", "line contact", "line exit", "line fire"}
+    assert all(check.ok for check in found.values())
+    assert found["guard"].found == "answers, simulated, relay dropped"
+    assert found["line exit"].found == "inactive (GPIO27, pull up, active low)"
+
+
+def test_a_line_that_is_active_at_rest_says_where_to_look(guard):
+    guard.set("fire", active=True)
+    guard.relay_goes(on=True)
+    found = by_name(check_hardware(str(guard.config)))
+    assert not found["line fire"].ok
+    assert found["line fire"].found.startswith("active (GPIO23")
+    assert "hardware.inputs.fire.active_low" in found["line fire"].do_this
+
+
+def test_a_guard_that_is_not_there_is_a_finding(guard):
+    guard.stop()
+    assert [(check.name, check.ok) for check in check_hardware(str(guard.config))] == [("guard", False)]
+
+
+def test_without_a_chip_library_and_chip_are_findings_not_errors(guard, tmp_path):
+    guard.stop()
+    real = tmp_path / "real.toml"
+    real.write_text(guard.config.read_text().replace('backend = "simulated"', "chip = 9"))
+    found = by_name(check_hardware(str(real)))
+    assert not found["GPIO"].ok
+    assert "lgpio" in found["GPIO"].found or "/dev/gpiochip9" in found["GPIO"].found
+
+
+def test_the_level_at_power_on_is_looked_up_for_either_polarity(guard, tmp_path, monkeypatch):
+    guard.stop()
+    real = tmp_path / "real.toml"
+    real.write_text(guard.config.read_text().replace('backend = "simulated"', "chip = 9"))
+    boot = tmp_path / "config.txt"
+    monkeypatch.setattr(checks, "BOOT_CONFIG", boot)
+    boot.write_text("dtparam=strict_gpiod\ngpio=17=op,dl\n")
+    assert not by_name(check_hardware(str(real)))["relay at power-on"].ok
+    boot.write_text("gpio=17=op,dh\n")
+    assert by_name(check_hardware(str(real)))["relay at power-on"].ok
+
+
+def test_a_camera_is_judged_by_one_picture(guard, tmp_path):
+    path = tmp_path / "latest.jpg"
+    scene = np.zeros((240, 320, 3), np.uint8)
+    scene[:, ::40] = 200
+    scene[60:180, 80:240] = 120
+    for picture, ok, says in [(scene, True, "ok, 320 x 240"), (np.zeros((240, 320, 3), np.uint8), False, "dark")]:
+        cv2.imwrite(str(path), picture)
+        camera = by_name(check_hardware(str(guard.config), camera_source=f"still:{path}"))["camera"]
+        assert camera.ok is ok
+        assert camera.found.startswith(says)
+
+
+def test_a_missing_camera_and_an_unreadable_file_are_findings(guard, tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "take_picture", lambda settings: checks_take(settings, timeout_s=0.3))
+    camera = by_name(check_hardware(str(guard.config), camera_source="/dev/video77"))["camera"]
+    assert not camera.ok
+    assert "not there" in camera.found
+    assert [check.name for check in check_hardware(str(tmp_path / "absent.toml"))] == ["hardware settings"]
+    assert Path(guard.config).exists()
+
+
+checks_take = checks.take_picture
