@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -178,7 +178,7 @@ class Worker:
             with suppress(ModelError):  # points of a face that fall together: no face, the next frame tells
                 finding = judge.judge(track, image, at_s, self._eyes.motion)
                 if finding is not None:
-                    self._end.send(finding)
+                    self._end.send(replace(finding, decided_at_s=boottime_s()))
         for finding in judge.forget_all_but(self._eyes.alive, at_s):
             self._end.send(finding)
 
