@@ -31,11 +31,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--camera", metavar="DEVICE", help="a real camera (/dev/video0) instead of the scenes")
     parser.add_argument("--port", type=int, default=8470, help="of the page, on 127.0.0.1 (default 8470)")
-    parser.add_argument("--once", action="store_true", help="act one resident and one stranger, report, and stop")
+    parser.add_argument(
+        "--rounds", type=int, default=0, metavar="N", help="act a resident and a stranger N times, report, and stop"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 stopped as asked (or, with --once, the resident came in and the stranger did not); 1 not; 8 no broker."""
+    """0 stopped as asked (with --rounds: every resident came in, no stranger did); 1 not; 8 no broker."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -51,10 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
             _say(f"ready after {took_s:.1f} s" if ready else "still starting; see the page")
             addresses = {"page": page.url, **controls.addresses()}
             print(json.dumps(addresses) if arguments.json else f"\n  open {page.url}\n", flush=True)
-            if arguments.once:
-                from agent.cli.demo_once import act_once
+            if arguments.rounds:
+                from agent.cli.demo_rounds import act_rounds
 
-                return act_once(world, controls, as_json=arguments.json, started_s=started_s)
+                return act_rounds(world, arguments.rounds, as_json=arguments.json, ready_s=took_s)
             stop.wait()
         finally:
             _say("stopping")
