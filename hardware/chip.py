@@ -1,7 +1,4 @@
-"""The only file that imports lgpio: the right version, a chip that opens, a line that is claimed with its level.
-
-Kept apart from gpio.py so that `relay_off`, which runs when the guard has just been killed, starts without gpiozero.
-"""
+"""The only file that imports lgpio: the right version, a chip that opens, a line that is claimed with its level."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from hardware.errors import ChipError, LineError
-from hardware.ports import OutputPin
 
 MIN_VERSION = 0x00020200  # 0.2.2.0, the first that claims reliably on kernel 6; the stub 0.0.0.2 has no version at all
 
@@ -67,15 +63,6 @@ def open_chip(lgpio: Any, chip: int) -> int:  # noqa: ANN401  see load_lgpio
         raise ChipError(f"{device} does not open: {error}") from error
 
 
-def claim_off(lgpio: Any, handle: int, name: str, pin: OutputPin) -> None:  # noqa: ANN401  see load_lgpio
-    """Claim an output with the level that keeps it off, in one request: the line has no moment of another level.
-
-    Raises:
-        LineError: somebody else has it; named where the kernel knows.
-    """
-    claim(lgpio, handle, name, pin.pin, level=not pin.active_high)
-
-
 def claim(lgpio: Any, handle: int, name: str, number: int, *, level: bool) -> None:  # noqa: ANN401  see load_lgpio
     """Claim an output with `level` (electrical) from the first moment."""
     try:
@@ -92,16 +79,6 @@ def line_error(lgpio: Any, handle: int, name: str, number: int, error: Exception
         user = ""
     holder = f" It is in use by {user!r}: stop that, or choose another pin." if user and user != "lg" else ""
     return LineError(f"GPIO{number} ({name}) cannot be had: {error}.{holder}")
-
-
-def drop_line(chip: int, name: str, pin: OutputPin) -> None:
-    """Make sure that an output without an owner is off, and let it go. The last end of a pulse (relay_off.py)."""
-    lgpio = load_lgpio()
-    handle = open_chip(lgpio, chip)
-    try:
-        claim_off(lgpio, handle, name, pin)
-    finally:
-        lgpio.gpiochip_close(handle)
 
 
 def _device_paths() -> list[str]:

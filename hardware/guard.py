@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import grp
-import pwd
 import signal
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from hardware import reflex
+from hardware import reflex, relay_off
 from hardware.clock import boottime_s
-from hardware.errors import HardwareError, PeerGoneError, SettingsError
+from hardware.errors import HardwareError, PeerGoneError
 from hardware.gpio import lgpio_board
 from hardware.indicate import GREEN, lamps
 from hardware.notify import Notifier
@@ -209,7 +208,7 @@ def _release(terms: Mapping[Any, Any]) -> reflex.Ordered | None:
     return reflex.Ordered(id_, lease_ms / 1000, hold, until_s)
 
 
-def run(settings: GuardSettings, allowed_uids: frozenset[int], group: int | None) -> None:
+def run(settings: GuardSettings, allowed_uids: frozenset[int]) -> None:
     """Claim, listen and beat until SIGTERM or SIGINT.
 
     Raises:
@@ -222,13 +221,15 @@ def run(settings: GuardSettings, allowed_uids: frozenset[int], group: int | None
     with contextlib.ExitStack() as stack:
         board = _open_board(settings)
         stack.callback(board.close)
-        listener = Listener(settings.socket_path, allowed_uids=allowed_uids, group=group)
+        listener = Listener(settings.socket_path, allowed_uids=allowed_uids)
         stack.callback(listener.close)
         bench = Bench(board, settings.bench_path) if isinstance(board, SimulatedBoard) else None
         if bench:
             stack.callback(bench.close)
         guard = Guard(settings, board, listener)
         stack.callback(guard.close)
+        # For whoever comes after a SIGKILL (relay_off.py). It outlives this process on purpose.
+        (Path(settings.socket_dir) / relay_off.NOTE).write_text(relay_off.note(settings))
         stack.callback(signal.setitimer, signal.ITIMER_REAL, 0)
         guard.turn(boottime_s())
         notifier.tell("READY=1")
@@ -254,20 +255,6 @@ def _open_board(settings: GuardSettings) -> Board:
     return lgpio_board(settings.chip)
 
 
-def _uid(name: str) -> int:
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        raise SettingsError(f"--allow-user {name}: there is no such user; systemd-sysusers makes it") from None
-
-
-def _gid(name: str) -> int:
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise SettingsError(f"--group {name}: there is no such group; systemd-sysusers makes it") from None
-
-
 def main(argv: list[str] | None = None) -> int:
     """The command. Exit status 0: told to stop; 3: configuration; 5: hardware."""
     parser = argparse.ArgumentParser(prog="python -m hardware.guard", description="Own the lines of a door.")
@@ -275,12 +262,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--allow-user", action="append", default=[], help="who may give orders, besides this user and root"
     )
-    parser.add_argument("--group", help="group of the socket, whose members may connect")
     arguments = parser.parse_args(argv)
     try:
         settings = load_settings(arguments.config)
-        users = own_users() | {_uid(name) for name in arguments.allow_user}
-        run(settings, users, _gid(arguments.group) if arguments.group else None)
+        run(settings, own_users(*arguments.allow_user))
     except HardwareError as error:
         sys.stderr.write(f"door-guard: {error}\n")
         return error.exit_code

@@ -14,6 +14,7 @@ import contextlib
 import errno
 import json
 import os
+import pwd
 import select
 import socket
 import stat
@@ -35,9 +36,13 @@ _CREDENTIALS = struct.Struct("3i")
 Message: TypeAlias = dict[str, Any] | bytes
 
 
-def own_users() -> frozenset[int]:
-    """The users that may always talk to a process of this user: itself and root."""
-    return frozenset({os.geteuid(), 0})
+def own_users(*names: str) -> frozenset[int]:
+    """Whom a process of this user believes: itself, root, and the users of these names where the system has them."""
+    users = {os.geteuid(), 0}
+    for name in names:
+        with contextlib.suppress(KeyError):
+            users.add(pwd.getpwnam(name).pw_uid)
+    return frozenset(users)
 
 
 class Connection:
@@ -134,11 +139,11 @@ class Connection:
 class Listener:
     """The waiting end: makes the socket file, lets only `allowed_uids` in, removes its file when it closes.
 
-    `mode` are the file's permissions and `group` its group id (None: the process's own). A file left by a dead process
-    is replaced; one whose process still answers is a `SocketError`.
+    `mode` are the file's permissions (its group is the process's own). A file left by a dead process is replaced; one
+    whose process still answers is a `SocketError`.
     """
 
-    def __init__(self, path: str, *, allowed_uids: frozenset[int], mode: int = 0o660, group: int | None = None) -> None:
+    def __init__(self, path: str, *, allowed_uids: frozenset[int], mode: int = 0o660) -> None:
         self._path = path
         self._allowed = allowed_uids
         self.refused = 0  # connections turned away because of their user
@@ -148,9 +153,7 @@ class Listener:
         try:
             os.fchmod(self._sock.fileno(), mode)  # the file is born with this mode (less the umask): no moment of more
             self._sock.bind(path)
-            if group is not None:
-                os.chown(path, -1, group)
-            os.chmod(path, mode)  # noqa: PTH101  beside os.chown; now without the umask
+            os.chmod(path, mode)  # noqa: PTH101  as the other calls here; now without the umask
             self._sock.listen(8)
         except OSError as error:
             self._sock.close()

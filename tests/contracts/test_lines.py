@@ -18,6 +18,8 @@ import pytest
 from hardware.errors import HardwareError, LineError
 from hardware.gpio import GpioBoard, lgpio_board, mock_board
 from hardware.ports import Board, InputPin, OutputPin
+from hardware.relay_off import drop
+from hardware.settings import GuardSettings
 from hardware.simulated import SimulatedBoard
 
 OUT, IN = 17, 27
@@ -155,6 +157,20 @@ def test_no_level_but_off_is_seen_while_an_output_is_claimed_and_closed():
         line.drive(on=False)
         assert [state.state for state in states] == [not active_high, active_high, not active_high]
         board.close()
+
+
+@pytest.mark.parametrize("active_high", [True, False])
+def test_relay_off_drops_a_line_that_its_owner_left_on_and_refuses_one_that_is_owned(world, active_high):
+    if isinstance(world, MockWorld):
+        pytest.skip("a mock's lines die with their process")
+    settings = GuardSettings(OutputPin(OUT, active_high), "fail-secure")
+    line = world.board.output("relay", settings.relay)
+    line.drive(on=True)
+    with pytest.raises(LineError, match="still in use"):
+        drop(settings)
+    line._device.pin.close()  # as a kill would: given back without a word
+    drop(settings)
+    assert world.level() is not active_high
 
 
 def test_without_a_chip_there_is_an_error_and_no_other_back_end():

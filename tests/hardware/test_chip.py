@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hardware import chip, relay_off
+from hardware import chip
 from hardware.errors import ChipError, LineError
-from hardware.ports import OutputPin
-from hardware.settings import GuardSettings
 
 
 class Recorder(types.ModuleType):
@@ -57,17 +55,15 @@ def lgpio(monkeypatch) -> Recorder:
     return recorder
 
 
-@pytest.mark.parametrize(("active_high", "level"), [(True, 0), (False, 1)])
-def test_dropping_is_one_claim_with_the_level_of_a_dropped_relay(lgpio, active_high, level):
-    relay_off.drop(GuardSettings(OutputPin(17, active_high), "fail-secure"))
-    assert lgpio.calls == [("open", 0), ("claim", 7, 17, level), ("close", 7)]
+def test_an_output_is_one_claim_with_its_level(lgpio):
+    chip.claim(lgpio, chip.open_chip(lgpio, 0), "relay", 17, level=True)
+    assert lgpio.calls == [("open", 0), ("claim", 7, 17, 1)]
 
 
-def test_a_busy_line_names_its_holder_and_the_chip_is_closed(lgpio):
+def test_a_busy_line_names_its_holder(lgpio):
     lgpio.busy = "gpioset"
     with pytest.raises(LineError, match=r"GPIO17 \(relay\) cannot be had: GPIO busy. It is in use by 'gpioset': stop"):
-        relay_off.drop(GuardSettings(OutputPin(17), "fail-secure"))
-    assert lgpio.calls[-1] == ("close", 7)
+        chip.claim(lgpio, 7, "relay", 17, level=False)
 
 
 def test_a_missing_chip_lists_what_is_there(lgpio):
