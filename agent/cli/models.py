@@ -6,6 +6,12 @@ import argparse
 from pathlib import Path
 
 from agent.cli.common import add_command, print_json
+from agent.errors import DoorAgentError
+
+_ACTIONS = (
+    "list: every network and whether its files are here; verify: the same, exit 6 if one has the wrong bytes; "
+    "add: copy files from a folder (a USB stick), checked; pull: fetch from the publishers, checked"
+)
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -13,15 +19,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = add_command(
         subparsers, "models", "List, verify, add or pull the files of the face networks.", config=False
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="every network of the manifest and whether its files are here")
-    actions.add_parser(
-        "verify", help="the same; exit 6 if a file has the wrong bytes or no set of networks is complete"
-    )
-    add = actions.add_parser("add", help="copy files from a folder (a USB stick), checked")
-    add.add_argument("folder", type=Path)
-    pull = actions.add_parser("pull", help="fetch from the publishers, checked")
-    pull.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+    parser.add_argument("action", choices=("list", "verify", "add", "pull"), help=_ACTIONS)
+    parser.add_argument("what", nargs="*", metavar="FOLDER|NAME", help="add: the folder; pull: names, default all")
     parser.add_argument("--weights", type=Path, default=None, help="folder that holds the files")
 
 
@@ -31,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     store = Store(arguments.weights)
     if arguments.action in ("add", "pull"):
-        names = store.add(arguments.folder) if arguments.action == "add" else store.pull(arguments.names)
+        names = store.add(Path(_one(arguments.what))) if arguments.action == "add" else store.pull(arguments.what)
         if arguments.json:
             print_json({"installed": names})
         else:
@@ -55,3 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{row['state']:8} {row['name']:24} {row['part']:10} {row['licence']:12} {row['detail']}")
     bad = arguments.action == "verify" and any(row["state"] == "damaged" for row in rows)
     return 6 if bad else 0
+
+
+def _one(what: list[str]) -> str:
+    if len(what) != 1:
+        raise DoorAgentError("add takes one folder: door-agent models add /media/usb/weights", exit_code=2)
+    return what[0]
