@@ -53,6 +53,6 @@ pip() {
 }
 pip install --no-deps --require-hashes -r deploy/locks/build.txt
 pip install --no-deps --require-hashes --no-build-isolation --only-binary :all: --no-binary face-recognition-models -r "$lock"
-pip install --no-deps --no-build-isolation --editable .
+pip install --no-deps --no-build-isolation --config-settings editable_mode=compat --editable .
 rm -f "$venv"/.stamp-*
 printf '%s\n' "$stamp" > "$venv/.stamp-$kind"
