@@ -15,9 +15,10 @@ import gpiozero
 from gpiozero.pins.mock import MockFactory, MockPin
 
 from hardware import chip as chips
-from hardware.errors import ChipError, LineError
+from hardware.errors import LineError
 from hardware.ports import InputLine, InputPin, OutputLine, OutputPin
 
+_REVISION = 0xC03111  # a Pi 4B; the header with its BCM numbers is the same on every board with 40 pins, Pi 5 included
 _PULL_UP = {"up": True, "down": False, "none": None}
 
 
@@ -111,11 +112,6 @@ class GpioBoard:
         """Turn what a claim raises into a LineError that says who has the line."""
         try:
             yield
-        except gpiozero.PinUnknownPi as error:
-            raise ChipError(
-                "this machine does not say that it is a Raspberry Pi (/proc/device-tree/system/linux,revision or "
-                'Revision in /proc/cpuinfo); hardware.backend = "simulated" needs no pins'
-            ) from error
         except self._failures as error:
             if isinstance(error, LineError):
                 raise
@@ -178,6 +174,12 @@ def _lgpio_factory(lgpio: Any, chip: int) -> Any:  # noqa: ANN401  no types are 
             with contextlib.suppress(lgpio.error):  # a claim that failed has nothing to free
                 lgpio.gpio_free(self.factory._handle, self._number)  # noqa: SLF001
 
-    factory = LGPIOFactory(chip=chip)
+    class Factory(LGPIOFactory):  # type: ignore[misc]  # as above
+        """Knows the 40-pin header without asking the machine, which the guard's unit does not let it see."""
+
+        def _get_revision(self) -> int:
+            return _REVISION
+
+    factory = Factory(chip=chip)
     factory.pin_class = Pin
     return factory

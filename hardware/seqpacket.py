@@ -31,18 +31,30 @@ MAX_JSON_BYTES = 64 * 1024
 MAX_PICTURE_BYTES = 384 * 1024
 _BUFFER_BYTES = 512 * 1024
 _PATH_BYTES = 107  # sun_path with its closing zero
+_UNMAPPED_UID = 65534  # /proc/sys/kernel/overflowuid, which a hardened unit may not read
 _CREDENTIALS = struct.Struct("3i")
 
 Message: TypeAlias = dict[str, Any] | bytes
 
 
 def own_users(*names: str) -> frozenset[int]:
-    """Whom a process of this user believes: itself, root, and the users of these names where the system has them."""
+    """Whom a process of this user believes: itself, root, and the users of these names where the system has them.
+
+    In a user namespace of its own (systemd's PrivateUsers=) every other user has the same number; then only the modes
+    of the socket and its folder tell them apart.
+    """
     users = {os.geteuid(), 0}
     for name in names:
         with contextlib.suppress(KeyError):
-            users.add(pwd.getpwnam(name).pw_uid)
+            uid = pwd.getpwnam(name).pw_uid
+            users.add(uid if _is_mapped(uid) else _UNMAPPED_UID)
     return frozenset(users)
+
+
+def _is_mapped(uid: int) -> bool:
+    with open("/proc/self/uid_map") as file:  # noqa: PTH123  three numbers a line: first here, first outside, how many
+        ranges = [tuple(map(int, line.split())) for line in file]
+    return any(first <= uid < first + count for first, _, count in ranges)
 
 
 class Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import stat
 import subprocess
@@ -177,3 +178,14 @@ def test_the_kernel_says_who_the_peer_is(pair):
     near, far = pair
     assert (far.peer_pid, far.peer_uid) == (os.getpid(), os.geteuid())
     assert isinstance(near._sock, socket.socket)
+
+
+def test_named_users_are_believed_where_they_exist():
+    assert seqpacket.own_users() == {os.geteuid(), 0}
+    assert seqpacket.own_users("daemon", "no-such-user") == {os.geteuid(), 0, pwd.getpwnam("daemon").pw_uid}
+
+
+def test_in_a_user_namespace_a_named_user_is_the_nameless_one(monkeypatch):
+    """As PrivateUsers= makes it: root and the own user are mapped, nobody else."""
+    monkeypatch.setattr(seqpacket, "_is_mapped", lambda uid: uid in {0, os.geteuid()})
+    assert seqpacket.own_users("daemon") == {os.geteuid(), 0, 65534}

@@ -1,0 +1,144 @@
+"""The units: how little they may do, that every line says why, and that they fit each other and the programs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agent.cli.common import DEFAULT_CONFIG
+from agent.config import Runtime, Store
+from hardware.guard import HANG_KILLED_AFTER_S, WATCHDOG_EVERY_S
+
+FOLDER = Path(__file__).parents[2] / "systemd"
+UNITS = ["door-guard", "door-agent", "door-vision"]
+MAX_EXPOSURE = {"door-guard": 0.5, "door-agent": 1.5, "door-vision": 0.5}  # of 10; a service without any of it has 9.6
+
+
+def lines(unit: str) -> list[str]:
+    return (FOLDER / f"{unit}.service").read_text().splitlines()
+
+
+def settings(unit: str, section: str = "Service") -> dict[str, list[str]]:
+    """Every setting with all its values: some are given twice on purpose."""
+    found: dict[str, list[str]] = {}
+    here = ""
+    for line in lines(unit):
+        if line.startswith("["):
+            here = line.strip("[]")
+        elif line and not line.startswith("#") and here == section:
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def one(unit: str, key: str, section: str = "Service") -> str:
+    [value] = settings(unit, section)[key]
+    return value
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is absent: apt-get install systemd"
+)
+@pytest.mark.parametrize("unit", UNITS)
+def test_exposure_is_within_its_bound(unit):
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(FOLDER / f"{unit}.service")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found, done.stderr
+    assert float(found[1]) <= MAX_EXPOSURE[unit], done.stdout
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is absent: apt-get install systemd"
+)
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_understands_every_line(unit):
+    command = ["systemd-analyze", "verify", "--man=no", str(FOLDER / f"{unit}.service")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    complaints = [line for line in done.stderr.splitlines() if unit in line and "is not executable" not in line]
+    assert complaints == []  # only our interpreter is missing on a machine that is no door
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_unit_lives_for_ever_and_is_killed_for_good_when_it_stands_still(unit):
+    assert one(unit, "Restart") == "always"
+    assert one(unit, "StartLimitIntervalSec", "Unit") == "0"
+    assert one(unit, "Type") == "notify"
+    assert one(unit, "WatchdogSignal") == "SIGKILL"
+    assert one(unit, "LimitCORE") == "0"
+    assert one(unit, "User") == unit
+    assert one(unit, "Group") == "door"
+
+
+def test_the_guards_times_fit_its_program():
+    """Fed four times in a watchdog's time; the kernel's own timer comes first; a stop is dropped within 4 s."""
+    watchdog_s = float(one("door-guard", "WatchdogSec"))
+    assert 3 * WATCHDOG_EVERY_S < watchdog_s <= 2.0
+    assert watchdog_s > HANG_KILLED_AFTER_S
+
+
+def test_every_end_of_the_guard_drops_the_relay_from_the_guards_own_note():
+    command = one("door-guard", "ExecStopPost")
+    assert "-m hardware.relay_off" in command
+    assert f"--noted-in {Runtime().guard_dir}" in command
+    assert "--allow-user door-agent" in one("door-guard", "ExecStart")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_paths_are_the_products(unit):
+    start = one(unit, "ExecStart")
+    assert start.startswith("/opt/door-agent/current/venv/bin/python -I -m ")
+    assert f"--config {DEFAULT_CONFIG}" in start
+    assert one(unit, "ConditionPathExists", "Unit") == DEFAULT_CONFIG
+
+
+def test_folders_are_those_of_the_configuration():
+    assert Runtime().guard_dir == f"/run/{one('door-guard', 'RuntimeDirectory')}"
+    assert Runtime().agent_dir == f"/run/{one('door-agent', 'RuntimeDirectory')}"
+    assert Store().state_dir == f"/var/lib/{one('door-agent', 'StateDirectory')}"
+    assert one("door-guard", "Environment") == f"LG_WD={Runtime().guard_dir}"
+
+
+def test_devices_and_network_are_where_they_belong():
+    assert settings("door-guard")["DeviceAllow"] == ["char-gpiochip rw"]
+    assert set(settings("door-vision")["DeviceAllow"]) == {
+        "char-video4linux rw",
+        "char-media rw",
+        "char-dma_heap rw",
+    }
+    assert "DeviceAllow" not in settings("door-agent")
+    assert one("door-agent", "PrivateDevices") == "yes"
+    for unit in ("door-guard", "door-vision"):
+        assert one(unit, "PrivateNetwork") == "yes"
+        assert one(unit, "RestrictAddressFamilies") == "AF_UNIX"
+
+
+SAID_BY_ITSELF = re.compile(
+    r"(Protect|Private|Restrict|Lock|NoNew|Capability|Ambient|Remove|Keyring|MemoryDeny|SystemCall|Type|Notify|Wanted"
+    r"|User|Description|Documentation|Condition)"
+)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_setting_that_does_not_say_it_by_its_name_says_why(unit):
+    """A line of its own above it, or the lines of the same thought since the last comment."""
+    explained = False
+    for line in lines(unit):
+        if line.startswith("#"):
+            explained = True
+        elif not line or line.startswith("["):
+            explained = False
+        else:
+            assert explained or SAID_BY_ITSELF.match(line), line
+
+
+def test_the_users_exist_and_have_their_devices_only():
+    text = (FOLDER / "door.sysusers").read_text()
+    users = re.findall(r"^u (\S+)", text, re.MULTILINE)
+    memberships = set(re.findall(r"^m (\S+) +(\S+)", text, re.MULTILINE))
+    assert sorted(users) == sorted(UNITS)
+    assert memberships == {(unit, "door") for unit in UNITS} | {("door-guard", "gpio"), ("door-vision", "video")}
