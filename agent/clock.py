@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import datetime as dt
 import time
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,7 @@ from agent.core.journal import ClockQuality
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 _TIMEX_BYTES = 208  # sizeof(struct timex) on 64-bit Linux; `modes` is its first int, 0 means read only
 _SET_FROM_RTC = Path("/sys/class/rtc/rtc0/hctosys")
+_YEAR_9999_MS = 253_402_300_799_000
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -63,3 +65,9 @@ class SystemClock:
     def boot_id(self) -> str:
         """See Clock."""
         return self._boot_id
+
+
+def rfc3339(utc_ms: int) -> str:
+    """Milliseconds since 1970 as an RFC 3339 text in UTC."""
+    when = dt.datetime.fromtimestamp(min(utc_ms, _YEAR_9999_MS) / 1000, dt.UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -138,6 +138,11 @@ def key(no: int, seq: int) -> int:
     return (no << EPOCH_SHIFT) + seq
 
 
+def epoch_of(row_id: int) -> int:
+    """The number of the epoch in a primary key."""
+    return row_id >> EPOCH_SHIFT
+
+
 def seq_of(row_id: int) -> int:
     """The sequence number in a primary key."""
     return row_id & ((1 << EPOCH_SHIFT) - 1)

@@ -7,7 +7,6 @@ can't be played to another.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal
 import pyseto
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
+from agent.clock import rfc3339
 from agent.core.journal import ClockQuality, Row, Skipped, row_object
 from agent.core.sync import Ack
 
@@ -22,7 +22,6 @@ WIRE_VERSION = 1
 MAX_ACK_BYTES = 2048
 MAX_BATCH_BYTES = 200 * 1024
 MAX_EVENTS = 50
-_YEAR_9999_MS = 253_402_300_799_000
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 EpochName = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -161,12 +160,6 @@ def _event(name: str, device: str, kind: str, utc_ms: int, data: dict[str, Any])
         "datacontenttype": "application/json",
         "data": data,
     }
-
-
-def rfc3339(utc_ms: int) -> str:
-    """Milliseconds since 1970 as an RFC 3339 text in UTC."""
-    when = dt.datetime.fromtimestamp(min(utc_ms, _YEAR_9999_MS) / 1000, dt.UTC)
-    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_batch(payload: bytes) -> list[Row | tuple[str, str, Skipped]]:

@@ -20,6 +20,7 @@ BATCH_ROWS = 50
 WINDOW_ROWS = 400
 PROGRESS_S = 1.0
 BACKOFF_CAP_S = 60.0
+IDLE_S = 3600.0  # a server that went back to a backup while nothing happened learns of it then
 MAX_PREVIEWS = 20
 _MAX_DOUBLINGS = 6  # 2**6 s is past the cap
 
@@ -244,12 +245,12 @@ def _moved(s: Sync, event: HeadMoved, now_s: float, nonce: str, jitter: float) -
 
 
 def _pump(s: Sync, now_s: float) -> Step:
-    """Read on while the window has room; without anything on its way there is nothing to wait for."""
+    """Read on while the window has room; with everything acknowledged only the rare idle hello is left."""
     head = s.head
     if head is None or not s.online or not s.greeted:
         return s, ()
     if head.acked >= head.last:
-        return replace(s, due_s=None, tries=0), ()
+        return replace(s, due_s=now_s + IDLE_S, tries=0), ()
     s = replace(s, due_s=now_s + PROGRESS_S) if s.due_s is None else s
     room = WINDOW_ROWS - (s.sent - head.acked)
     if s.reading or room <= 0 or s.sent >= head.last:
@@ -261,8 +262,9 @@ def _read(s: Sync, batch: Batch, now_s: float) -> Step:
     if batch.preview:
         wanted = s.online and s.head is not None and batch.epoch == s.head.epoch
         return s, (Send(batch),) if wanted and batch.items else ()
+    wanted = s.reading and s.online and s.greeted and s.head is not None
+    fits = wanted and s.head is not None and batch.epoch == s.head.epoch and batch.first == s.sent + 1
     s = replace(s, reading=False)
-    fits = s.online and s.greeted and s.head is not None and batch.epoch == s.head.epoch and batch.first == s.sent + 1
     if not fits:  # the answer to a question from before a rewind
         return _pump(s, now_s)
     if batch.last < batch.first:  # the store has less than it said: the next HeadMoved or hello sorts it out

@@ -1,0 +1,197 @@
+"""Reading a journal from outside, also while the agent writes it: verify, list, tail, export, the report of a day.
+
+Wall times are put right where they can be: a row written before the clock was set gets the time that a later row of the
+same boot, written with a synchronised clock, implies for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.clock import rfc3339
+from agent.core.journal import ClockQuality, Skipped
+from agent.errors import StoreError
+from agent.outbox_schema import Epoch, JournalDamagedError, epoch_of, seq_of
+from agent.outbox_store import Store
+
+_CHUNK = 500
+_COLUMNS = ("epoch", "seq", "time", "clock", "kind", "priority", "body", "boot_id", "boottime_ms", "wall_ms", "hash")
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """The first row of an epoch that can't be believed, and all after it with it."""
+
+    epoch: str
+    seq: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What `verify` found: rows that hold, rows declared as folded or dropped, and the first bad row of each epoch."""
+
+    path: str
+    rows: int
+    skipped: int
+    epochs: int
+    bad: tuple[BadRow, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Every row is as it was written, none is missing."""
+        return not self.bad
+
+
+def verify(path: Path) -> VerifyReport:
+    """Walk every chain of the journal.
+
+    Raises:
+        StoreError: there is no journal, or this release can't read its version.
+    """
+    try:
+        with _opened(path) as store:
+            rows = skipped = 0
+            bad: list[BadRow] = []
+            for e in store.epochs:
+                fault, r, s = _walk(store, e)
+                rows, skipped = rows + r, skipped + s
+                bad += [fault] if fault else []
+            if not store.epochs:
+                bad.append(BadRow("", 0, "there is no epoch in this journal"))
+            bad = bad or _integrity(store)
+            return VerifyReport(str(path), rows, skipped, len(store.epochs), tuple(bad))
+    except sqlite3.Error as e:
+        return VerifyReport(str(path), 0, 0, 0, (BadRow("", 0, f"not readable: {e}"),))
+
+
+def _walk(store: Store, e: Epoch) -> tuple[BadRow | None, int, int]:
+    rows = skipped = 0
+    seq = e.base_seq + 1
+    while seq <= e.last_seq:
+        try:
+            items = store.read(e, seq, _CHUNK)
+        except JournalDamagedError as fault:
+            return BadRow(e.name, fault.seq or seq, str(fault)), rows, skipped
+        marks = [i for i in items if isinstance(i, Skipped)]
+        rows, skipped = rows + len(items) - len(marks), skipped + sum(m.last - m.first + 1 for m in marks)
+        newest = items[-1]
+        seq = (newest.last if isinstance(newest, Skipped) else newest.seq) + 1
+    return _beyond(store, e), rows, skipped
+
+
+def _beyond(store: Store, e: Epoch) -> BadRow | None:
+    """The file names its newest row a second time: what was cut off or added by hand at the end differs from that."""
+    promised = store.promised(e)
+    if promised is None or promised == (e.last_seq, e.last_hash):
+        return None
+    seq = min(promised[0], e.last_seq) + (promised[0] != e.last_seq)
+    return BadRow(e.name, seq, f"row {seq}: the journal should end at row {promised[0]}, it ends at {e.last_seq}")
+
+
+def _integrity(store: Store) -> list[BadRow]:
+    found = store.db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    return [] if found == "ok" else [BadRow("", 0, f"SQLite says: {found}")]
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Store]:
+    if not path.exists():
+        raise StoreError(f"{path}: there is no journal; store.state_dir in the configuration says where it should be")
+    try:
+        store = Store(path, writable=False, strict=False)
+    except JournalDamagedError as e:
+        raise StoreError(f"{path}: {e}") from e
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+# ---------------------------------------------------------------- list, tail, export
+
+
+def listed(
+    path: Path, *, newest: int | None = None, kind: str | None = None, after_id: int = 0
+) -> Iterator[dict[str, Any]]:
+    """Rows as plain dicts, oldest first: `newest` bounds them from the end, `kind` is a prefix, `id` only grows.
+
+    Keys: id, epoch, seq, time (RFC 3339, put right where possible), clock, kind, priority, body, boot_id, boottime_ms,
+    wall_ms, hash.
+
+    Raises:
+        StoreError: no journal, of another version, or damaged; `verify` says where.
+    """
+    import sqlite_utils  # a third of a second, which the agent itself need not spend
+
+    with _opened(path) as store:
+        try:
+            names = {e.no: e.name for e in store.epochs}
+            offsets = dict(store.db.execute(_OFFSETS).fetchall())
+            arguments = {"kind": f"{kind or ''}%", "after": after_id, "newest": -1 if newest is None else newest}
+            for found in sqlite_utils.Database(store.db).query(_LISTED, arguments):
+                yield _plain(found, names, offsets)
+        except (sqlite3.Error, ValueError, KeyError, AttributeError) as e:
+            raise StoreError(f"{path}: damaged ({e}); run `door-agent events verify`") from e
+
+
+# wall time minus time since boot, as the newest synchronised row of each boot has it
+_OFFSETS = """SELECT boot_id, wall_ms - boottime_ms FROM rows JOIN boots ON no = boot
+    WHERE id IN (SELECT max(id) FROM rows WHERE clock = 'ntp' GROUP BY boot)"""
+_LISTED = """SELECT * FROM (SELECT id, boot_id, boottime_ms, wall_ms, clock, kind, priority, body, hash
+    FROM rows JOIN boots ON no = boot WHERE kind LIKE :kind AND id > :after ORDER BY id DESC LIMIT :newest)
+    ORDER BY id"""
+
+
+def _plain(found: dict[str, Any], names: dict[int, str], offsets: dict[str, int]) -> dict[str, Any]:
+    wall_ms = found["wall_ms"]
+    if found["clock"] != ClockQuality.NTP and found["boot_id"] in offsets:
+        wall_ms = found["boottime_ms"] + offsets[found["boot_id"]]
+    return {
+        **found,
+        "epoch": names[epoch_of(found["id"])],
+        "seq": seq_of(found["id"]),
+        "time": rfc3339(wall_ms),
+        "body": json.loads(found["body"]),
+        "hash": found["hash"].hex(),
+    }
+
+
+def tail(path: Path, *, newest: int = 10, kind: str | None = None, poll_s: float = 0.5) -> Iterator[dict[str, Any]]:
+    """The newest rows, then each new one as it is written; never ends by itself. Raises as `listed` does."""
+    last = 0
+    for row in listed(path, newest=newest):
+        last = row["id"]
+        if row["kind"].startswith(kind or ""):
+            yield row
+    while True:
+        time.sleep(poll_s)
+        for row in listed(path, after_id=last):
+            last = row["id"]
+            if row["kind"].startswith(kind or ""):
+                yield row
+
+
+def export(path: Path, how: str) -> Iterator[str]:
+    """The whole journal as lines of text, `how` is jsonl or csv (with a header). Raises as `listed` does."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    if how == "csv":
+        writer.writerow(_COLUMNS)
+    for row in listed(path):
+        if how == "jsonl":
+            yield json.dumps({k: row[k] for k in _COLUMNS}, ensure_ascii=False)
+            continue
+        writer.writerow([json.dumps(row[k], ensure_ascii=False) if k == "body" else row[k] for k in _COLUMNS])
+        yield buffer.getvalue().rstrip("\n")
+        buffer.seek(0)
+        buffer.truncate()
