@@ -1,0 +1,156 @@
+"""The command line as a person meets it: enrolling, looking, checking; every mistake is one message and a code."""
+
+import json
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fixtures.pictures import PicturesMissingError
+from fixtures.scenes import enrolment_pictures
+
+CONFIG = """\
+[door]
+site = "garden"
+id = "gate-1"
+lock_type = "fail-safe"
+[hardware]
+backend = "simulated"
+[hardware.relay]
+pin = 17
+[camera]
+source = "still:{folder}/absent.jpg"
+[store]
+state_dir = "{folder}/state"
+[runtime]
+agent_dir = "{folder}/run"
+guard_dir = "{folder}/run"
+"""
+
+
+class Shell:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "door.toml"
+        self.config.write_text(CONFIG.format(folder=folder))
+        (folder / "state").mkdir()
+
+    def run(self, command: str, *arguments: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "agent.cli.main", command, "--config", str(self.config), *arguments],
+            capture_output=True, text=True, timeout=90, check=False,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory) -> list[str]:
+    try:
+        pictures = enrolment_pictures("resident")
+    except PicturesMissingError as e:
+        pytest.skip(f"the portraits cannot be had here: {e}")
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = [folder / f"picture {n}; rm -rf '$HOME'.jpg" for n in range(len(pictures))]  # a name may hold anything
+    for path, picture in zip(paths, pictures, strict=True):
+        path.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes())
+    return [str(path) for path in paths]
+
+
+def test_a_resident_is_enrolled_listed_and_forgotten(shell: Shell, portraits: list[str]):
+    code, out, _ = shell.run("enroll", "李梅", *portraits, "--consent", "--json")
+    assert code == 0
+    person_id = json.loads(out)["id"]
+    assert json.loads(out)["templates"] == len(portraits)
+    code, out, _ = shell.run("enroll", "--list")
+    assert "李梅" in out
+    assert person_id in out
+    assert shell.run("enroll", "--remove", person_id)[0] == 0
+    assert shell.run("enroll", "--remove", person_id)[0] == 1
+    left = b"".join(path.read_bytes() for path in (shell.folder / "state").glob("roster.db*"))
+    assert "李梅".encode() not in left
+
+
+def test_no_consent_no_face(shell: Shell, portraits: list[str]):
+    code, _, err = shell.run("enroll", "Li", *portraits)
+    assert code == 7
+    assert "add --consent" in err
+    code, _, err = shell.run("enroll", "Li", *portraits, "--consent", "--under-14")
+    assert code == 7
+    assert "--guardian" in err
+
+
+def huge_png() -> bytes:
+    """A PNG of a few hundred bytes that says it is 10,000 x 10,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 10_000, 10_000, 8, 2, 0, 0, 0)
+    body = zlib.compress(b"\0" * 100_000)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (cv2.imencode(".jpg", np.full((480, 640, 3), 127, np.uint8))[1].tobytes(), "no face"),
+        (huge_png(), "pixels"),
+        (b"\xff\xd8\xff\xe0 cut short", "JPEG"),
+        (b"", ""),
+        (b"GIF89a; DROP TABLE persons", ""),
+    ],
+    ids=["no face", "100 megapixels", "cut short", "empty", "not a picture"],
+)
+def test_a_picture_that_cannot_be_used_is_named_with_the_reason(shell: Shell, content: bytes, said: str):
+    path = shell.folder / "li-1.jpg"
+    path.write_bytes(content)
+    code, _, err = shell.run("enroll", "Li", str(path), "--consent")
+    assert code == 7
+    assert "li-1.jpg" in err
+    assert said in err
+    assert json.loads(shell.run("enroll", "--list", "--json")[1])["people"] == []
+
+
+def test_check_config_says_right_or_wrong(shell: Shell):
+    assert shell.run("check-config")[0] == 0
+    shell.config.write_text(shell.config.read_text().replace("pin = 17", "pin = 99"))
+    code, _, err = shell.run("check-config")
+    assert code == 3
+    assert "hardware.relay.pin: is 99; allowed: less than or equal to 27" in err
+
+
+def test_doctor_finds_the_missing_camera_and_the_empty_roster(shell: Shell):
+    code, out, _ = shell.run("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(out)["checks"]}
+    assert code == 1
+    assert not checks["roster"]["ok"]
+    assert "door-agent enroll" in checks["roster"]["do_this"]
+    camera = next(check for name, check in checks.items() if "camera" in name)
+    assert not camera["ok"]
+    assert camera["do_this"]
+
+
+def test_relay_off_works_on_a_simulated_door(shell: Shell):
+    assert shell.run("relay-off")[0] == 0
+
+
+def test_events_without_a_journal_says_where_it_should_be(shell: Shell):
+    code, _, err = shell.run("events", "list")
+    assert code == 4
+    assert "store.state_dir" in err
+
+
+def test_errors_are_json_too(shell: Shell):
+    code, out, _ = shell.run("events", "verify", "--json")
+    assert json.loads(out)["exit_code"] == code == 4
