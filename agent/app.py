@@ -133,6 +133,7 @@ class DoorAgent:
             remote=remote,
             clock=self._clock,
             publish_state=link.set_state if link is not None else lambda _: None,
+            stored=facts,
         )
         self._controller.join(reception)
 

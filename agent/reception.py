@@ -19,6 +19,7 @@ from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, Hello,
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
 from agent.face_desk import FaceDesk
 from agent.health import Health
+from agent.hours import Hours
 from agent.remote import RemoteDesk
 from agent.residents import Residents
 from agent.status import StatusBoard
@@ -55,6 +56,7 @@ class Reception:
         remote: RemoteDesk | None,
         clock: Clock,
         publish_state: Callable[[Mapping[str, Any]], None],
+        stored: Mapping[str, Any],
     ) -> None:
         self._facts, self._controller, self._residents, self._vision = facts, controller, residents, vision
         self._board, self._health, self._remote, self._clock = board, health, remote, clock
@@ -66,6 +68,7 @@ class Reception:
         self._networks: tuple[str, str] | None = None
         self._openings: list[dict[str, Any]] = []
         self._faces = FaceDesk(controller, residents, self._rules, self._moment)
+        self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, stored)
         self._enrolment = EnrolmentDesk(residents, vision, board, clock)
         self._published: dict[str, Any] = {}
 
@@ -107,6 +110,7 @@ class Reception:
 
     def wrote(self, record: Record) -> None:
         """See Others: the page's feed shows what the journal got, without receipts."""
+        self._hours.wrote(record, self._clock.now_s())
         body = {key: value for key, value in record.body.items() if key not in ("receipt", "detail")}
         at_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._board.add_event(
@@ -144,6 +148,7 @@ class Reception:
             if self._residents.changed():
                 self._roster_row("Changed")
                 self._brief_vision()
+        self._hours.tend(now_s)
         if self._remote is not None and self._remote.renew_if_due(now_s):
             self._publish(self._published.get("door", {}))
 

@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final
+from typing import Any
 
+from agent.core.bounded import written
 from agent.core.roster import FACE_PURPOSE, VERSION, Consent, FaceTemplate, Person, Roster, parse, person_json
 from agent.core.vision_messages import (
     MAX_TEMPLATES_PER_MESSAGE,
@@ -19,8 +20,6 @@ from agent.core.vision_messages import (
 )
 from agent.errors import StoreError
 from agent.roster_store import RosterStore, StoredTemplate
-
-_EMPTY: Final = {"v": VERSION, "schedules": [], "holidays": [], "unlock_hours": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,29 @@ class Residents:
         self.roster = self._read()
         return gone
 
+    def snapshot(self) -> dict[str, Any]:
+        """What is stored, in the shape that core/roster.py's parse takes."""
+        return {"v": VERSION, **self._store.snapshot()}
+
+    def replace(self, roster: Roster) -> None:
+        """This roster in place of the one that was read, in one transaction; its epoch is the store's to give.
+
+        People who stay keep their templates unless they have no face any more; people left out are forgotten.
+
+        Raises:
+            StoreError: somebody else changed the roster since it was read.
+        """
+        site = {
+            "schedules": [written(schedule) for schedule in roster.calendar.schedules.values()],
+            "holidays": sorted(roster.calendar.holidays),
+            "unlock_hours": written(roster.unlock_hours),
+        }
+        self._store.replace([person_json(person) for person in roster.persons.values()], site, self.roster.epoch)
+        self.roster = self._read()
+
     def _read(self) -> Roster:
         self._seen = self._store.data_version()
-        found = parse({**_EMPTY, "epoch": self._store.epoch, "persons": self._store.persons()})
+        found = parse(self.snapshot())
         if isinstance(found, Roster):
             return found
         raise StoreError(f"the roster on this device cannot be read: {found.reason}; enrol again or import it anew")

@@ -1,6 +1,7 @@
-"""Residents and their sealed face templates on disk.
+"""Residents, their sealed face templates and the site's hours on disk.
 
-Persons stand as JSON (agent/core/roster.py says what they hold). Each template is sealed with AES-256-GCM under a key
+Persons stand as JSON, the site's schedules, holidays and unlock hours as one JSON row (agent/core/roster.py says what
+they hold). Each template is sealed with AES-256-GCM under a key
 kept outside the database file, with person, template, network and alignment as associated data, so a row moved to
 another person does not open. No picture is ever stored. One connection, one thread; WAL, synchronous=FULL.
 """
@@ -21,10 +22,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
-_SCHEMA = """
+# what makes the next version out of 0 (an empty file), 1, …; never edited once released
+_STEPS = (
+    """
 CREATE TABLE persons (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE templates (
   person_id TEXT NOT NULL REFERENCES persons(id) ON DELETE CASCADE,
@@ -33,7 +36,12 @@ CREATE TABLE templates (
   PRIMARY KEY (person_id, template_id)) STRICT, WITHOUT ROWID;
 CREATE TABLE meta (epoch INTEGER NOT NULL) STRICT;
 INSERT INTO meta VALUES (0);
-"""
+""",
+    """
+CREATE TABLE site (body TEXT NOT NULL) STRICT;
+INSERT INTO site VALUES ('{"holidays": [], "schedules": [], "unlock_hours": []}');
+""",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +82,15 @@ class RosterStore:
         """Changes when another process changed the file."""
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
-    def persons(self) -> list[dict[str, Any]]:
-        """Everybody, as core/roster.py's JSON shape."""
-        return [json.loads(body) for (body,) in self._db.execute("SELECT body FROM persons ORDER BY id")]
+    def snapshot(self) -> dict[str, Any]:
+        """Epoch, everybody and the site's hours at one moment, as core/roster.py's JSON shape."""
+        self._db.execute("BEGIN")  # one view, whatever another process writes meanwhile
+        try:
+            site = json.loads(self._db.execute("SELECT body FROM site").fetchone()[0])
+            people = self._db.execute("SELECT body FROM persons ORDER BY id")
+            return {**site, "epoch": self.epoch, "persons": [json.loads(body) for (body,) in people]}
+        finally:
+            self._db.execute("COMMIT")
 
     def person(self, person_id: str) -> dict[str, Any] | None:
         """One person, or None."""
@@ -112,15 +126,35 @@ class RosterStore:
     def put(self, person: dict[str, Any], templates: list[StoredTemplate] | None = None) -> int:
         """Store a person; `templates`, unless None, replace the stored ones. Returns the new epoch."""
         with self._transaction():
-            self._db.execute(
-                "INSERT INTO persons VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-                (person["id"], json.dumps(person, ensure_ascii=False, sort_keys=True)),
-            )
+            self._put_person(person)
             if templates is not None:
                 self._db.execute("DELETE FROM templates WHERE person_id = ?", (person["id"],))
                 self._db.executemany("INSERT INTO templates VALUES (?, ?, ?, ?, ?, ?, ?)", map(self._sealed, templates))
             self._db.execute("UPDATE meta SET epoch = epoch + 1")
         return self.epoch
+
+    def replace(self, persons: list[dict[str, Any]], site: dict[str, Any], was_epoch: int) -> None:
+        """Everybody and the site's hours in one transaction. People left out are forgotten as by `remove`.
+
+        Templates stay with whoever stays, unless her `faces` are empty.
+
+        Raises:
+            StoreError: the roster is no longer at `was_epoch`; nothing was changed.
+        """
+        with self._transaction():
+            if self.epoch != was_epoch:
+                raise StoreError(f"{self._path}: somebody else changed the roster meanwhile; do it again")
+            ids = json.dumps([person["id"] for person in persons])
+            self._db.execute("DELETE FROM persons WHERE id NOT IN (SELECT value FROM json_each(?))", (ids,))
+            for person in persons:
+                self._put_person(person)
+            self._db.execute(
+                "DELETE FROM templates WHERE person_id IN "
+                "(SELECT id FROM persons WHERE json_array_length(body, '$.faces') = 0)"
+            )
+            self._db.execute("UPDATE site SET body = ?", (_text(site),))
+            self._db.execute("UPDATE meta SET epoch = epoch + 1")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def remove(self, person_id: str) -> bool:
         """Forget a person; freed pages are overwritten, the write-ahead log emptied. False: nobody of this id."""
@@ -129,6 +163,12 @@ class RosterStore:
             self._db.execute("UPDATE meta SET epoch = epoch + 1")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return gone
+
+    def _put_person(self, person: dict[str, Any]) -> None:
+        self._db.execute(
+            "INSERT INTO persons VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+            (person["id"], _text(person)),
+        )
 
     def _sealed(self, template: StoredTemplate) -> tuple[str | float | bytes, ...]:
         names = (template.person_id, template.template_id, template.model_id, template.alignment_id)
@@ -147,9 +187,10 @@ class RosterStore:
                 f"{self._path}: written by a newer release (version {version}, this one reads {SCHEMA_VERSION}); "
                 "go back to that release or move the file away"
             )
-        if version == 0:
+        if version < SCHEMA_VERSION:
             with self._transaction():
-                for statement in _SCHEMA.split(";"):
+                version = self._db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
+                for statement in ";".join(_STEPS[version:]).split(";"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
@@ -170,6 +211,10 @@ class _Transaction:
             raise StoreError(
                 f"{self._path}: could not be written ({e}); free some space on the card and try again"
             ) from e
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _bound_to(person_id: str, template_id: str, model_id: str, alignment_id: str) -> bytes:

@@ -17,7 +17,7 @@ from models.errors import ModelError, PictureUnusableError
 
 # name of the subcommand -> module with add_parser(subparsers) and run(arguments) -> exit code
 COMMANDS = ("run", "demo", "check_config", "enroll", "events", "doctor", "relay_off")
-MORE_COMMANDS = ("models", "evaluate", "bench", "explain", "calibrate", "replay")
+MORE_COMMANDS = ("roster", "models", "evaluate", "bench", "explain", "calibrate", "replay")
 
 EXIT_CODES = """\
 exit codes:

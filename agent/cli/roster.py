@@ -1,0 +1,281 @@
+"""door-agent roster: the door's people and hours as a file to keep, to edit and to bring back.
+
+The file is JSON: schedules, holidays, unlock_hours, persons, in the shapes of agent/core/roster.py. Names are in it,
+for it is the operator's own backup; face templates never are: a face is enrolled at the device that keeps it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from agent.cli.common import add_command, print_json
+from agent.errors import ConfigError, DoorAgentError
+
+if TYPE_CHECKING:
+    from agent.core.bounded import Check
+    from agent.core.roster import Person, Roster
+    from agent.core.schedule import Schedule
+    from agent.residents import Residents
+
+MAX_FILE_BYTES: Final = 32 * 1024 * 1024  # 20,000 people with five phone keys each
+_SITE: Final = ("schedules", "holidays", "unlock_hours")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Options."""
+    parser = add_command(subparsers, "roster", "Export, import or show people, schedules, holidays and unlock hours.")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    export = actions.add_parser("export", help="write a JSON file with names and hours, never a face template")
+    export.add_argument("file", type=Path, metavar="FILE")
+    take = actions.add_parser(
+        "import", help="take a file; lists in it replace the stored ones whole, keys left out stay as they are"
+    )
+    take.add_argument("file", type=Path, metavar="FILE")
+    take.add_argument("--dry-run", action="store_true", help="only say what would change")
+    actions.add_parser("show", help="people, schedules, holidays and unlock hours")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 done; 1 the file cannot be written; 3 the file or the configuration is wrong; 4 the roster cannot be used."""
+    from agent.config import load
+    from agent.residents import Residents
+    from agent.roster_store import RosterStore
+
+    config = load(arguments.config)
+    store = RosterStore(Path(config.store.state_dir))
+    try:
+        residents = Residents(store)
+        if arguments.action == "export":
+            _export(residents, arguments.file, as_json=arguments.json)
+            return 0
+        if arguments.action == "import":
+            _import(residents, arguments.file, dry_run=arguments.dry_run, as_json=arguments.json)
+        else:
+            _show(residents, as_json=arguments.json)
+        if residents.roster.unlock_hours and config.door.lock_duty == "intermittent" and not arguments.json:
+            print("note: door.lock_duty is intermittent, so this door refuses unlock hours: its lock would burn")
+    finally:
+        store.close()
+    return 0
+
+
+# ---------------------------------------------------------------- export
+
+
+def _export(residents: Residents, file: Path, *, as_json: bool) -> None:
+    document = residents.snapshot()
+    del document["epoch"]  # the store's own count: an older file may be brought back
+    for person in document["persons"]:
+        del person["faces"]
+    _write_private(file.resolve(), json.dumps(document, ensure_ascii=False, indent=2).encode())
+    count = len(document["persons"])
+    if as_json:
+        print_json({"file": str(file), "persons": count})
+    else:
+        print(f"{file}: {count} people and the hours, without face templates; it holds names, keep it safe")
+
+
+def _write_private(file: Path, data: bytes) -> None:
+    """The whole file or none of it, for its owner's eyes only."""
+    if file.exists() and not file.is_file():
+        raise DoorAgentError(f"{file}: cannot be written (not a plain file)")
+    try:
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as f:  # mode 0600
+            try:
+                f.write(data)
+                f.flush()
+                os.fsync(f.fileno())
+                Path(f.name).replace(file)
+            except OSError:
+                Path(f.name).unlink(missing_ok=True)
+                raise
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as e:
+        raise DoorAgentError(f"{file}: cannot be written ({e.strerror}); choose another place") from e
+
+
+# ---------------------------------------------------------------- import
+
+
+def _import(residents: Residents, file: Path, *, dry_run: bool, as_json: bool) -> None:
+    from agent.core.bounded import Rejected
+    from agent.core.roster import parse
+
+    before = residents.roster
+    found = parse(_merged(_read(file), residents.snapshot(), file))
+    if isinstance(found, Rejected):
+        raise ConfigError(f"{file}: {found.reason.removeprefix('roster: ')}; nothing was changed")
+    difference = _difference(before, found)
+    if any(difference.values()) and not dry_run:
+        residents.replace(found)
+    if as_json:
+        print_json({**difference, "dry_run": dry_run})
+    else:
+        print("\n".join(_lines(difference, before, found)) or "no difference")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The file's JSON object, no larger than MAX_FILE_BYTES."""
+    try:
+        with file.open("rb") as f:
+            data = f.read(MAX_FILE_BYTES + 1)
+    except OSError as e:
+        raise ConfigError(f"{file}: cannot be read ({e.strerror})") from e
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(f"{file}: is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB")
+    try:
+        value = json.loads(data)
+        json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ConfigError(f"{file}: is nested too deeply to be a roster") from None
+    except UnicodeEncodeError:
+        raise ConfigError(f"{file}: holds half a character (a lone \\ud8xx); write names as UTF-8") from None
+    except ValueError as e:
+        raise ConfigError(f"{file}: is not JSON ({e})") from e
+    if not isinstance(value, dict):
+        raise ConfigError(f"{file}: must be an object with {', '.join(_SITE)} or persons")
+    return value
+
+
+def _merged(given: dict[str, Any], stored: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The stored snapshot with what the file says; a person's fields that the file leaves out stay as they are."""
+    from agent.core.bounded import BadValueError
+    from agent.core.roster import Person, person_json
+
+    if unknown := given.keys() - {"v", "persons", *_SITE}:
+        raise ConfigError(f"{file}: unknown key {min(unknown)[:100]}; allowed: v, persons, {', '.join(_SITE)}")
+    if not given.keys() - {"v"}:
+        raise ConfigError(f"{file}: nothing to import: none of persons, {', '.join(_SITE)} is there")
+    for path, check, value in _places(given):
+        try:
+            check(value)
+        except BadValueError as e:
+            raise ConfigError(f"{file}: {path}: {e}; nothing was changed") from e
+    persons, new = given.get("persons"), person_json(Person(id=""))
+    if isinstance(persons, list):
+        known = {person["id"]: person for person in stored["persons"]}
+        persons = [
+            {**new, **known.get(str(one.get("id")), {}), **one} if isinstance(one, dict) else one for one in persons
+        ]
+    return {**stored, **given, **({} if persons is None else {"persons": persons})}
+
+
+def _places(given: dict[str, Any]) -> Iterator[tuple[str, Check, object]]:
+    """Every part of the hours, innermost first, with what checks it: the first that fails is the place to mend."""
+    from agent.core import schedule
+    from agent.core.bounded import part
+
+    for key in (*_SITE, "persons"):
+        if key not in given:
+            continue
+        yield key, _is_list, given[key]
+        for n, row in enumerate(given[key]):
+            path = f"{key}[{n}]"
+            if key == "persons":
+                yield path, _has_no_faces, row
+                continue
+            windows = row.get("windows") if key == "schedules" and isinstance(row, dict) else None
+            for m, window in enumerate(windows if isinstance(windows, list) else []):
+                yield f"{path}.windows[{m}]", part(schedule.Window), window
+            one_of: Check = getattr(schedule, key)
+            yield path, one_of, [row]
+
+
+def _is_list(value: object) -> None:
+    from agent.core.bounded import BadValueError
+
+    if not isinstance(value, list):
+        raise BadValueError("must be a list")
+
+
+def _has_no_faces(person: object) -> None:
+    from agent.core.bounded import BadValueError
+
+    if isinstance(person, dict) and "faces" in person:
+        raise BadValueError("faces are not imported; a face is enrolled with door-agent enroll or at the door")
+
+
+# ---------------------------------------------------------------- what would change
+
+
+def _difference(before: Roster, after: Roster) -> dict[str, Any]:
+    """JSON-shaped: ids added, removed, changed (with the fields), whose faces go, and which hours differ."""
+    old, new = before.persons, after.persons
+    stay = [i for i in new if i in old]
+    changed = {i: _changed(old[i], new[i]) for i in stay}
+    hours = {
+        "schedules": before.calendar.schedules != after.calendar.schedules,
+        "holidays": before.calendar.holidays != after.calendar.holidays,
+        "unlock_hours": before.unlock_hours != after.unlock_hours,
+    }
+    return {
+        "added": [i for i in new if i not in old],
+        "removed": [i for i in old if i not in new],
+        "changed": {i: names for i, names in changed.items() if names},
+        "faces_forgotten": [i for i in stay if old[i].faces and not new[i].faces],
+        "site": [name for name, differs in hours.items() if differs],
+    }
+
+
+def _changed(old: Person, new: Person) -> list[str]:
+    names = [one.name for one in fields(old) if one.name != "faces"]
+    return [name for name in names if getattr(old, name) != getattr(new, name)]
+
+
+def _lines(difference: dict[str, Any], before: Roster, after: Roster) -> Iterator[str]:
+    yield from (f"+ {i} {after.persons[i].name}" for i in difference["added"])
+    for i in difference["removed"]:
+        yield f"- {i} {before.persons[i].name} ({_templates(before.persons[i])})"
+    for i, names in difference["changed"].items():
+        yield f"~ {i} {after.persons[i].name}: {', '.join(names)}"
+    for i in difference["faces_forgotten"]:
+        yield f"! {i}: {_templates(before.persons[i])} forgotten, no consent allows it"
+    yield from (f"~ {name}" for name in difference["site"])
+
+
+def _templates(person: Person) -> str:
+    return f"{len(person.faces)} face template{'' if len(person.faces) == 1 else 's'}"
+
+
+# ---------------------------------------------------------------- show
+
+
+def _show(residents: Residents, *, as_json: bool) -> None:
+    roster, stored = residents.roster, residents.snapshot()
+    if as_json:
+        people = [{**person, "faces": len(person["faces"])} for person in stored["persons"]]
+        print_json({**stored, "persons": people})
+        return
+    for person in roster.persons.values():
+        when = " ".join(person.schedules) or "never"
+        print(f"{person.id:16} {person.name:24} {person.kind:10} {when}, {_templates(person)}")
+    print(f"{len(roster.persons)} people, epoch {roster.epoch}")
+    for schedule in roster.calendar.schedules.values():
+        print(f"schedule {schedule.id}: {_hours(schedule)}")
+    print(f"holidays: {' '.join(sorted(roster.calendar.holidays)) or 'none'}")
+    for hours in roster.unlock_hours:
+        print(f"unlocked: {hours.schedule}{', from the first person in' if hours.first_person_in else ''}")
+    if not roster.unlock_hours:
+        print("unlocked: never")
+
+
+def _hours(schedule: Schedule) -> str:
+    def clock(minute: int) -> str:
+        return f"{minute // 60:02}:{minute % 60:02}"
+
+    return "; ".join(
+        f"{' '.join(w.days)} {clock(w.start_min)}-{clock(w.end_min)}"
+        + (" (next day)" if w.end_min <= w.start_min else "")
+        for w in schedule.windows
+    )
