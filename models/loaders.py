@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from importlib import resources
 from typing import Final
 
+from models import manifest
 from models.align import ALIGNMENTS
 from models.cache import converted
 from models.detect import Detector, YuNet
@@ -14,6 +17,7 @@ from models.manifest import ModelEntry
 from models.store import Store
 
 VERSION: Final = 1  # of everything that converts: raise it when an output changes, and every cache is made anew
+_DLIB_RANGES: Final = "dlib-resnet.ranges.json"
 _HOG_WIDTHS: Final = 2  # HOG's smallest face is 80 px, so it needs a larger picture than YuNet
 
 
@@ -28,12 +32,14 @@ def load_detector(store: Store, entry: ModelEntry, *, width_px: int) -> Detector
 
 
 def load_embedder(store: Store, entry: ModelEntry) -> Embedder:
-    """Any network of the manifest whose loader is openvino, dlib or onnx."""
+    """Any network of the manifest whose loader is openvino, dlib, dlib-8bit or onnx."""
     match entry.loader:
         case "openvino":
             data = converted(store, entry, _from_openvino, version=VERSION)
         case "dlib":
             data = converted(store, entry, _from_dlib, version=VERSION)
+        case "dlib-8bit":
+            data = converted(store, entry, _from_dlib_in_8_bits, version=VERSION)
         case "onnx":
             (data,) = store.read(entry)
         case other:
@@ -46,6 +52,11 @@ def load_embedder(store: Store, entry: ModelEntry) -> Embedder:
         same_person_similarity=entry.same_person,
         rgb=entry.colour == "rgb",
     )
+
+
+def exact_dlib(store: Store) -> bytes:
+    """The network of dlib in 32 bits as ONNX bytes, for measuring."""
+    return converted(store, manifest.entry("dlib-resnet"), _from_dlib, version=VERSION)
 
 
 def load_liveness(store: Store, entry: ModelEntry) -> Liveness:
@@ -64,6 +75,13 @@ def _from_dlib(data: bytes) -> bytes:
     from models.convert_dlib import convert
 
     return convert(data)
+
+
+def _from_dlib_in_8_bits(data: bytes) -> bytes:
+    from models.quantise import quantised
+
+    ranges = json.loads(resources.files("models").joinpath(_DLIB_RANGES).read_text(encoding="utf-8"))
+    return quantised(_from_dlib(data), ranges)
 
 
 def _free_size(data: bytes) -> bytes:
