@@ -91,4 +91,5 @@ class People:
             self._refused = "a gallery was committed that was never begun"
             return
         self.gallery, self._next = self._next, None
+        self.gallery.settle()
         self._epoch = epoch

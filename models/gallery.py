@@ -7,16 +7,22 @@ removing a person are O(1) and never pause the door. Owned by one thread.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.errors import TemplateMixError
 from models.template import Template
 
+if TYPE_CHECKING:
+    from models.gallery_index import CoarseIndex
+
 COHORT: Final = 10  # people after the best one whose mean is the cohort similarity (design numbers, "next ten")
 _FIRST_CAPACITY: Final = 256
+_LARGE: Final = 20_000
+_MANY_CHANGES: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,8 @@ class Gallery:
         self._counts = np.zeros(_FIRST_CAPACITY, np.int32)
         self._people: list[str] = []
         self._index: dict[str, int] = {}
+        self._coarse: CoarseIndex | None = None
+        self._changed: set[int] = set()  # rows that the coarse index does not know as they are
 
     def __len__(self) -> int:
         """People enrolled."""
@@ -82,6 +90,7 @@ class Gallery:
         self._rows[row] = total / max(length, 1e-6)
         self._lengths[row] = length
         self._counts[row] += 1
+        self._changed.add(row)
 
     def _append(self, person_id: str) -> int:
         row = len(self._people)
@@ -105,22 +114,44 @@ class Gallery:
         for store in (self._rows, self._lengths, self._counts):
             store[row] = store[last]
             store[last] = 0
+        self._changed.add(row)
         return True
+
+    def settle(self) -> None:
+        """Make searches of a very large gallery fast (under 5 ms for 100,000 people); needs a second and is optional.
+
+        Later changes stay exact; after many of them searches are as slow as before until this is called again.
+        """
+        self._changed.clear()
+        self._coarse = None
+        if len(self) >= _LARGE:
+            from models.gallery_index import CoarseIndex  # needs onnx, which small galleries never load
+
+            self._coarse = CoarseIndex(self.matrix)
 
     def search(self, vector: Floats) -> Match | None:
         """Best person for a unit vector float32[dim], or None from an empty gallery."""
         people = len(self._people)
         if people == 0:
             return None
-        similarities = self._rows[:people] @ vector
+        rows = self._worth_comparing(vector)
+        similarities = self._rows[:people] @ vector if rows is None else self._rows[rows] @ vector
+        people = len(similarities)
         keep = min(people, COHORT + 1)
         best = np.argpartition(-similarities, keep - 1)[:keep] if keep < people else np.arange(people)
         order = best[np.argsort(-similarities[best])]
         others = similarities[order[1:]]
         return Match(
-            self._people[int(order[0])],
+            self._people[int(order[0] if rows is None else rows[order[0]])],
             float(similarities[order[0]]),
             float(others[0]) if len(others) else -1.0,
             float(others.mean()) if len(others) else -1.0,
             len(others),
         )
+
+    def _worth_comparing(self, vector: Floats) -> NDArray[np.intp] | None:
+        """Rows that may hold one of the nearest people; None for all."""
+        if self._coarse is None or len(self._changed) > _MANY_CHANGES:
+            return None
+        rows = np.union1d(self._coarse.candidates(vector), np.fromiter(self._changed, np.intp))
+        return rows[rows < len(self._people)]
