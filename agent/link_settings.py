@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 import ssl
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +14,7 @@ from agent.errors import LinkError
 from agent.wire import public_key
 
 _NOT_YET_VALID = 9  # X509_V_ERR_CERT_NOT_YET_VALID
+_VERDICT_S = 0.5
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME
 
 
@@ -87,8 +90,31 @@ class LinkSettings:
     backoff: Backoff = field(default_factory=Backoff)
 
 
-def tls_context(s: LinkSettings, *, check_time: bool) -> ssl.SSLContext:
-    """TLS 1.3 with this door's certificate, trusting the site's authority alone.
+class _Context(ssl.SSLContext):
+    """Learns the broker's verdict on our certificate while it wraps, and closes what failed, which paho leaves open.
+
+    In TLS 1.3 the verdict comes after the handshake: session tickets, or an alert that is lost once we have written to
+    a connection closed on the other side. So it is waited for before the first byte is sent.
+    """
+
+    def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:  # noqa: ANN401  whatever ssl takes
+        sock = super().wrap_socket(*args, **{**kwargs, "do_handshake_on_connect": True})
+        timeout_s = sock.gettimeout()
+        try:
+            select.select([sock], [], [], _VERDICT_S)
+            sock.settimeout(0)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                sock.read(1)  # a broker never speaks first
+                raise ConnectionResetError("closed by the broker after the handshake")
+        except OSError:
+            sock.close()
+            raise
+        sock.settimeout(timeout_s)
+        return sock
+
+
+def tls_context(ca: Path, cert: Path, key: Path, *, check_time: bool = True) -> ssl.SSLContext:
+    """TLS 1.3 with one's own certificate, trusting the site's authority alone.
 
     `check_time` is false only after the broker's certificate turned out to be not valid YET: then this machine's clock
     is the one that is wrong, and the site's own authority vouches without it.
@@ -96,16 +122,16 @@ def tls_context(s: LinkSettings, *, check_time: bool) -> ssl.SSLContext:
     Raises:
         LinkError: a file is missing, unreadable or not what it should be.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
-        context.load_verify_locations(s.ca)
+        context.load_verify_locations(ca)
     except OSError as e:
-        raise LinkError(f"{s.ca}: not a readable authority certificate ({e})") from e
+        raise LinkError(f"{ca}: not a readable authority certificate ({e})") from e
     try:
-        context.load_cert_chain(s.cert, s.key)
+        context.load_cert_chain(cert, key)
     except OSError as e:
-        raise LinkError(f"{s.cert}, {s.key}: not a readable certificate with its private key ({e})") from e
+        raise LinkError(f"{cert}, {key}: not a readable certificate with its private key ({e})") from e
     if not check_time:
         context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     return context

@@ -6,13 +6,10 @@ lives for one connection, so nothing that the library remembers outlives it: the
 
 from __future__ import annotations
 
-import contextlib
 import json
-import queue
 import random
 import secrets
 import select
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -38,6 +35,7 @@ from agent.core.sync import (
     Tick,
     step,
 )
+from agent.link_inbox import Inbox
 from agent.link_settings import Cause, Down, LinkSettings, cause_of, pinned_key, tls_context
 from agent.mailbox import guarded
 from agent.outbox import Outbox
@@ -58,10 +56,7 @@ class MqttLink:
     def __init__(self, settings: LinkSettings, post: Callable[[object], None], outbox: Outbox) -> None:
         self._settings, self._post, self._outbox, self._clock = settings, post, outbox, outbox.clock
         self._device = f"{settings.site}/{settings.door}"
-        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._wake_r, self._wake_w = socket.socketpair()
-        self._wake_r.settimeout(0)
-        self._wake_w.settimeout(0)
+        self._inbox = Inbox()
         self._on, self._stopping = True, False
         self._state: Mapping[str, Any] = {}
         self._state_due_s = 0.0
@@ -78,33 +73,28 @@ class MqttLink:
 
     def start(self) -> None:
         """Begin connecting in the background. Raises LinkError when a key or certificate file is unusable."""
-        tls_context(self._settings, check_time=True)
+        tls_context(self._settings.ca, self._settings.cert, self._settings.key)
         self._server_key = pinned_key(self._settings)
-        self._outbox.attach(lambda event: self._hand(lambda: self._apply(event)))
+        self._outbox.attach(lambda event: self._inbox.put(lambda: self._apply(event)))
         self._thread.start()
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Publish (retained) on up/state, now if connected and after every reconnect; only the newest is kept."""
-        self._hand(lambda: self._take_state(state))
+        self._inbox.put(lambda: self._take_state(state))
 
     def reply(self, correlation: bytes | None, reply: Mapping[str, Any]) -> None:
         """Answer a command on up/reply. Dropped when the link is down: a late answer is worth nothing."""
-        self._hand(lambda: self._publish("up/reply", _json(reply), correlation=correlation))
+        self._inbox.put(lambda: self._publish("up/reply", _json(reply), correlation=correlation))
 
     def enabled(self, *, on: bool) -> None:
         """Switch the link off (the broker then publishes the last will) or on again."""
-        self._hand(lambda: setattr(self, "_on", on))
+        self._inbox.put(lambda: setattr(self, "_on", on))
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Disconnect and end the thread. Idempotent."""
         if self._thread.is_alive():
-            self._hand(lambda: setattr(self, "_stopping", True))
+            self._inbox.put(lambda: setattr(self, "_stopping", True))
             self._thread.join(timeout_s)
-
-    def _hand(self, action: Callable[[], None]) -> None:
-        self._inbox.put(action)
-        with contextlib.suppress(OSError):  # full: it is awake already; closed: it has ended
-            self._wake_w.send(b".")
 
     # ------------------------------------------------------------ the thread
 
@@ -122,14 +112,12 @@ class MqttLink:
             self._went_down(down)
             tries = 0 if self._clock.now_s() - since_s > backoff.good_after_s else tries + 1
             wait_s = 0.0 if down.cause is Cause.OFF else backoff.wait_s(down.cause, tries, random.random())  # noqa: S311  jitter
-        self._wake_r.close()
-        self._wake_w.close()
 
     def _rest(self, wait_s: float) -> bool:
         """Offline: take messages until `wait_s` has passed or the switch is turned. False when it is time to end."""
         until_s, was_on = self._clock.now_s() + wait_s, self._on
         while not self._stopping and self._on == was_on and (left_s := until_s - self._clock.now_s()) > 0:
-            select.select([self._wake_r], [], [], left_s)
+            select.select([self._inbox], [], [], left_s)
             self._take_inbox()
         return not self._stopping
 
@@ -159,7 +147,7 @@ class MqttLink:
         due_s = min(t for t in (self._sync.due_s, self._answer_due_s, now_s + 1.0) if t is not None)
         sock: Any = client.socket()  # a TLS socket; the library calls it something more abstract
         waiting = sock.pending() > 0
-        readers, writers = [sock, self._wake_r], [sock] if client.want_write() else []
+        readers, writers = [sock, self._inbox], [sock] if client.want_write() else []
         readable, writable, _ = select.select(readers, writers, [], 0 if waiting else max(due_s - now_s, 0))
         if waiting or sock in readable:
             client.loop_read()
@@ -179,11 +167,8 @@ class MqttLink:
         self._apply(Tick())
 
     def _take_inbox(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while self._wake_r.recv(4096):
-                pass
-        while not self._inbox.empty():
-            guarded(self._post, "link", _call)(self._inbox.get())
+        for action in self._inbox.take():
+            guarded(self._post, "link", _call)(action)
 
     # ------------------------------------------------------------ talking
 
@@ -301,7 +286,8 @@ class MqttLink:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=self._device, protocol=mqtt.MQTTv5, reconnect_on_failure=False
         )
-        client.tls_set_context(tls_context(self._settings, check_time=not self._no_time_check))
+        s = self._settings
+        client.tls_set_context(tls_context(s.ca, s.cert, s.key, check_time=not self._no_time_check))
         client.will_set(topic(self._device, "up/state"), _json({"online": False}), qos=1, retain=True)
         connected = guarded(self._post, "connect", self._connected)
         subscribed = guarded(self._post, "subscribe", self._subscribed)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.core.journal import Row, Skipped
 from agent.core.sync import Ack
+from agent.link_settings import tls_context
 from agent.wire import WireError, parse_batch, parse_hello, signed_ack, topic
 from deploy.community.ingest import Alarm, Chain, Taken, take_hello, take_previews, take_rows
 from deploy.community.ledger import Ledger
@@ -104,10 +104,7 @@ class Consumer:
     def _new_client(self) -> mqtt.Client:
         s = self._settings
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=s.name, protocol=mqtt.MQTTv5)
-        context = ssl.create_default_context(cafile=str(s.ca))
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(s.cert, s.key)
-        client.tls_set_context(context)
+        client.tls_set_context(tls_context(s.ca, s.cert, s.key))
         client.reconnect_delay_set(1, 5)
         options = SubscribeOptions(qos=1)
         client.on_connect = lambda c, _u, _f, _code, _p: c.subscribe(s.subscription, options=options)

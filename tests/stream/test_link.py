@@ -1,0 +1,224 @@
+"""The link against a real broker and the real server: delivery, refusals, bad acknowledgements, commands, state."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+
+import pytest
+
+from agent.core.events import Kind, Priority
+from agent.core.stream import CommandArrived, LinkAlarm, LinkDown, LinkUp, RosterArrived
+from agent.core.sync import Ack
+from agent.errors import LinkError
+from agent.wire import MAX_ACK_BYTES, public_key, signed_ack
+from deploy import pki
+from deploy.broker import SERVER_NAME
+from deploy.pki import Authority
+from tests.stream.conftest import record, until
+
+
+def stored(site) -> list[int]:
+    return [n.what["body"]["n"] for n in site.news.of(object) if n.kind == "event" and "n" in n.what["body"]]
+
+
+def test_rows_arrive_once_and_in_order_and_are_acknowledged(site, linked):
+    site.serve()
+    _, outbox, _ = linked()
+    for n in range(1, 501):
+        outbox.append(record(n))
+    until(lambda: outbox.status().depth == 0 and outbox.status().head_seq == 501, "everything acknowledged")
+    assert stored(site) == list(range(1, 501))
+
+
+def test_without_a_server_nothing_counts_as_delivered(site, linked):
+    """The broker's PUBACK is not delivery."""
+    _, outbox, posts = linked()
+    for n in range(1, 101):
+        outbox.append(record(n))
+    posts.wait_for(LinkUp)
+    until(lambda: outbox.status().head_seq == 101, "the rows stored")
+    time.sleep(0.5)  # long enough for every PUBACK
+    assert outbox.status().acked_seq == 0
+    site.serve()
+    until(lambda: outbox.status().depth == 0, "everything acknowledged")
+    assert stored(site) == list(range(1, 101))
+
+
+def test_the_link_comes_and_goes_with_the_broker(site, linked):
+    site.broker.stop()
+    _, outbox, posts = linked()
+    assert posts.wait_for(LinkDown)[0].cause == "network"
+    site.broker.start()
+    site.serve()
+    posts.wait_for(LinkUp)
+    site.broker.kill()
+    posts.wait_for(LinkDown, 2)
+    outbox.append(record(1))
+    site.broker.start()
+    posts.wait_for(LinkUp, 2)
+    until(lambda: outbox.status().depth == 0, "what happened meanwhile acknowledged")
+    assert stored(site) == [1]
+    assert len(posts.of(LinkDown)) == 2  # once an outage
+
+
+def test_an_unknown_certificate_is_refused_and_told_apart_from_a_bad_network(site, linked, tmp_path):
+    stranger = Authority(tmp_path / "other").device("s1/d1")
+    _, _, posts = linked(cert=stranger.cert, key=stranger.key)
+    assert posts.wait_for(LinkDown)[0].cause == "refused"
+    _, _, posts = linked("d2", ca=Authority(tmp_path / "other").cert)
+    down = posts.wait_for(LinkDown)[0]
+    assert down.cause == "refused"
+    assert "not to be trusted" in down.detail
+
+
+def test_a_broker_that_is_not_valid_yet_means_that_this_clock_is_behind(make, linked, site, tmp_path, monkeypatch):
+    """Certificates that start tomorrow: the same as a door that wakes up in the past."""
+    monkeypatch.setattr(pki, "_BACKDATE", dt.timedelta(days=-1))
+    site.broker.stop()
+    for name in ("broker.pem", "broker.key"):
+        (site.authority.folder / name).unlink()
+    site.authority.server("broker", ("127.0.0.1", "localhost"))
+    site.broker.start()
+    monkeypatch.undo()
+    _, _, posts = linked()
+    assert posts.wait_for(LinkDown)[0].cause == "clock"
+    posts.wait_for(LinkUp)
+
+
+@pytest.mark.parametrize("name", ["ca", "cert", "key", "server_key"])
+def test_an_unusable_file_is_named_before_anything_starts(site, linked, tmp_path, name):
+    (tmp_path / "junk.pem").write_text("junk")
+    with pytest.raises(LinkError, match=r"junk\.pem"):
+        linked(**{name: tmp_path / "junk.pem"})
+
+
+def test_a_refused_publish_is_an_alarm_within_a_second(site, linked):
+    """The certificate is d1's, the topics are d2's: the access rules refuse, and the reason code is not lost."""
+    _, _, posts = linked("d2", certificate="s1/d1")
+    posts.wait_for(LinkUp)
+    up_s = time.monotonic()
+    alarm = posts.wait_for(LinkAlarm)[0]
+    assert time.monotonic() - up_s < 1.0
+    assert (alarm.word, "Not authorized" in alarm.detail) == ("publish-refused", True)
+
+
+def test_no_door_reads_writes_or_takes_over_for_another(site, linked):
+    """Every cross-device attempt on every kind of topic, with the access rules as shipped."""
+    heard: list[str] = []
+    server = site.raw(SERVER_NAME, on_message=lambda _c, _u, m: heard.append(m.topic))
+    server.subscribe("doors/+/+/up/#", 1)
+    spied: list[str] = []
+    thief = site.raw("s1/d1", on_message=lambda _c, _u, m: spied.append(m.topic))
+    codes = []
+    thief.on_publish = lambda _c, _u, _m, code, _p: codes.append(code.value)
+    for filter_ in ("#", "doors/#", "doors/s1/d2/#", "doors/s1/d2/dn/#", "doors/+/+/dn/command", "$SYS/#"):
+        thief.subscribe(filter_, 1)
+    attempts = [f"doors/s1/d2/{leaf}" for leaf in ("up/hello", "up/events", "up/alarm", "up/state", "up/reply")]
+    attempts += ["doors/s1/d2/dn/ack", "doors/s1/d1/dn/command", "doors/s2/d1/up/events", "other", "$SYS/x"]
+    for topic in attempts:
+        thief.publish(topic, b"x", 1)
+    until(lambda: len(codes) == len(attempts), "every attempt answered")
+    assert set(codes) == {0x87}
+    for leaf in ("ack", "command", "roster"):
+        server.publish(f"doors/s1/d2/dn/{leaf}", b"for d2", 1).wait_for_publish(5)
+    server.publish("doors/s1/d1/dn/ack", b"for d1", 1)
+    until(lambda: bool(spied), "its own message")
+    assert set(spied) == {"doors/s1/d1/dn/ack"}
+    assert heard == []
+    _, _, posts = linked("d2")
+    posts.wait_for(LinkUp)
+    takeover = site.raw("s1/d1", client_id="s1/d2")
+    takeover.publish("doors/s1/d1/up/reply", b"still d1", 1).wait_for_publish(5)
+    assert posts.of(LinkDown) == []
+    for client in (server, thief, takeover):
+        client.disconnect()
+        client.loop_stop()
+
+
+def test_retained_oversized_and_garbage_acknowledgements_change_nothing(site, linked):
+    _, outbox, posts = linked()
+    outbox.append(record(1))
+    posts.wait_for(LinkUp)
+    until(lambda: outbox.status().head_seq == 2, "the row stored")
+    status = outbox.status()
+    key = public_key(site.signing.key.read_bytes())
+    other = public_key(site.authority.signing_key("other").key.read_bytes())
+    good = Ack(status.epoch, 3, status.head_hash, "")
+    server = site.raw(SERVER_NAME)
+    topic = "doors/s1/d1/dn/ack"
+    junk = [b"", b"\xff\xfe\x00", b"v4.public.", b"x" * (MAX_ACK_BYTES + 1), b"{}", signed_ack(other, "s1/d1", good),
+            signed_ack(key, "s1/d2", good)]  # fmt: skip
+    for payload in junk:
+        server.publish(topic, payload, 1).wait_for_publish(5)
+    server.publish(topic, signed_ack(key, "s1/d1", good), 1, retain=True).wait_for_publish(5)
+    assert posts.wait_for(LinkAlarm)[0].word == "bad-ack"
+    until(lambda: outbox.status().acked_seq == 2, "the one good acknowledgement")
+    assert len(posts.of(LinkAlarm)) == 1
+    link, outbox, posts = linked("d3")
+    server.publish("doors/s1/d3/dn/ack", b"kept by the broker", 1, retain=True).wait_for_publish(5)
+    posts.wait_for(LinkUp)
+    link.enabled(on=False)
+    posts.wait_for(LinkDown)
+    link.enabled(on=True)
+    posts.wait(lambda: any("retained" in a.detail for a in posts.of(LinkAlarm)), "the retained one refused")
+    server.disconnect()
+    server.loop_stop()
+
+
+def test_commands_and_rosters_are_delivered_as_they_are_and_replies_carry_the_correlation(site, linked):
+    link, _, posts = linked()
+    posts.wait_for(LinkUp)
+    consumer = site.serve()
+    consumer.send_command("s1/d1", b"token", b"id-7")
+    command = posts.wait_for(CommandArrived)[0]
+    assert command == CommandArrived(b"token", retained=False, correlation=b"id-7")
+    link.reply(b"id-7", {"stage": "accepted"})
+    site.news.wait(lambda: any(n.kind == "reply" for n in site.news.all), "the reply")
+    assert next(n.what for n in site.news.all if n.kind == "reply") == {"stage": "accepted"}
+    consumer.send_roster("s1/d1", b"roster")
+    assert posts.wait_for(RosterArrived)[0] == RosterArrived(b"roster", retained=False)
+    link.enabled(on=False)
+    posts.wait_for(LinkDown)
+    link.enabled(on=True)
+    assert posts.wait_for(RosterArrived, 2)[1] == RosterArrived(b"roster", retained=True)
+
+
+def test_the_last_will_says_offline_and_the_state_comes_back_with_the_link(site, linked):
+    states: list[dict] = []
+    server = site.raw(SERVER_NAME, on_message=lambda _c, _u, m: states.append(json.loads(m.payload)))
+    server.subscribe("doors/s1/d1/up/state", 1)
+    link, _, posts = linked()
+    link.set_state({"door": {"lock": "secured"}})
+    until(lambda: {"online": True, "door": {"lock": "secured"}} in states, "the state")
+    link.enabled(on=False)
+    until(lambda: states[-1] == {"online": False}, "the will")
+    assert posts.of(LinkDown)[-1].cause == "off"
+    link.enabled(on=True)
+    until(lambda: states[-1] == {"online": True, "door": {"lock": "secured"}}, "the state again")
+    server.disconnect()
+    server.loop_stop()
+
+
+def test_a_fresh_alarm_overtakes_a_backlog_and_is_confirmed_by_the_chain_later(site, linked):
+    link, outbox, posts = linked()
+    posts.wait_for(LinkUp)
+    link.enabled(on=False)
+    posts.wait_for(LinkDown)
+    for n in range(1, 8001):
+        outbox.append(record(n))
+    until(lambda: outbox.status().head_seq == 8001, "the backlog")
+    site.serve()
+    link.enabled(on=True)
+    posts.wait_for(LinkUp, 2)
+    site.news.wait(lambda: any(n.kind == "event" for n in site.news.all), "the drain begun")
+    began_s = time.monotonic()
+    outbox.append(record(8001, kind=Kind.FIRE, priority=Priority.ALARM))
+    site.news.wait(lambda: any(n.kind == "preview" for n in site.news.all), "the alarm ahead of the backlog")
+    took_s = time.monotonic() - began_s
+    seen_at = next(i for i, n in enumerate(site.news.all) if n.kind == "preview")
+    until(lambda: outbox.status().depth == 0, "the drain", 60)
+    assert stored(site) == list(range(1, 8002))
+    assert seen_at < 8000
+    assert took_s < 1.0
