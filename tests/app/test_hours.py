@@ -1,25 +1,25 @@
 """Unlocked hours: windows, first person in, clocks, lock-downs and restarts at a real controller and roster store."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hours_world import ALL_DAYS, BERLIN, FIRST_IN, OFFICE, WEEK, XIAMEN, World, hours, put
+from hours_world import ALL_DAYS, BERLIN, CONFIG, FIRST_IN, OFFICE, WEEK, World, hours, put
 
+from agent.app import DoorAgent
+from agent.config import parse
 from agent.core.door import LockDuty, mode
-from agent.core.events import Input, Kind, LineChanged, Mode, Order
+from agent.core.events import Input, Kind, LineChanged, Mode, Order, Record
 from agent.core.journal import ClockQuality
-from agent.core.vision_messages import Settings
-from agent.health import Health
-from agent.reception import DoorFacts, Reception
+from agent.hours import FACT
 from agent.residents import Residents
 from agent.roster_store import RosterStore
-from agent.status import StatusBoard
 
 
 @pytest.fixture
 def residents(tmp_path: Path) -> Iterator[Residents]:
-    store = RosterStore(tmp_path)
+    (tmp_path / "state").mkdir()
+    store = RosterStore(tmp_path / "state")
     yield Residents(store)
     store.close()
 
@@ -129,9 +129,19 @@ def test_after_a_lock_down_it_stays_locked_until_the_next_window(
     world.order(order[1])
     world.run()
     world = world.again() if restart else world
+    assert world.run_to("2026-11-23 17:59") == Mode.LOCKED
     assert world.run_to("2026-11-24 07:59") == Mode.LOCKED
-    assert ("unlock", "over") not in world.orders()[3:]
+    assert world.orders() == ([] if restart else [*DONE, ("unlock", "over")])
     assert world.run_to("2026-11-24 08:01") == Mode.UNLOCKED
+
+
+def test_a_lock_down_at_the_very_end_of_a_window_says_nothing_of_the_hours(residents: Residents):
+    put(residents, OFFICE)
+    world = World(residents, "2026-11-23 17:00")
+    world.run_to("2026-11-23 17:59:59")
+    world.order(Order.LOCK_DOWN)
+    world.run()
+    assert world.orders() == DONE
 
 
 def test_a_window_that_starts_during_a_lock_down_is_refused_once_and_over(residents: Residents):
@@ -243,45 +253,41 @@ def test_damaged_facts_are_taken_as_absent(*, residents: Residents, stored: obje
     assert World(residents, "2026-11-23 12:00", facts={"unlock_hours_over": stored}).run() == Mode.UNLOCKED
 
 
-class Parts:
-    """A clock of one quality, and a vision process that is not there."""
-
-    def __init__(self, world: World, quality: ClockQuality) -> None:
-        self.now_s, self._quality = lambda: world.now_s, quality
-
-    def quality(self) -> ClockQuality:
-        return self._quality
-
-    def send(self, messages: object) -> bool:
-        return False
+def turn_until(agent: DoorAgent, holds: Callable[[], bool]) -> bool:
+    """Turns of the real loop, each at most 0.25 s, until it holds; False when 20 were not enough."""
+    for _ in range(20):
+        agent._controller.turn()
+        if holds():
+            return True
+    return False
 
 
+@pytest.mark.parametrize("first", [False, True])
 @pytest.mark.parametrize("quality", ClockQuality)
-def test_the_reception_tends_the_hours_and_believes_only_a_good_clock(residents: Residents, quality: ClockQuality):
-    put(residents, hours((ALL_DAYS, 0, 24)))
-    world = World(residents, "2026-11-23 12:00")
-    parts = Parts(world, quality)
-    board = StatusBoard({})
-    health = Health(board, parts, world.controller.write, lambda: world)
-    health.tend = lambda _: None
-    facts = DoorFacts(
-        XIAMEN, high_security=False, vision=Settings("standard", 1.0, 20), preview=False, has_server=False
-    )
-    world.controller.join(
-        Reception(
-            facts,
-            world.controller,
-            residents=residents,
-            vision=parts,
-            board=board,
-            health=health,
-            remote=None,
-            clock=parts,
-            publish_state=lambda _: None,
-            stored={},
-        )
-    )
-    world.controller._others.tend(world.now_s)
-    world.tell()
-    trusted = quality in (ClockQuality.NTP, ClockQuality.RTC)
-    assert mode(world.controller.state) is (Mode.UNLOCKED if trusted else Mode.LOCKED)
+def test_the_whole_agent_tends_the_hours_and_believes_only_a_good_clock(
+    *, residents: Residents, tmp_path: Path, quality: ClockQuality, first: bool
+):
+    put(residents, hours((ALL_DAYS, 0, 24), first=first))
+    with DoorAgent(parse(CONFIG.format(folder=tmp_path).encode()), "test") as agent:
+        agent._clock.quality = lambda: quality
+        controller = agent._controller
+        unlocked = lambda: mode(controller.state) is Mode.UNLOCKED  # noqa: E731
+        if first:
+            controller.turn()
+            controller.turn()
+            assert not unlocked()
+            controller.write(Record(Kind.ACCESS_TAKEN, {"person_id": "p-li"}))
+        trusted = quality in (ClockQuality.NTP, ClockQuality.RTC)
+        looked = agent._controller._others._hours
+        assert turn_until(agent, unlocked if trusted else lambda: looked._due_s > agent._clock.now_s())
+        assert unlocked() is trusted
+
+
+def test_an_agent_that_starts_knows_which_windows_are_over(tmp_path: Path):
+    """The whole agent on its own journal: what one run stored, the next one has."""
+    config = parse(CONFIG.format(folder=tmp_path).encode())
+    over = [["office", 1_795_000_000]]
+    with DoorAgent(config, "test") as agent:
+        agent._controller.write(Record(Kind.COMMAND, {"outcome": "over"}, facts={FACT: over}))
+    with DoorAgent(config, "test") as agent:
+        assert agent._controller._others._hours._over == {("office", 1_795_000_000)}
