@@ -23,6 +23,7 @@ from agent.mailbox import Mailbox
 from agent.mqtt_link import LinkSettings, MqttLink
 from agent.notify import ServiceManager
 from agent.outbox import Outbox, OutboxSettings
+from agent.pass_desk import load_pass_keys
 from agent.reception import DoorFacts, Reception
 from agent.remote import RemoteDesk, load_command_keys
 from agent.residents import Residents
@@ -119,7 +120,10 @@ class DoorAgent:
         remote = RemoteDesk(name, keys, link, self._controller, facts) if link is not None else None
         reception = Reception(
             DoorFacts(
+                door=name,
                 timezone=config.door.timezone,
+                pass_keys=load_pass_keys(Path(config.passes.keys_dir)),
+                stored=facts,
                 high_security=config.faces.policy == "high",
                 vision=vision_settings(config),
                 preview=config.console is not None,

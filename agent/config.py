@@ -156,6 +156,15 @@ class Server(Section):
     )
 
 
+class Passes(Section):
+    """[passes]."""
+
+    keys_dir: str = Field(
+        default="/etc/door-agent/pass-keys",
+        description="NAME.pem: the site's public keys (P-256) that sign visitor passes",
+    )
+
+
 class Store(Section):
     """[store]."""
 
@@ -186,6 +195,7 @@ class Config(Section):
     camera: Camera
     faces: Faces = Faces()
     server: Server | None = None
+    passes: Passes = Passes()
     store: Store = Store()
     runtime: Runtime = Runtime()
     console: Console | None = None

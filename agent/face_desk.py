@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from agent.controller import Intent
 from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide
-from agent.core.door import DoorState, grant_refusal
-from agent.core.events import AccessAllowed, AccessRefused, Credential, DoorEvent, Indication, Json
+from agent.core.door import grant_refusal
+from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication, Json
 from agent.core.vision_messages import Finding, FindingKind
+from agent.factors import Desk, Factors
 from agent.residents import Residents
 
 SAME_PERSON_S: Final = 4.0  # a resident who stays in view is not let in again and again
@@ -19,38 +19,20 @@ SAME_STRANGER_S: Final = 8.0  # nor is one stranger reported over and over
 _HINTS: Final = {hint.value: hint for hint in Indication}
 
 
-class Desk(Protocol):
-    """What this needs of the controller."""
-
-    @property
-    def state(self) -> DoorState:
-        """The door."""
-
-    def admit(self, intent: Intent) -> None:
-        """Write down, then do."""
-
-    def step(self, event: DoorEvent, now_s: float | None = None) -> None:
-        """Let the core decide."""
-
-    def hint(self, indication: Indication) -> None:
-        """Show at the door."""
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A request by face on its way to the latch."""
-
-    request_id: str
-    first_frame_at_s: float
-
-
 class FaceDesk:
     """Used by the controller's thread only."""
 
     def __init__(
-        self, desk: Desk, residents: Residents, rules: Callable[[], Rules], moment: Callable[[], Moment]
+        self,
+        desk: Desk,
+        residents: Residents,
+        *,
+        factors: Factors,
+        rules: Callable[[], Rules],
+        moment: Callable[[], Moment],
     ) -> None:
-        self._desk, self._residents, self._rules, self._moment = desk, residents, rules, moment
+        self._desk, self._residents, self._factors = desk, residents, factors
+        self._rules, self._moment = rules, moment
         self._admitted: dict[str, float] = {}
         self._refused_s: dict[str, float] = {}
         self.openings: dict[str, float] = {}  # request id -> CLOCK_BOOTTIME of the first frame with this face
@@ -69,26 +51,29 @@ class FaceDesk:
         person = self._residents.person(finding.person_id)
         if person is not None and now_s - self._admitted.get(person.id, -SAME_PERSON_S) < SAME_PERSON_S:
             return
+        both = person is not None and self._factors.both(person.id, Credential.PHONE, now_s)
+        credential = Credential.FACE_AND_PHONE if both else Credential.FACE
         answer = decide(
             person,
-            Credential.FACE,
+            credential,
             self._rules(),
             self._moment(),
-            door_refusal=grant_refusal(self._desk.state, Credential.FACE),
+            door_refusal=grant_refusal(self._desk.state, credential),
             face_in_doubt=finding.needs_phone,
         )
         if isinstance(answer, Denied):
             self._refuse(finding, answer.reason, finding.person_id, now_s)
         elif isinstance(answer, Granted):
-            self._admit(answer, finding, now_s)
+            self._admit(answer, credential, finding, now_s)
         else:
+            self._factors.show(answer.person_id, Credential.FACE, now_s)
             self._desk.hint(Indication.SHOW_PHONE)
 
-    def _admit(self, granted: Granted, finding: Finding, now_s: float) -> None:
+    def _admit(self, granted: Granted, credential: Credential, finding: Finding, now_s: float) -> None:
         request_id = secrets.token_hex(8)
         self._admitted[granted.person_id] = now_s
         self.openings[request_id] = finding.first_frame_at_s
-        allowed = AccessAllowed(request_id, Credential.FACE, granted.person_id, extended=granted.extended)
+        allowed = AccessAllowed(request_id, credential, granted.person_id, extended=granted.extended)
         self._desk.admit(Intent(request_id, allowed, _said(finding)))
 
     def _refuse(self, finding: Finding, reason: Denial, person_id: str | None, now_s: float) -> None:

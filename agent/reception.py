@@ -18,8 +18,10 @@ from agent.core.stream import CommandArrived, LinkDown, LinkUp
 from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, Hello, Pass, Preview, Settings
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
 from agent.face_desk import FaceDesk
+from agent.factors import Factors
 from agent.health import Health
 from agent.hours import Hours
+from agent.pass_desk import PassDesk
 from agent.remote import RemoteDesk
 from agent.residents import Residents
 from agent.status import StatusBoard
@@ -34,8 +36,11 @@ _PREVIEW_FPS: Final = 8.0
 class DoorFacts:
     """What does not change while the agent runs."""
 
+    door: str  # "site/id"
     timezone: str
     high_security: bool
+    pass_keys: list[bytes]
+    stored: Mapping[str, Any]  # what the journal kept over the restart
     vision: Settings
     preview: bool
     has_server: bool
@@ -67,7 +72,18 @@ class Reception:
         self._roster_due_s = 0.0
         self._networks: tuple[str, str] | None = None
         self._openings: list[dict[str, Any]] = []
-        self._faces = FaceDesk(controller, residents, self._rules, self._moment)
+        factors = Factors()
+        self._faces = FaceDesk(controller, residents, factors=factors, rules=self._rules, moment=self._moment)
+        self._passes = PassDesk(
+            facts.door,
+            controller,
+            residents,
+            factors=factors,
+            rules=self._rules,
+            moment=self._moment,
+            site_keys=facts.pass_keys,
+            facts=facts.stored,
+        )
         self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, stored)
         self._enrolment = EnrolmentDesk(residents, vision, board, clock)
         self._published: dict[str, Any] = {}
@@ -95,7 +111,7 @@ class Reception:
             case GalleryLoaded():
                 self._gallery_loaded(event)
             case Pass():
-                self._pass_shown(event)
+                self._passes.shown(event, now_s)
             case _:
                 self._link_changed(event, now_s)
                 self._health.news(event)
@@ -106,6 +122,7 @@ class Reception:
             self._opened(request_id, at_s)
         elif stage != "accepted":
             self._faces.openings.pop(request_id, None)
+            self._passes.openings.pop(request_id, None)
         return self._remote.stage(request_id, stage, reason) if self._remote is not None else {}
 
     def wrote(self, record: Record) -> None:
@@ -168,9 +185,6 @@ class Reception:
                 Record(Kind.VISION, {"state": "GalleryRefused", "detail": event.refused}, Priority.HIGH)
             )
 
-    def _pass_shown(self, event: Pass) -> None:
-        self._board.update(last_pass={"bytes": len(event.payload), "at_s": event.at_s})
-
     def _link_changed(self, event: object, now_s: float) -> None:
         if isinstance(event, LinkUp):
             self._link_up, self._server_heard_s = True, now_s
@@ -182,10 +196,11 @@ class Reception:
             self._link_up = False
 
     def _opened(self, request_id: str, at_s: float) -> None:
-        first_s = self._faces.openings.pop(request_id, None)
+        way = "face" if request_id in self._faces.openings else "pass"
+        first_s = (self._faces if way == "face" else self._passes).openings.pop(request_id, None)
         if first_s is None:
             return
-        opening = {"way": "face", "ms": round((at_s - first_s) * 1000, 1)}
+        opening = {"way": way, "ms": round((at_s - first_s) * 1000, 1)}
         self._openings = [*self._openings[-_OPENINGS_KEPT + 1 :], opening]
         self._board.update(last_opening=opening, openings=list(self._openings))
 

@@ -9,7 +9,18 @@ from itertools import islice
 from typing import Any
 
 from agent.core.bounded import written
-from agent.core.roster import FACE_PURPOSE, VERSION, Consent, FaceTemplate, Person, Roster, parse, person_json
+from agent.core.roster import (
+    FACE_PURPOSE,
+    MAX_PHONES,
+    VERSION,
+    Consent,
+    FaceTemplate,
+    Person,
+    PhoneKey,
+    Roster,
+    parse,
+    person_json,
+)
 from agent.core.vision_messages import (
     MAX_TEMPLATES_PER_MESSAGE,
     GalleryAdd,
@@ -74,23 +85,51 @@ class Residents:
         yield GalleryCommit(epoch)
 
     def add(
-        self, name: str, consent: Consent, faces: Iterable[NewFace], model_id: str, alignment_id: str, **more: object
+        self,
+        name: str,
+        consent: Consent | None,
+        faces: Iterable[NewFace],
+        model_id: str,
+        alignment_id: str,
+        *,
+        phones: tuple[PhoneKey, ...] = (),
+        **more: object,
     ) -> Person:
-        """A new person with a face. `more` are other fields of Person (kind, extended_release, …).
+        """A new person. `more` are other fields of Person (kind, extended_release, …).
 
         Raises:
             ValueError: the consent does not allow a face.
+            StoreError: a phone is somebody's already.
         """
+        for phone in phones:
+            self._must_be_new(phone)
         person_id = f"p-{secrets.token_hex(6)}"
         templates = [
             StoredTemplate(person_id, f"t-{secrets.token_hex(8)}", model_id, alignment_id, face.quality, face.vector)
             for face in faces
         ]
         listed = tuple(FaceTemplate(t.template_id, model_id, alignment_id) for t in templates)
-        person = replace(Person(id=person_id, name=name, consent=consent, **more), faces=listed)  # type: ignore[arg-type]
+        person = replace(Person(id=person_id, name=name, consent=consent, phones=phones, **more), faces=listed)  # type: ignore[arg-type]
         self._store.put(person_json(person), templates)
         self.roster = self._read()
         return person
+
+    def add_phone(self, person_id: str, key: PhoneKey) -> Person:
+        """One more phone of somebody enrolled.
+
+        Raises:
+            StoreError: nobody of this id, this phone is somebody's already, or five are enough.
+        """
+        person = self.person(person_id)
+        if person is None:
+            raise StoreError(f"{person_id}: nobody of this id; see door-agent enroll --list")
+        self._must_be_new(key)
+        if len(person.phones) >= MAX_PHONES:
+            raise StoreError(f"{person_id}: has {MAX_PHONES} phones already")
+        changed = replace(person, phones=(*person.phones, key))
+        self._store.put(person_json(changed))
+        self.roster = self._read()
+        return changed
 
     def remove(self, person_id: str) -> bool:
         """Forget somebody: person, templates and the pages that held them."""
@@ -117,6 +156,12 @@ class Residents:
         }
         self._store.replace([person_json(person) for person in roster.persons.values()], site, self.roster.epoch)
         self.roster = self._read()
+
+    def _must_be_new(self, key: PhoneKey) -> None:
+        """A key of two people would make the whole roster unreadable."""
+        for other in self.roster.persons.values():
+            if any(key.key_id == phone.key_id for phone in other.phones):
+                raise StoreError(f"this phone is registered already, to {other.id}; see door-agent enroll --list")
 
     def _read(self) -> Roster:
         self._seen = self._store.data_version()

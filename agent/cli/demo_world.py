@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import secrets
 import shutil
 import tempfile
 import threading
@@ -13,8 +15,13 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
 from agent.cli.demo_hand import Hand
 from agent.cli.demo_processes import Child, Uplink, wait_for
+from agent.core.passes import base45_encode, phone_message
 from agent.errors import DoorAgentError
 from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.pki import Authority, device_name
@@ -157,6 +164,7 @@ class DemoWorld:
         """The demo's resident, from her own varied pictures, as `door-agent enroll` would."""
         if self._camera is not None:
             return
+        from agent.pass_desk import phone_key
         from agent.residents import NewFace, Residents, consent_now
         from agent.roster_store import RosterStore
         from fixtures.scenes import enrolment_pictures
@@ -170,7 +178,11 @@ class DemoWorld:
         store = RosterStore(self.folder / "state")
         network = pipeline.embedder
         consent = consent_now(int(time.time()))
-        Residents(store).add("Demo resident", consent, faces, network.model_id, network.alignment_id)
+        residents = Residents(store)
+        residents.add("Demo resident", consent, faces, network.model_id, network.alignment_id)
+        self._phone = ec.generate_private_key(ec.SECP256R1())
+        phones = (phone_key(base64.urlsafe_b64encode(self._phone_public()).decode()),)
+        residents.add("Demo neighbour, phone only", None, (), "", "", phones=phones)
         store.close()
 
     def _pull_models(self) -> None:
@@ -226,6 +238,17 @@ class DemoWorld:
     def play(self, scene: str) -> None:
         """Act a scene before the camera."""
         self.player.play(scene)
+
+    def show_phone(self) -> None:
+        """The neighbour holds up her phone, which shows a fresh code."""
+        message = phone_message(self._phone_public(), f"{SITE}/{DOOR}", time.time(), secrets.token_bytes(8))
+        r, s = decode_dss_signature(self._phone.sign(message, ec.ECDSA(hashes.SHA256())))
+        code = base45_encode(message + r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+        self.player.show_code(code.decode())
+
+    def _phone_public(self) -> bytes:
+        public = self._phone.public_key()
+        return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
     def order_open(self) -> dict[str, Any]:
         """The manager opens from afar, through the server's page."""

@@ -154,7 +154,9 @@ def _server(config: Config) -> Iterator[Check]:
         pinned_key(settings)
         with (
             socket.create_connection((server.host, server.port), timeout=5) as plain,
-            tls_context(settings, check_time=True).wrap_socket(plain, server_hostname=server.host) as tls,
+            tls_context(settings.ca, settings.cert, settings.key).wrap_socket(
+                plain, server_hostname=server.host
+            ) as tls,
         ):
             yield Check("server", ok=True, found=f"{where} answers with {tls.version()}", expected="TLS 1.3")
     except LinkError as e:

@@ -27,6 +27,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--under-14", action="store_true", help="the person is under 14; needs --guardian")
     parser.add_argument("--guardian", metavar="NAME", help="who agreed for a person under 14")
     parser.add_argument("--slow-walker", action="store_true", help="give this person the extended release time")
+    parser.add_argument("--phone", metavar="CODE", help="the registration code that the person's phone page shows")
+    parser.add_argument("--person", metavar="ID", help="add the phone to somebody who is enrolled already")
     parser.add_argument("--list", action="store_true", help="show who is enrolled")
     parser.add_argument("--remove", metavar="ID", help="forget a person: record, templates and their bytes on the disk")
 
@@ -45,12 +47,15 @@ def run(arguments: argparse.Namespace) -> int:
             return _list(residents, as_json=arguments.json)
         if arguments.remove:
             return _remove(residents, arguments.remove, as_json=arguments.json)
+        if arguments.phone and not arguments.pictures:
+            return _phone_only(residents, arguments)
         return _enrol(residents, config, arguments)
     finally:
         store.close()
 
 
 def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
+    from agent.pass_desk import phone_key
     from agent.residents import NewFace, consent_now
     from models.enrol import enrol
     from models.pictures import read_picture
@@ -69,8 +74,15 @@ def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) 
     enrolled = enrol(pipeline, pictures)
     faces = [NewFace(one.vector.astype("<f4").tobytes(), one.quality) for one in enrolled]
     network = pipeline.embedder
+    phones = (phone_key(arguments.phone),) if arguments.phone else ()
     person = residents.add(
-        arguments.name, consent, faces, network.model_id, network.alignment_id, extended_release=arguments.slow_walker
+        arguments.name,
+        consent,
+        faces,
+        network.model_id,
+        network.alignment_id,
+        extended_release=arguments.slow_walker,
+        phones=phones,
     )
     if arguments.json:
         print_json({"id": person.id, "templates": len(faces), "model": network.model_id})
@@ -79,16 +91,43 @@ def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) 
     return 0
 
 
+def _phone_only(residents: Residents, arguments: argparse.Namespace) -> int:
+    from agent.pass_desk import phone_key
+
+    key = phone_key(arguments.phone)
+    if arguments.person:
+        person = residents.add_phone(arguments.person, key)
+    elif arguments.name:
+        person = residents.add(arguments.name, None, (), "", "", extended_release=arguments.slow_walker, phones=(key,))
+    else:
+        raise PictureError("whose phone? give a name, or --person ID of somebody enrolled", exit_code=2)
+    if arguments.json:
+        print_json({"id": person.id, "phones": len(person.phones)})
+    else:
+        print(f"{person.id}: {len(person.phones)} phone(s); codes of this phone open from now on")
+    return 0
+
+
 def _list(residents: Residents, *, as_json: bool) -> int:
     people = [
-        {"id": p.id, "name": p.name, "kind": str(p.kind), "templates": len(p.faces), "enabled": p.enabled}
+        {
+            "id": p.id,
+            "name": p.name,
+            "kind": str(p.kind),
+            "templates": len(p.faces),
+            "phones": len(p.phones),
+            "enabled": p.enabled,
+        }
         for p in residents.roster.persons.values()
     ]
     if as_json:
         print_json({"epoch": residents.roster.epoch, "people": people})
         return 0
     for person in people:
-        print(f"{person['id']:16} {person['name']:24} {person['kind']:10} {person['templates']} templates")
+        print(
+            f"{person['id']:16} {person['name']:24} {person['kind']:10} {person['templates']} templates, "
+            f"{person['phones']} phones"
+        )
     print(f"{len(people)} people")
     return 0
 

@@ -126,6 +126,18 @@ def test_the_manager_opens_from_afar(demo: Watched):
     assert demo.wait(TAKEN, mark)["body"]["credential"] == "remote"
 
 
+def test_a_phone_opens_also_without_uplink_and_its_code_is_worth_nothing_afterwards(demo: Watched):
+    demo.world.uplink.cut()
+    mark = demo.mark()
+    demo.world.show_phone()
+    granted = demo.wait(GRANTED, mark, credential="phone")
+    demo.wait(TAKEN, mark, request_id=granted["body"]["request_id"])
+    demo.world.uplink.restore()
+    demo.wait_scene_over()
+    codes = [row for row in demo.rows() if row["seq"] > mark and row["kind"] == GRANTED]
+    assert len(codes) == 1
+
+
 def test_every_decision_replays_to_the_answer_that_was_given(demo: Watched):
     done = subprocess.run(
         [sys.executable, "-m", "agent.cli.main", "replay", "--journal", str(demo.journal), "--json"],

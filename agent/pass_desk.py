@@ -1,0 +1,183 @@
+"""Codes held before the camera, turned into an opening or a refusal."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from agent.controller import Intent
+from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide
+from agent.core.door import grant_refusal
+from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication
+from agent.core.passes import Accepted, Book, Key, Refusal, Rejected, judge, reference
+from agent.core.roster import PhoneKey
+from agent.core.vision_messages import Pass
+from agent.errors import ConfigError, PictureError
+from agent.factors import Desk, Factors
+from agent.residents import Residents
+
+SAME_CODE_S: Final = 60.0  # a code that is still held up after it was decided on
+SAME_PERSON_S: Final = 10.0  # a phone shows a new code every few seconds; one opening is meant
+SAME_REASON_S: Final = 8.0
+NO_PASS_S: Final = 60.0  # somebody else's code, an advertisement: written once a minute at most
+
+
+class PassDesk:
+    """Used by the controller's thread only. `door` is "site/id", `site_keys` public keys (DER) for visitor passes."""
+
+    def __init__(
+        self,
+        door: str,
+        desk: Desk,
+        residents: Residents,
+        *,
+        factors: Factors,
+        rules: Callable[[], Rules],
+        moment: Callable[[], Moment],
+        site_keys: list[bytes],
+        facts: Mapping[str, Any],
+    ) -> None:
+        self._door, self._desk, self._residents, self._factors = door, desk, residents, factors
+        self._rules, self._moment = rules, moment
+        self._site_keys = {reference(public): Key(public, None) for public in site_keys}
+        self._book = Book.from_fact(facts.get("passes"))
+        self._decided: dict[bytes, float] = {}
+        self._admitted: dict[str, float] = {}
+        self._refused: dict[tuple[str, str | None], float] = {}
+        self.openings: dict[str, float] = {}  # request id -> CLOCK_BOOTTIME of the frame with the code
+
+    def shown(self, event: Pass, now_s: float) -> None:
+        """Decide on one code."""
+        self._decided = {code: at_s for code, at_s in self._decided.items() if now_s - at_s < SAME_CODE_S}
+        if event.payload in self._decided:
+            return
+        moment = self._moment()
+        judged = judge(
+            event.payload,
+            door=self._door,
+            keys=self._key,
+            verify=verify_p256,
+            book=self._book,
+            utc_s=_utc_s(moment.local),
+            floor_utc_s=moment.floor_utc_s,
+        )
+        self._decided[event.payload] = now_s
+        if isinstance(judged, Rejected):
+            self._refuse(judged.reason.value, judged.person_id, now_s)
+        elif judged.person_id is None:
+            self._visitor(judged, event.at_s, now_s)
+        elif now_s - self._admitted.get(judged.person_id, -SAME_PERSON_S) >= SAME_PERSON_S:
+            self._resident(judged, judged.person_id, moment, event.at_s, now_s)
+
+    def _resident(self, accepted: Accepted, person_id: str, moment: Moment, at_s: float, now_s: float) -> None:
+        both = self._factors.both(person_id, Credential.FACE, now_s)
+        credential = Credential.FACE_AND_PHONE if both else Credential.PHONE
+        refusal = grant_refusal(self._desk.state, credential)
+        person = self._residents.person(person_id)
+        answer = decide(person, credential, self._rules(), moment, door_refusal=refusal)
+        if isinstance(answer, Granted):
+            self._admit(accepted, AccessAllowed(
+                secrets.token_hex(8), credential, person_id, extended=answer.extended, duress=accepted.duress
+            ), at_s, now_s)  # fmt: skip
+        elif isinstance(answer, Denied):
+            self._refuse(answer.reason.value, person_id, now_s)
+        else:  # the face is still wanted: remember the phone, whose code is used up
+            self._book = accepted.book
+            self._factors.show(person_id, Credential.PHONE, now_s)
+            self._desk.hint(Indication.COME_CLOSER)
+
+    def _visitor(self, accepted: Accepted, at_s: float, now_s: float) -> None:
+        refusal = grant_refusal(self._desk.state, Credential.VISITOR_PASS)
+        if self._rules().high_security:
+            refusal = refusal or Denial.UNAUTHORIZED.value
+        if refusal is not None:
+            self._refuse(refusal, None, now_s)
+            return
+        visitor = f"visitor-{accepted.pass_id}"
+        self._admit(accepted, AccessAllowed(secrets.token_hex(8), Credential.VISITOR_PASS, visitor), at_s, now_s)
+
+    def _admit(self, accepted: Accepted, allowed: AccessAllowed, at_s: float, now_s: float) -> None:
+        self._book = accepted.book
+        if allowed.person_id is not None:
+            self._admitted[allowed.person_id] = now_s
+        self.openings[allowed.request_id] = at_s
+        body = {"pass_id": accepted.pass_id}
+        self._desk.admit(Intent(allowed.request_id, allowed, body, {"passes": self._book.to_fact()}))
+
+    def _refuse(self, reason: str, person_id: str | None, now_s: float) -> None:
+        quiet_s = NO_PASS_S if reason in (Refusal.MALFORMED, Refusal.UNKNOWN_KEY) else SAME_REASON_S
+        if now_s - self._refused.get((reason, person_id), -quiet_s) < quiet_s:
+            return
+        self._refused[reason, person_id] = now_s
+        self._desk.step(AccessRefused(Credential.PHONE, reason, person_id, counts_for_lockout=False), now_s)
+
+    def _key(self, key_ref: bytes) -> Key | None:
+        if (site := self._site_keys.get(key_ref)) is not None:
+            return site
+        for person in self._residents.roster.persons.values():
+            for phone in person.phones:
+                if reference(phone.public_key) == key_ref:
+                    return Key(phone.public_key, person.id, phone.enabled and person.enabled)
+        return None
+
+
+def verify_p256(public: bytes, message: bytes, signature: bytes) -> bool:
+    """ECDSA P-256 with SHA-256; `public` DER SubjectPublicKeyInfo, `signature` r and s of 32 bytes each."""
+    try:
+        key = serialization.load_der_public_key(public)
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            return False
+        raw = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+        key.verify(raw, message, ec.ECDSA(hashes.SHA256()))
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        return False
+    return True
+
+
+def load_pass_keys(folder: Path) -> list[bytes]:
+    """The site's public pass keys: every NAME.pem of a folder (P-256), as DER. An absent folder: none.
+
+    Raises:
+        ConfigError: a file is not such a key.
+    """
+    found = []
+    for path in sorted(folder.glob("*.pem")):
+        try:
+            key = serialization.load_pem_public_key(path.read_bytes())
+        except (OSError, ValueError, UnsupportedAlgorithm) as e:
+            raise ConfigError(f"{path}: is not a public P-256 key in PEM form ({e}); remove or replace it") from e
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise ConfigError(f"{path}: is another kind of key, a pass key is P-256; replace it")
+        found.append(key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return found
+
+
+def phone_key(code: str) -> PhoneKey:
+    """The registration code of a phone page (base64url of the DER public key) as a roster entry.
+
+    Raises:
+        PictureError: it is not such a code; nothing was stored.
+    """
+    text = "".join(code.split())
+    try:
+        public = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        key = serialization.load_der_public_key(public)
+    except (binascii.Error, ValueError, UnsupportedAlgorithm) as e:
+        raise PictureError(f"this is not a phone's registration code ({e}); copy it from the phone page again") from e
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise PictureError("this code holds another kind of key; copy it from the phone page again")
+    return PhoneKey(reference(public).hex(), public, enabled=True)
+
+
+def _utc_s(local: datetime | None) -> float | None:
+    return None if local is None else local.timestamp()

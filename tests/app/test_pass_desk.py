@@ -1,0 +1,205 @@
+"""Codes at the door: one opening a code, face and phone in one movement, and no code stops the next one."""
+
+import base64
+import secrets
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from agent.controller import Intent
+from agent.core.access import Moment, Rules
+from agent.core.door import DoorSettings, DoorState, LockType, initial
+from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication
+from agent.core.passes import base45_encode, phone_message, visitor_message
+from agent.core.schedule import Calendar
+from agent.core.vision_messages import Finding, FindingKind, Pass
+from agent.errors import ConfigError, PictureError, StoreError
+from agent.face_desk import FaceDesk
+from agent.factors import Factors
+from agent.pass_desk import PassDesk, load_pass_keys, phone_key
+from agent.residents import NewFace, Residents, consent_now
+from agent.roster_store import RosterStore
+
+DOOR, UTC_S = "garden/gate-1", 1_800_000_000
+
+
+def public_of(private: ec.EllipticCurvePrivateKey) -> bytes:
+    return private.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def sign(private: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
+    r, s = decode_dss_signature(private.sign(message, ec.ECDSA(hashes.SHA256())))
+    return base45_encode(message + r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+
+
+@dataclass
+class World:
+    """Both desks before a door that only notes what it is told."""
+
+    residents: Residents
+    phone: ec.EllipticCurvePrivateKey
+    site: ec.EllipticCurvePrivateKey
+    high_security: bool = False
+    now_s: float = 100.0
+    intents: list[Intent] = field(default_factory=list)
+    refusals: list[AccessRefused] = field(default_factory=list)
+    hints: list[Indication] = field(default_factory=list)
+    facts: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        state = initial(DoorSettings(lock_type=LockType.FAIL_SAFE), {}, self.now_s)
+        self.state: DoorState = replace(state, guard_missing_from_s=None)
+        factors = Factors()
+        common = {"factors": factors, "rules": self.rules, "moment": self.moment}
+        self.faces = FaceDesk(self, self.residents, **common)
+        self.passes = PassDesk(DOOR, self, self.residents, site_keys=[public_of(self.site)], facts=self.facts, **common)
+
+    def rules(self) -> Rules:
+        return Rules(Calendar(), self.high_security, None)
+
+    def moment(self) -> Moment:
+        return Moment(datetime.fromtimestamp(UTC_S + self.now_s, UTC))
+
+    def admit(self, intent: Intent) -> None:
+        self.intents.append(intent)
+        self.facts.update(intent.facts)
+
+    def step(self, event: object, now_s: float | None = None) -> None:
+        self.refusals.append(event)
+
+    def hint(self, indication: Indication) -> None:
+        self.hints.append(indication)
+
+    def show(self, code: bytes | None = None, *, duress: bool = False) -> None:
+        if code is None:
+            message = phone_message(
+                public_of(self.phone), None, UTC_S + self.now_s, secrets.token_bytes(8), duress=duress
+            )
+            code = sign(self.phone, message)
+        self.passes.shown(Pass(code, self.now_s), self.now_s)
+
+    def look(self, person_id: str) -> None:
+        finding = Finding(
+            track=1, verdict=FindingKind.RECOGNISED, person_id=person_id, needs_phone=False, reason="match", hint=None,
+            first_frame_at_s=self.now_s, decided_at_s=self.now_s, frames=3, receipt={},
+        )  # fmt: skip
+        self.faces.found(finding, self.now_s)
+
+    @property
+    def allowed(self) -> list[AccessAllowed]:
+        return [intent.then for intent in self.intents]
+
+
+@pytest.fixture
+def world(tmp_path):
+    store = RosterStore(tmp_path)
+    residents = Residents(store)
+    phone, site = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    key = phone_key(base64.urlsafe_b64encode(public_of(phone)).decode().rstrip("="))
+    person = residents.add("Li Mei", consent_now(0), [NewFace(bytes(1024), 1.0)], "net", "five", phones=(key,))
+    world = World(residents, phone, site)
+    world.li, world.key = person.id, key
+    yield world
+    store.close()
+
+
+def test_a_phone_opens_once_while_its_codes_go_on_changing(world: World):
+    for _ in range(4):
+        world.show()
+        world.now_s += 2.4
+    assert [a.credential for a in world.allowed] == [Credential.PHONE]
+    world.now_s += 10
+    world.show()
+    assert len(world.allowed) == 2
+
+
+def test_the_same_code_held_up_for_a_while_is_one_opening_and_no_refusal(world: World):
+    message = phone_message(public_of(world.phone), DOOR, UTC_S + world.now_s, b"nonce-01")
+    code = sign(world.phone, message)
+    for _ in range(5):
+        world.show(code)
+        world.now_s += 2.1
+    assert len(world.allowed) == 1
+    assert world.refusals == []
+
+
+def test_a_used_code_is_refused_after_a_restart(world: World):
+    code = sign(world.phone, phone_message(public_of(world.phone), DOOR, UTC_S + world.now_s, b"nonce-01"))
+    world.show(code)
+    again = World(world.residents, world.phone, world.site, facts=world.facts)
+    again.show(code)
+    assert again.allowed == []
+    assert [r.reason for r in again.refusals] == ["Replayed"]
+
+
+def test_duress_opens_and_is_told(world: World):
+    world.show(duress=True)
+    assert world.allowed[0].duress
+
+
+def test_high_security_wants_face_and_phone_in_either_order_and_each_counts_once(world: World):
+    world.high_security = True
+    world.look(world.li)
+    assert world.hints == [Indication.SHOW_PHONE]
+    world.show()
+    world.now_s += 30
+    world.show()
+    world.look(world.li)
+    assert [a.credential for a in world.allowed] == [Credential.FACE_AND_PHONE] * 2
+    world.now_s += 30
+    world.look(world.li)
+    world.now_s += 16  # too slow: these are two visits
+    world.show()
+    assert len(world.allowed) == 2
+
+
+def test_a_visitor_pass_opens_as_often_as_it_says_also_over_a_restart(world: World):
+    message = visitor_message(public_of(world.site), (DOOR,), UTC_S, UTC_S + 3600, 1, b"visit-01")
+    code = sign(world.site, message)
+    world.show(code)
+    again = World(world.residents, world.phone, world.site, facts=world.facts)
+    again.show(code)
+    assert world.allowed[0].person_id == "visitor-" + b"visit-01".hex()
+    assert [r.reason for r in again.refusals] == ["UsedUp"]
+
+
+def test_rubbish_is_told_once_a_minute_and_the_next_good_code_opens(world: World):
+    for n in range(500):
+        world.show(b"' OR 1=1; -- %d" % n)
+    assert [r.reason for r in world.refusals] == ["Malformed"]
+    assert not world.refusals[0].counts_for_lockout
+    world.show()
+    assert len(world.allowed) == 1
+
+
+def test_a_phone_taken_off_the_roster_is_unknown(world: World):
+    world.residents.remove(world.li)
+    world.show()
+    assert [r.reason for r in world.refusals] == ["UnknownKey"]
+
+
+def test_a_phone_is_one_persons_and_a_code_that_is_none_is_said_so(world: World):
+    with pytest.raises(StoreError, match="registered already"):
+        world.residents.add("Bai", None, (), "", "", phones=(world.key,))
+    with pytest.raises(StoreError, match="registered already"):
+        world.residents.add_phone(world.li, world.key)
+    for code in ("", "rubbish", base64.urlsafe_b64encode(b"\x30\x03abc").decode()):
+        with pytest.raises(PictureError, match="registration code"):
+            phone_key(code)
+
+
+def test_pass_keys_are_the_pem_files_of_a_folder(world: World, tmp_path):
+    pem = world.site.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    (tmp_path / "site.pem").write_bytes(pem)
+    assert load_pass_keys(tmp_path) == [public_of(world.site)]
+    (tmp_path / "bad.pem").write_text("rubbish")
+    with pytest.raises(ConfigError, match=r"bad\.pem"):
+        load_pass_keys(tmp_path)
