@@ -1,7 +1,7 @@
 """The process that owns the lines: `python -m hardware.guard --config FILE`. Nobody else touches a pin.
 
-One thread, one loop with a fixed beat: read all inputs, take what the agent says, let the reflexes decide (reflex.py),
-drive the relay, tell what changed. No message makes the loop turn faster and no callback runs in it. The relay's pulse
+One thread, one loop: read all inputs, take what the agent says, let the reflexes decide (reflex.py), drive the relay,
+tell what changed. No flood of messages makes the loop turn faster and no callback runs in it. The relay's pulse
 has these ends in here: the agent's lease, the bound of the reflexes, and a kernel timer that kills a loop which hangs;
 after that, systemd's watchdog and relay_off. Whatever ends the process drops the relay before it closes the line.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import select
 import signal
 import sys
 import time
@@ -29,10 +30,15 @@ from hardware.settings import GuardSettings, load_settings
 from hardware.simulated import Bench, SimulatedBoard
 
 PROTOCOL = 1
-BEAT_S = 0.01  # of the loop: an input is seen within 10 ms, believed after its debounce time
+# The loop's pace: an input's change is seen within REST_S + QUICK_S and settled in steps of QUICK_S; a message is heard
+# after QUICK_S, and a flood of messages makes no turn come sooner.
+QUICK_S = 0.005
+REST_S = 0.015
 ALIVE_EVERY_S = 1.0
 WATCHDOG_EVERY_S = 0.5  # systemd/door-guard.service kills after 2 s without
-HANG_KILLED_AFTER_S = 1.5  # a kernel timer, armed anew in every turn; its signal has no handler, so it ends the process
+HANG_KILLED_AFTER_S = 1.5  # a kernel timer, armed anew ten times a second; its signal has no handler: the process ends
+ARM_EVERY_S = 0.1
+VERIFY_EVERY_S = 0.05  # the pin is read back
 OFF_WAIT_S = 0.2  # the pin must show what is driven within this time (a relay board's input filter takes microseconds)
 MAX_AGENTS = 4  # the agent, and room for its next incarnation or a person with a tool
 MESSAGES_PER_TURN = 32
@@ -41,7 +47,7 @@ _MAX_LEASE_MS = round(reflex.MAX_LEASE_S * 1000)
 
 
 class Guard:
-    """The lines of one door. `turn` is one beat of the loop; it never waits.
+    """The lines of one door. `turn` does what is due and never waits; `wait` does nothing else.
 
     Claims every line when it is made: outputs off from their first moment, the relay before all others.
     """
@@ -59,40 +65,52 @@ class Guard:
             cap_s=settings.cap_s,
         )
         self._state = reflex.State()
-        self._agents: list[Connection] = []
+        self._agents: dict[int, Connection] = {}  # by file number, as poll names them
+        self._knocks = select.poll()  # one system call a turn tells who has something to say
+        self._knocks.register(listener, select.POLLIN)
         self._ordering: set[Connection] = set()  # those that have ordered a release: losing one ends it
         self._indication = ("idle", 0.0)
         self._lit: frozenset[str] = frozenset()
         self._differs_since_s: float | None = None  # the pin does not show what is driven
         self._faulty = False
-        self._alive_s = 0.0
+        self._alive_s = self._verified_s = 0.0
         self._late_s = 0.0
         self._last_turn_s: float | None = None
 
     def turn(self, now_s: float) -> None:
-        """One beat at `now_s` (CLOCK_BOOTTIME).
+        """One turn of the loop at `now_s` (CLOCK_BOOTTIME).
 
         Raises:
             LineError: a line does not answer any more; the process must end (and drop the relay).
         """
         if self._last_turn_s is not None:
-            self._late_s = max(self._late_s, now_s - self._last_turn_s - BEAT_S)
+            self._late_s = max(self._late_s, now_s - self._last_turn_s - REST_S - QUICK_S)
         self._last_turn_s = now_s
         self._step(reflex.Sampled({name: line.is_active() for name, line in self._inputs.items()}), now_s)
-        for agent in list(self._agents):
-            self._hear(agent, now_s)
-        self._admit(now_s)
-        self._verify(now_s)
+        for handle, _ in self._knocks.poll(0):
+            if handle == self._listener.fileno():
+                self._admit(now_s)
+            else:
+                self._hear(self._agents[handle], now_s)
+        if now_s - self._verified_s >= VERIFY_EVERY_S:
+            self._verified_s = now_s
+            self._verify(now_s)
         self._show(now_s)
         if now_s - self._alive_s >= ALIVE_EVERY_S:
             self._tell({"type": "alive", "at_s": now_s, "late_ms": round(self._late_s * 1000)})
             self._alive_s, self._late_s = now_s, 0.0
 
+    def wait(self) -> None:
+        """Until the next turn is due: soon while an input is settling, later or at the next message otherwise."""
+        time.sleep(QUICK_S)
+        if all(line.raw is line.active for line in self._state.lines.values()):
+            self._knocks.poll(REST_S * 1000)
+
     def close(self) -> None:
         """Drop, then let everybody go. The board closes the lines."""
         with contextlib.suppress(HardwareError):
             self._relay.drive(on=False)
-        for agent in self._agents:
+        for agent in self._agents.values():
             agent.close()
         self._agents.clear()
 
@@ -139,7 +157,8 @@ class Guard:
         if len(self._agents) >= MAX_AGENTS:
             agent.close()
             return
-        self._agents.append(agent)
+        self._agents[agent.fileno()] = agent
+        self._knocks.register(agent, select.POLLIN)
         hello = {
             "type": "hello",
             "v": PROTOCOL,
@@ -153,14 +172,15 @@ class Guard:
         self._send(agent, hello)
 
     def _part(self, agent: Connection, now_s: float) -> None:
+        self._knocks.unregister(agent)
+        del self._agents[agent.fileno()]
         agent.close()
-        self._agents.remove(agent)
         if agent in self._ordering:
             self._ordering.remove(agent)
             self._step(reflex.AgentGone(), now_s)
 
     def _tell(self, message: Mapping[str, Any]) -> None:
-        for agent in list(self._agents):
+        for agent in self._agents.values():
             self._send(agent, message)
 
     def _send(self, agent: Connection, message: Mapping[str, Any]) -> None:
@@ -209,7 +229,7 @@ def _release(terms: Mapping[Any, Any]) -> reflex.Ordered | None:
 
 
 def run(settings: GuardSettings, allowed_uids: frozenset[int]) -> None:
-    """Claim, listen and beat until SIGTERM or SIGINT.
+    """Claim, listen and turn until SIGTERM or SIGINT.
 
     Raises:
         HardwareError: a line, the chip or the socket cannot be had or was lost; the relay is dropped by then.
@@ -233,19 +253,19 @@ def run(settings: GuardSettings, allowed_uids: frozenset[int]) -> None:
         stack.callback(signal.setitimer, signal.ITIMER_REAL, 0)
         guard.turn(boottime_s())
         notifier.tell("READY=1")
-        told_s = next_s = time.monotonic()
+        armed_s = told_s = 0.0
         while not stop:
-            signal.setitimer(signal.ITIMER_REAL, HANG_KILLED_AFTER_S)
             now_s = boottime_s()
+            if now_s - armed_s >= ARM_EVERY_S:
+                signal.setitimer(signal.ITIMER_REAL, HANG_KILLED_AFTER_S)
+                armed_s = now_s
             guard.turn(now_s)
             if bench:
                 bench.turn(now_s)
-            ended_s = time.monotonic()
-            if ended_s - told_s >= WATCHDOG_EVERY_S:
+            if now_s - told_s >= WATCHDOG_EVERY_S:
                 notifier.tell("WATCHDOG=1")
-                told_s = ended_s
-            next_s = max(next_s + BEAT_S, ended_s)  # late: the missed beats are not made up for
-            time.sleep(next_s - ended_s)
+                told_s = now_s
+            guard.wait()
         notifier.tell("STOPPING=1")
 
 
