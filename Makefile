@@ -1,6 +1,10 @@
 # Two commands: `make demo` (a simulated door with everything around it) and `make test`.
 PY := .venv/bin/python
-.PHONY: demo test lint bench eval locks venv venv-dev
+.PHONY: demo test lint bench eval chaos tamper rig locks venv venv-dev
+DATA ?= ../shared/data
+EVENTS ?= 2000
+SEED ?= 1
+N ?= 200
 
 demo: venv            ## a simulated door, a community server and a page; Ctrl-C stops it. ARGS="--camera /dev/video0"
 	@$(PY) -m agent.cli.main demo $(ARGS)
@@ -13,6 +17,22 @@ lint: venv-dev        ## ruff, mypy, import rules
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
+
+eval: venv-dev        ## face figures on DATA, with curves in build/evaluation
+	@.venv/bin/door-agent evaluate faces --data $(DATA) --pictures build/evaluation $(ARGS)
+	@.venv/bin/door-agent evaluate attacks --data $(DATA) --pictures build/evaluation $(ARGS)
+
+bench: venv-dev       ## this pipeline against the usual recipe, in one run
+	@.venv/bin/door-agent bench faces $(ARGS)
+
+chaos: venv-dev       ## kill -9 broker, agent and server at random: EVENTS=… SEED=…
+	@$(PY) -m tests.faults.chaos --events $(EVENTS) --seed $(SEED) $(ARGS)
+
+tamper: venv-dev      ## edit, cut, reorder and roll back the journal in N ways
+	@$(PY) -m tests.faults.tamper --n $(N) $(ARGS)
+
+rig: venv-dev         ## device tests on the virtual device (root; see tests/device/README.md)
+	@$(PY) -m tests.device $(ARGS)
 
 venv:
 	@deploy/bootstrap.sh run
