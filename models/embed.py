@@ -70,7 +70,7 @@ class OnnxEmbedder:
         self.alignment = alignment
         self.same_person_similarity = same_person_similarity
         self.alignment_id = alignment.alignment_id
-        self.dim = self._vector(np.zeros((alignment.side_px, alignment.side_px, 3), np.uint8)).size
+        self.dim = self._vector(reference_chip(alignment.side_px)).size
 
     def embed(self, chips_bgr: Chips) -> Floats:
         """See Embedder."""
@@ -86,6 +86,13 @@ class OnnxEmbedder:
         blob = np.ascontiguousarray(ordered.transpose(2, 0, 1)[None], np.float32)
         answer: Floats = np.asarray(self._session.run(None, {self._input: blob})[0], np.float32)
         return unit(answer.reshape(1, -1)).ravel()
+
+
+def reference_chip(side_px: int) -> Chips:
+    """uint8[side, side, 3]: a made-up picture, the same everywhere, to see whether a network answers as it should."""
+    row, column = np.mgrid[0:side_px, 0:side_px] / side_px
+    waves = [np.sin(9 * row + 4 * column * (1 + colour)) * np.cos(7 * column - 3 * colour * row) for colour in range(3)]
+    return np.asarray(np.stack([127.5 + 100 * wave for wave in waves], axis=2), np.uint8)
 
 
 def unit(vectors: Floats) -> Floats:

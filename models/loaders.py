@@ -6,11 +6,13 @@ import json
 from importlib import resources
 from typing import Final
 
+import numpy as np
+
 from models import manifest
 from models.align import ALIGNMENTS
 from models.cache import converted
 from models.detect import Detector, YuNet
-from models.embed import Embedder, OnnxEmbedder
+from models.embed import Embedder, OnnxEmbedder, reference_chip
 from models.errors import ModelFileError
 from models.liveness import Liveness, MiniFasNet
 from models.manifest import ModelEntry
@@ -44,7 +46,7 @@ def load_embedder(store: Store, entry: ModelEntry) -> Embedder:
             (data,) = store.read(entry)
         case other:
             raise ModelFileError(f"the manifest names an unknown loader for {entry.name}: {other}")
-    return OnnxEmbedder(
+    embedder = OnnxEmbedder(
         data,
         model_id=entry.name + ("+mirror" if entry.mirror else ""),
         alignment=ALIGNMENTS[entry.alignment],
@@ -52,6 +54,11 @@ def load_embedder(store: Store, entry: ModelEntry) -> Embedder:
         same_person_similarity=entry.same_person,
         rgb=entry.colour == "rgb",
     )
+    (vector,) = embedder.embed(reference_chip(embedder.alignment.side_px)[None])
+    expected = np.array(entry.reference, np.float32)
+    if np.abs(vector[: len(expected)] - expected).max(initial=0.0) > entry.reference_tolerance:
+        raise ModelFileError(f"{entry.name} does not answer as it should on this processor; it is not used")
+    return embedder
 
 
 def exact_dlib(store: Store) -> bytes:

@@ -26,7 +26,7 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One network. `alignment` to `same_person` matter for embedders only."""
+    """One network. `alignment` to `reference` matter for embedders only."""
 
     name: str
     part: Part
@@ -40,6 +40,8 @@ class ModelEntry:
     metric: str = "cosine"
     mirror: bool = False
     same_person: float = 1.0
+    reference: tuple[float, ...] = ()
+    reference_tolerance: float = 1e-3
     recommended: bool = True  # an installer is told when it is missing
 
 
@@ -53,7 +55,8 @@ def parse(text: str) -> tuple[ModelEntry, ...]:
 
 
 def _entry(row: dict[str, Any]) -> ModelEntry:
-    return ModelEntry(**{**row, "files": tuple(WeightFile(**one) for one in row["files"])})
+    files = tuple(WeightFile(**one) for one in row["files"])
+    return ModelEntry(**{**row, "files": files, "reference": tuple(row.get("reference", ()))})
 
 
 @cache
