@@ -144,6 +144,18 @@ def test_a_lock_down_at_the_very_end_of_a_window_says_nothing_of_the_hours(resid
     assert world.orders() == DONE
 
 
+def test_a_second_lock_down_does_not_bring_back_the_window_that_the_first_one_ended(residents: Residents):
+    lunch = {"id": "lunch", "windows": [{"days": WEEK, "start_min": 720, "end_min": 840}]}
+    both = [*OFFICE["unlock_hours"], {"schedule": "lunch", "first_person_in": False}]
+    put(residents, {**OFFICE, "schedules": [*OFFICE["schedules"], lunch], "unlock_hours": both})
+    world = World(residents, "2026-11-23 09:00")
+    for start, end in (("09:01", "11:59"), ("12:01", "17:59")):
+        assert world.run_to(f"2026-11-23 {start}") == Mode.UNLOCKED
+        world.order(Order.LOCK_DOWN)
+        world.order(Order.RELEASE_LOCK_DOWN)
+        assert world.run_to(f"2026-11-23 {end}") == Mode.LOCKED
+
+
 def test_a_window_that_starts_during_a_lock_down_is_refused_once_and_over(residents: Residents):
     put(residents, OFFICE)
     world = World(residents, "2026-11-23 07:00")
