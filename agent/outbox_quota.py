@@ -1,9 +1,9 @@
 """Keeping the journal inside its quota: what may be forgotten, in which order, and how each loss is accounted for.
 
-Acknowledged rows older than the retention time go first and leave nothing behind: the server has them. From 80 % on,
-acknowledged rows go whatever their age; after them low-priority rows that the server lacks are folded into counters.
-From 95 % on the oldest rows of the lowest priority are dropped, alarms last. Folded and dropped rows leave marks (range
-and hash) so that the chain still closes, and one chained row that declares them, counted by kind.
+Acknowledged rows older than the retention time go first; a checkpoint row says up to where, and the server has them.
+From 80 % on, acknowledged rows go whatever their age; after them low-priority rows that the server lacks are folded
+into counters. From 95 % on the oldest rows of the lowest priority are dropped, alarms last. Folded and dropped rows
+leave marks (range and hash) so that the chain still closes, and one chained row declares them, counted by kind.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from agent.core.events import Kind, Priority, Record
+from agent.core.events import Json, Kind, Priority, Record
 from agent.core.journal import Skipped
 from agent.core.sync import WINDOW_ROWS
 from agent.outbox_schema import Epoch, Moment, key, seq_of
@@ -26,7 +26,7 @@ _CHUNK_ROWS = 500  # rows a transaction deletes at most, so that a commit of new
 _RANGES = 100  # of one declaring row: 100 ranges make a body of about 10 KB
 _DAY_MS = 86_400_000
 _WORTHWHILE_ROWS = 20  # replacing fewer would cost more than it frees
-_KEEP_KINDS = (Kind.EPOCH, Kind.FOLDED, Kind.TOMBSTONE)
+_KEEP_KINDS = (Kind.EPOCH, Kind.CHECKPOINT, Kind.FOLDED, Kind.TOMBSTONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ def level(used: float) -> str:
 def tidy(store: Store, limits: Limits, now: Moment) -> bool:
     """One bounded piece of work towards the rules above; True when there is more to do."""
     used = live_bytes(store) / limits.quota_bytes
-    expired = prune(store, now.wall_ms - int(limits.keep_days * _DAY_MS))
+    expired = prune(store, now, now.wall_ms - int(limits.keep_days * _DAY_MS))
     if expired or used < FOLD:
         return expired
-    if prune(store, None):
+    if prune(store, now, None):
         return True
     if fold(store, now, Priority.LOW, Kind.FOLDED):
         return used > _FOLD_TO
@@ -67,15 +67,14 @@ def tidy(store: Store, limits: Limits, now: Moment) -> bool:
     return False
 
 
-def prune(store: Store, before_wall_ms: int | None) -> bool:
+def prune(store: Store, now: Moment, before_wall_ms: int | None) -> bool:
     """Delete the oldest acknowledged rows, those from before `before_wall_ms` or all; True when it deleted some."""
     for e in store.epochs:
         if e.closed in ("fork", "restored"):  # evidence
             continue
         last = _prunable(store, e, before_wall_ms)
         if last > e.base_seq:
-            _forget(store, e, last)
-            return True
+            return _forget(store, now, e, last)
     return False
 
 
@@ -94,17 +93,23 @@ def _prunable(store: Store, e: Epoch, before_wall_ms: int | None) -> int:
     return top if young is None else young - key(e.no, 0) - 1
 
 
-def _forget(store: Store, e: Epoch, last: int) -> None:
+def _forget(store: Store, now: Moment, e: Epoch, last: int) -> bool:
+    """Delete a prefix; a chained row says up to where, so that nobody else can without being noticed."""
     base_hash = store.hash_at(e, last)
     if base_hash is None:  # within a skipped range after all: wait until the whole range is acknowledged
-        return
+        return False
     span = (key(e.no, 0), key(e.no, last))
+    body: dict[str, Json] = {"epoch": e.name, "pruned_to": last, "hash": base_hash}
+    current = store.current
     with store.transaction(), _pruning(store):
         store.db.execute("DELETE FROM rows WHERE id BETWEEN ? AND ?", span)
         store.db.execute("DELETE FROM skipped WHERE id BETWEEN ? AND ?", span)
         store.db.execute("UPDATE epochs SET base_seq = ?, base_hash = ? WHERE no = ?", (last, base_hash, e.no))
+        row = store.append_within([(now, Record(Kind.CHECKPOINT, body, Priority.LOW))])[-1]
     e.base_seq, e.base_hash = last, base_hash
+    current.last_seq, current.last_hash = row.seq, row.hash
     store.db.execute("PRAGMA incremental_vacuum(256)").fetchall()
+    return True
 
 
 def fold(store: Store, now: Moment, highest: Priority, kind: Kind) -> bool:
@@ -115,8 +120,8 @@ def fold(store: Store, now: Moment, highest: Priority, kind: Kind) -> bool:
     e = store.current
     span = (key(e.no, e.acked + WINDOW_ROWS + 1), key(e.no, e.last_seq))
     found = store.db.execute(
-        "SELECT id, kind, wall_ms, hash FROM rows WHERE id BETWEEN ? AND ? AND priority <= ? AND kind NOT IN (?, ?, ?)"
-        " ORDER BY id LIMIT ?",
+        "SELECT id, kind, wall_ms, hash FROM rows WHERE id BETWEEN ? AND ? AND priority <= ?"
+        " AND kind NOT IN (?, ?, ?, ?) ORDER BY id LIMIT ?",
         (*span, int(highest), *map(str, _KEEP_KINDS), _CHUNK_ROWS),
     ).fetchall()
     ranges = list[tuple[int, int, str]]()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.clock import rfc3339
+from agent.core.events import Kind
 from agent.core.journal import ClockQuality, Skipped
 from agent.errors import StoreError
 from agent.outbox_schema import Epoch, JournalDamagedError, epoch_of, seq_of
@@ -77,16 +78,42 @@ def verify(path: Path) -> VerifyReport:
 def _walk(store: Store, e: Epoch) -> tuple[BadRow | None, int, int]:
     rows = skipped = 0
     seq = e.base_seq + 1
+    if not _checkpointed(store, e):
+        return BadRow(e.name, 1, f"rows 1 to {e.base_seq}: are missing, and no row declares that"), 0, 0
     while seq <= e.last_seq:
         try:
             items = store.read(e, seq, _CHUNK)
         except JournalDamagedError as fault:
             return BadRow(e.name, fault.seq or seq, str(fault)), rows, skipped
         marks = [i for i in items if isinstance(i, Skipped)]
+        loose = next((m for m in marks if not _declared(store, e, m)), None)
+        if loose is not None:
+            return (
+                BadRow(e.name, loose.first, f"row {loose.first}: is missing, and no row declares that"),
+                rows,
+                skipped,
+            )
         rows, skipped = rows + len(items) - len(marks), skipped + sum(m.last - m.first + 1 for m in marks)
         newest = items[-1]
         seq = (newest.last if isinstance(newest, Skipped) else newest.seq) + 1
     return _beyond(store, e), rows, skipped
+
+
+def _declared(store: Store, e: Epoch, mark: Skipped) -> bool:
+    """True when the chained row that the mark points to says the same."""
+    with contextlib.suppress(JournalDamagedError):
+        rows = store.rows(e, (mark.declared,))
+        return any([mark.first, mark.last, mark.hash] in r.body.get("ranges", []) for r in rows)
+    return False
+
+
+def _checkpointed(store: Store, e: Epoch) -> bool:
+    """True when the newest checkpoint row of this epoch names the end of what was pruned."""
+    if e.base_seq == 0 or e.closed == "quarantined":  # of a rescued epoch only what the server lacked was taken
+        return True
+    found = store.db.execute("SELECT body FROM rows WHERE kind = ? ORDER BY id DESC", (str(Kind.CHECKPOINT),))
+    body: dict[str, Any] = next((b for b in (json.loads(f[0]) for f in found) if b.get("epoch") == e.name), {})
+    return (body.get("pruned_to"), body.get("hash")) == (e.base_seq, e.base_hash)
 
 
 def _beyond(store: Store, e: Epoch) -> BadRow | None:

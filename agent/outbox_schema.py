@@ -73,6 +73,7 @@ def connect(path: Path, *, writable: bool = True) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     # opened by one thread and handed to another: never used by two
     db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    db.text_factory = lambda raw: raw.decode(errors="replace")  # spoiled text must end in a wrong hash, not in an error
     try:
         db.execute("PRAGMA mmap_size=0")
         db.execute("PRAGMA cache_size=-2048")

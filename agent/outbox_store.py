@@ -21,6 +21,7 @@ from agent.outbox_schema import Epoch, JournalDamagedError, Moment, connect, key
 _HEAD = ".head"
 _NOT_SENT = ("fork", "restored")
 _MARK_COLUMNS = 4
+_NOT_AS_WRITTEN = (AttributeError, TypeError, ValueError, KeyError)  # what values of the wrong type lead to
 _MARKS = """SELECT id, last, hash, declared FROM skipped
     WHERE id BETWEEN (SELECT coalesce(max(id), :first) FROM skipped WHERE id BETWEEN :low AND :first) AND :last
     ORDER BY id LIMIT :limit"""
@@ -50,6 +51,9 @@ class Store:
         self._witness: Mapping[str, Any] = {}
         try:
             self._load(strict=strict)
+        except _NOT_AS_WRITTEN as e:
+            self.db.close()
+            raise JournalDamagedError(f"its own notes are not as written ({type(e).__name__})") from e
         except BaseException:
             self.db.close()
             raise
@@ -264,6 +268,12 @@ class Store:
         Raises:
             JournalDamagedError: a row is missing or was changed; `seq` says which.
         """
+        try:
+            return self._read(e, first, limit)
+        except _NOT_AS_WRITTEN as error:
+            raise JournalDamagedError("is not as written", first) from error
+
+    def _read(self, e: Epoch, first: int, limit: int) -> list[Row | Skipped]:
         span = {"low": key(e.no, 0), "first": key(e.no, first), "last": key(e.no, e.last_seq), "limit": limit}
         marks = self.db.execute(_MARKS, span).fetchall()
         items = [(max(first, seq_of(m[0])), m) for m in marks if m[1] >= first]

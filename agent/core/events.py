@@ -230,5 +230,6 @@ class Kind(StrEnum):
     COMMAND = "Agent/Command"
     UNEXPECTED = "Agent/Unexpected"  # an event that the door's state has no place for: nothing was changed
     EPOCH = "Journal/Epoch"
+    CHECKPOINT = "Journal/Checkpoint"  # rows up to here were acknowledged and have been pruned
     TOMBSTONE = "Journal/Tombstone"
     FOLDED = "Journal/Folded"

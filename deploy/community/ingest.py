@@ -21,14 +21,17 @@ MAX_SEEN = 50
 class Chain:
     """What the server holds of one epoch of one door: every row below `next`, the last of which has `hash`.
 
-    `claimed` is the newest row the door ever said it had, `re` the nonce of its last hello, `fork` the row at which its
-    history split from the one kept here (0: it did not).
+    `heard` is the newest row the door ever said it had. `claimed` is one such row that is still on its way, with its
+    hash, so that not even rows that are yet to come can be exchanged unnoticed. `re` is the nonce of the door's last
+    hello, `fork` the row at which its history split from the one kept here (0: it did not).
     """
 
     epoch: str
     next: int = 1
     hash: str = GENESIS
+    heard: int = 0
     claimed: int = 0
+    claimed_hash: str = GENESIS
     re: str = ""
     fork: int = 0
 
@@ -71,15 +74,18 @@ def take_hello(chain: Chain | None, hello: Hello) -> Taken:
         why = "pruned before this server knew the door" if fresh else "no longer on the door"
         alarms.append(Alarm("rows-lost", f"rows {chain.next} to {hello.first - 1} are {why}"))
         chain = replace(chain, next=hello.first, hash=hello.before_first)
-    if hello.last < chain.next - 1 or hello.last < chain.claimed:
-        newest = max(chain.next - 1, chain.claimed)
+    newest = max(chain.next - 1, chain.heard)
+    if hello.last < newest:
         alarms.append(
             Alarm("restored", f"the door now has {hello.last} rows, it had {newest}: its store was rolled back")
         )
-    if hello.last == chain.next - 1 and hello.last_hash != chain.hash and not chain.fork:
-        alarms.append(Alarm("fork", f"row {hello.last} on the door is not the one it sent before"))
-        chain = replace(chain, fork=hello.last)
-    chain = replace(chain, re=hello.nonce, claimed=max(hello.last, chain.claimed) if not alarms else hello.last)
+    known = {chain.next - 1: chain.hash, chain.claimed: chain.claimed_hash}
+    if known.get(hello.last, hello.last_hash) != hello.last_hash and not chain.fork:
+        alarms.append(Alarm("fork", f"row {hello.last} on the door is not the one it had before"))
+        chain = replace(chain, fork=max(hello.last, 1))
+    chain = replace(chain, re=hello.nonce, heard=hello.last)
+    if chain.next > chain.claimed or alarms:
+        chain = replace(chain, claimed=hello.last, claimed_hash=hello.last_hash)
     return Taken(chain, missed=missed, alarms=tuple(alarms), ack=chain.ack())
 
 
@@ -113,11 +119,11 @@ class _Taking:
             known = self.hash_of(row.seq)
             if known is not None and known != row.hash:
                 self.fork(row.seq)
-        elif row.prev != self.chain.hash:
+        elif row.prev != self.chain.hash or (row.seq == self.chain.claimed and row.hash != self.chain.claimed_hash):
             self.fork(row.seq)
         else:
             self.rows.append(row)
-            self.chain = replace(self.chain, next=row.seq + 1, hash=row.hash, claimed=max(row.seq, self.chain.claimed))
+            self.chain = replace(self.chain, next=row.seq + 1, hash=row.hash, heard=max(row.seq, self.chain.heard))
 
     def fork(self, seq: int) -> None:
         self.chain = replace(self.chain, fork=seq)

@@ -23,8 +23,9 @@ _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS doors (
         device TEXT PRIMARY KEY, heard_ms BIGINT NOT NULL, online INTEGER NOT NULL, state TEXT NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS chains (
-        device TEXT NOT NULL, epoch TEXT NOT NULL, next BIGINT NOT NULL, hash TEXT NOT NULL, claimed BIGINT NOT NULL,
-        re TEXT NOT NULL, fork BIGINT NOT NULL, PRIMARY KEY (device, epoch))""",
+        device TEXT NOT NULL, epoch TEXT NOT NULL, next BIGINT NOT NULL, hash TEXT NOT NULL, heard BIGINT NOT NULL,
+        claimed BIGINT NOT NULL, claimed_hash TEXT NOT NULL, re TEXT NOT NULL, fork BIGINT NOT NULL,
+        PRIMARY KEY (device, epoch))""",
     """CREATE TABLE IF NOT EXISTS events (
         id {serial}, device TEXT NOT NULL, epoch TEXT NOT NULL, seq BIGINT NOT NULL, kind TEXT NOT NULL,
         priority INTEGER NOT NULL, wall_ms BIGINT NOT NULL, clock TEXT NOT NULL, boot_id TEXT NOT NULL,
@@ -106,7 +107,9 @@ class Ledger:
     def chain(self, device: str, epoch: str) -> Chain | None:
         """What is held of an epoch."""
         found = self.db.execute(
-            "SELECT epoch, next, hash, claimed, re, fork FROM chains WHERE device = ? AND epoch = ?", (device, epoch)
+            "SELECT epoch, next, hash, heard, claimed, claimed_hash, re, fork FROM chains"
+            " WHERE device = ? AND epoch = ?",
+            (device, epoch),
         )
         return Chain(*found[0]) if found else None
 
@@ -128,10 +131,10 @@ class Ledger:
         for row in taken.previews:
             self._preview(row, now_ms)
         self.db.execute(
-            "INSERT INTO chains VALUES (?,?,?,?,?,?,?) ON CONFLICT (device, epoch) DO UPDATE SET"
-            " next = excluded.next, hash = excluded.hash, claimed = excluded.claimed, re = excluded.re,"
-            " fork = excluded.fork",
-            (device, c.epoch, c.next, c.hash, c.claimed, c.re, c.fork),
+            "INSERT INTO chains VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (device, epoch) DO UPDATE SET"
+            " next = excluded.next, hash = excluded.hash, heard = excluded.heard, claimed = excluded.claimed,"
+            " claimed_hash = excluded.claimed_hash, re = excluded.re, fork = excluded.fork",
+            (device, c.epoch, c.next, c.hash, c.heard, c.claimed, c.claimed_hash, c.re, c.fork),
         )
         alarms = [*taken.alarms, *(a for r in taken.rows if r.seq == 1 for a in self._succession(r))]
         for alarm in alarms:
@@ -158,15 +161,20 @@ class Ledger:
         )
 
     def _succession(self, first: Row) -> list[Alarm]:
-        """A new epoch names the last row known of the one before: what is missing up to there is lost."""
-        before, last = first.body.get("previous_epoch"), first.body.get("last_seq")
+        """A new epoch names the last row known of the one before: what is missing up to there, or unnamed, is lost."""
+        body = first.body
+        before, last, why = body.get("previous_epoch"), body.get("last_seq"), body.get("reason")
         if not isinstance(before, str) or not isinstance(last, int):
-            return []
+            others = "SELECT epoch FROM chains WHERE device = ? AND epoch != ? LIMIT 1"
+            if not self.db.execute(others, (first.device, first.epoch)):
+                return []
+            return [Alarm("rows-lost", f"a new journal ({why}) that names no earlier one, though this door had one")]
         chain = self.chain(first.device, before)
         have = chain.next - 1 if chain else 0
-        if have >= last:
-            return []
-        return [Alarm("rows-lost", f"epoch {before}: rows {have + 1} to {last} never came; {first.body.get('reason')}")]
+        lost = max(last, chain.heard if chain and why == "quarantined" else 0)
+        return (
+            [Alarm("rows-lost", f"epoch {before}: rows {have + 1} to {lost} never came ({why})")] if have < lost else []
+        )
 
     def alarm(self, device: str, alarm: Alarm, now_ms: int) -> None:
         """Keep an alarm."""

@@ -110,6 +110,15 @@ class Bench:
         finally:
             db.close()
 
+    def has_preview(self, door: str, seq: int) -> bool:
+        """The server holds a copy of a row that overtook the ones before it."""
+        db = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+        try:
+            values = (device_name(self.site, door), seq)
+            return bool(db.execute("SELECT 1 FROM previews WHERE device = ? AND seq = ?", values).fetchone())
+        finally:
+            db.close()
+
 
 def judged(rows: Iterator[Row], events: int) -> dict[str, int]:
     """Count what went wrong: the door numbers its own events from 1 to `events` in their bodies."""

@@ -207,7 +207,7 @@ class Conversation(RuleBasedStateMachine):
             return
         self.server.rows = self.server.rows[:rows]
         last = self.server.rows[-1].hash if self.server.rows else GENESIS
-        self.server.chain = replace(self.server.chain, next=rows + 1, hash=last, claimed=0)
+        self.server.chain = replace(self.server.chain, next=rows + 1, hash=last, heard=0, claimed=0)
         self.acks.clear()
         self.server_went_back = True
 

@@ -68,7 +68,7 @@ def test_only_acknowledged_rows_past_their_days_are_pruned(store):
 def test_a_pruned_journal_opens_again_and_goes_on(store):
     fill(store, 300, days_ago=40)
     store.current.acked = 250
-    assert prune(store, NOW_MS)
+    assert prune(store, at(), NOW_MS)
     store.save_acked()
     path, e = store.path, store.current
     again = Store(path)

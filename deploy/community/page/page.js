@@ -52,6 +52,7 @@ const KIND = {
   "Agent/CallbackFailed": ["内部错误", "Internal fault"],
   "Agent/Unexpected": ["意外事件", "Unexpected event"],
   "Journal/Epoch": ["日志开始", "Journal begun"],
+  "Journal/Checkpoint": ["日志：已送达的旧记录已清理", "Journal: delivered rows pruned"],
   "Journal/Tombstone": ["日志：记录被删除", "Journal: rows dropped"],
   "Journal/Folded": ["日志：记录被合并", "Journal: rows folded"],
 };
