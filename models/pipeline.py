@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -20,10 +20,15 @@ from models.errors import ModelFileError
 from models.gallery import Gallery
 from models.liveness import Liveness
 from models.loaders import load_detector, load_embedder, load_liveness
-from models.manifest import ModelEntry, Part, known
+from models.manifest import ModelEntry, Part, entry, known
 from models.store import Store
 
 T = TypeVar("T")
+_COSTS: Final[Mapping[Part, str]] = {
+    "detector": "faces are found later and with more computing",
+    "embedder": "the door stays as safe, but sends more residents to their phone",
+    "liveness": "nothing tells a printed photograph from a face, so a face alone does not open",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +74,29 @@ class Pipeline:
 def load_pipeline(settings: PipelineSettings) -> Pipeline:
     """The best parts that are ready. Raises ModelFileError where nothing can detect or embed, naming the cure."""
     store = Store(settings.weights_folder, settings.cache_folder)
-    troubles: list[str] = []
+    troubles: dict[str, str] = {}
     detector = _first(
         store, "detector", settings.detector, troubles, partial(load_detector, width_px=settings.detect_width_px)
     )
     embedder = _first(store, "embedder", settings.embedder, troubles, load_embedder)
     if detector is None or embedder is None:
-        raise ModelFileError("no usable face detector or network: " + "; ".join(troubles))
+        without: Part = "detector" if detector is None else "embedder"
+        faults = "; ".join(trouble for name, trouble in troubles.items() if entry(name).part == without)
+        raise ModelFileError(f"this machine cannot recognise faces, it has no {without}: {faults}")
     liveness = None
     if settings.liveness != "off":
         liveness = _first(store, "liveness", settings.liveness, troubles, load_liveness)
     names = [detector.name, embedder.model_id, *([liveness.name] if liveness else [])]
     engine = f"{' + '.join(names)}; onnxruntime {onnxruntime.__version__}, opencv {cv2.__version__}, one thread"
-    return Pipeline(detector, embedder, liveness, engine, "; ".join(troubles) or None)
+    return Pipeline(detector, embedder, liveness, engine, _advice(store, troubles))
 
 
 def _first(
-    store: Store, part: Part, wanted: str, troubles: list[str], load: Callable[[Store, ModelEntry], T]
+    store: Store, part: Part, wanted: str, troubles: dict[str, str], load: Callable[[Store, ModelEntry], T]
 ) -> T | None:
-    """The best entry of a part that loads; what is wrong with better ones goes to `troubles`."""
+    """The best entry of a part that loads; what is wrong with better ones goes to `troubles`, by name."""
+    if wanted != "auto":
+        entry(wanted)  # an unknown name is told as such
     for one in known():
         if one.part != part or (wanted not in ("auto", one.name)):
             continue
@@ -95,5 +104,18 @@ def _first(
             return load(store, one)
         except ModelFileError as error:
             if one.recommended or wanted == one.name:
-                troubles.append(str(error))
+                troubles[one.name] = str(error)
     return None
+
+
+def _advice(store: Store, troubles: Mapping[str, str]) -> str | None:
+    """What an installer reads: what the missing networks cost, and how to get them; then what is wrong with files."""
+    absent = [one for one in known() if one.name in troubles and store.status(one).state == "missing"]
+    lines = [trouble for name, trouble in troubles.items() if name not in {one.name for one in absent}]
+    if absent:
+        lines += [f"{one.name} is missing: {_COSTS[one.part]}" for one in absent]
+        lines.append(
+            "run `door-agent models pull`, or fetch the files on another machine (addresses: `door-agent models list`) "
+            "and run `door-agent models add FOLDER`"
+        )
+    return "; ".join(lines) or None
