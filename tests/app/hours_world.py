@@ -1,11 +1,12 @@
 """A door with unlocked hours: a real controller and a real roster store on one virtual clock."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from agent.app import DoorAgent
 from agent.controller import Controller
 from agent.core.door import DoorSettings, DoorState, LockDuty, LockType, mode
 from agent.core.events import (
@@ -164,3 +165,12 @@ class World:
 
     def wrote(self, record: Record) -> None:
         self.hours.wrote(record, self.now_s)
+
+
+def turn_until(agent: DoorAgent, holds: Callable[[], bool]) -> bool:
+    """Turns of the real loop, each at most 0.25 s, until it holds; False when 20 were not enough."""
+    for _ in range(20):
+        agent._controller.turn()
+        if holds():
+            return True
+    return False

@@ -1,10 +1,10 @@
 """Unlocked hours: windows, first person in, clocks, lock-downs and restarts at a real controller and roster store."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hours_world import ALL_DAYS, BERLIN, CONFIG, FIRST_IN, OFFICE, WEEK, World, hours, put
+from hours_world import ALL_DAYS, BERLIN, CONFIG, FIRST_IN, OFFICE, WEEK, World, hours, put, turn_until
 
 from agent.app import DoorAgent
 from agent.config import parse
@@ -263,15 +263,6 @@ def test_hours_taken_out_of_the_roster_end_at_once(residents: Residents):
 def test_damaged_facts_are_taken_as_absent(*, residents: Residents, stored: object):
     put(residents, OFFICE)
     assert World(residents, "2026-11-23 12:00", facts={"unlock_hours_over": stored}).run() == Mode.UNLOCKED
-
-
-def turn_until(agent: DoorAgent, holds: Callable[[], bool]) -> bool:
-    """Turns of the real loop, each at most 0.25 s, until it holds; False when 20 were not enough."""
-    for _ in range(20):
-        agent._controller.turn()
-        if holds():
-            return True
-    return False
 
 
 @pytest.mark.parametrize("first", [False, True])
