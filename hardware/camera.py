@@ -7,6 +7,7 @@ new process can free the device then.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,7 +63,8 @@ class Camera:
         self._frame: Frame | None = None
         self._given = 0
         self._health = PictureHealth()
-        self._trouble = ""
+        self._trouble = ""  # the last complaint
+        self._absent = False  # whether it was about opening; else the device is there and gives nothing
         self._progress_s = now()
         self._readers = 0  # the current reader's number; any other reader is abandoned and leaves when it can
         self._stuck = 0
@@ -75,7 +77,7 @@ class Camera:
             silent_s = self._now() - (self._frame.at_s if self._frame else float("-inf"))
             if silent_s <= STALLED_AFTER_S:
                 return self._health.state
-            return CameraState.MISSING if self._trouble else CameraState.STALLED
+            return CameraState.MISSING if self._absent else CameraState.STALLED
 
     @property
     def detail(self) -> str:
@@ -84,7 +86,10 @@ class Camera:
             case CameraState.MISSING:
                 return self._trouble
             case CameraState.STALLED:
-                return f"no picture from {self._settings.source.split('@')[-1]}: unplugged, frozen or still starting"
+                return (
+                    self._trouble
+                    or f"no picture from {self._settings.source.split('@')[-1]}: unplugged, frozen or still starting"
+                )
             case CameraState.OK:
                 return ""
             case other:
@@ -133,9 +138,14 @@ class Camera:
     def _run(self, number: int) -> None:
         while self._is_current(number):
             try:
-                self._follow(number, self._opener(self._settings))
+                source = self._opener(self._settings)
             except (CameraError, SettingsError) as error:
-                self._failed(number, str(error))
+                self._failed(number, str(error), absent=True)
+                continue
+            try:
+                self._follow(number, source)
+            except CameraError as error:
+                self._failed(number, str(error), absent=False)
 
     def _follow(self, number: int, source: Source) -> None:
         try:
@@ -159,15 +169,15 @@ class Camera:
                 return
             at_s = self._now()
             self._frame = Frame(image, at_s, self._frame.seq + 1 if self._frame else 1)
-            self._trouble = ""
+            self._trouble, self._absent = "", False
             self._stuck = 0
             self._health.observe(image, at_s)
             self._news.notify_all()
 
-    def _failed(self, number: int, complaint: str) -> None:
+    def _failed(self, number: int, complaint: str, *, absent: bool) -> None:
         with self._news:
             if number == self._readers:
-                self._trouble = complaint
+                self._trouble, self._absent = complaint, absent
                 self._news.wait_for(lambda: number != self._readers, REOPEN_AFTER_S)
 
 
@@ -192,13 +202,11 @@ def take_picture(settings: CameraSettings, timeout_s: float = 10.0) -> Frame:
     """One picture, for checks and enrolment.
 
     Raises:
-        CameraError: none came within `timeout_s`; the message says why and what to do.
+        CameraError: the camera does not open, or gives nothing within `timeout_s`; the message says what to do.
     """
-    camera = open_camera(settings)
-    try:
-        frame = camera.read(timeout_s)
-        if frame is None:
-            raise CameraError(camera.detail)
-        return frame
-    finally:
-        camera.close()
+    with contextlib.closing(open_camera(settings)) as camera:
+        deadline_s = boottime_s() + timeout_s
+        while camera.state is not CameraState.MISSING and boottime_s() < deadline_s:
+            if (frame := camera.read(0.1)) is not None:
+                return frame
+        raise CameraError(camera.detail)

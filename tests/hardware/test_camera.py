@@ -131,18 +131,30 @@ def test_a_camera_that_is_not_there_yet_is_told_and_then_found(tmp_path, opened,
     assert (camera.state, camera.detail) == (CameraState.OK, "")
 
 
-def test_silence_is_stalled_and_a_vanished_device_is_missing(opened):
-    clock, source = Clock(), Scripted()
-    camera = opened("scripted", opener=lambda _: source, now=clock)
+def test_silence_is_stalled_and_a_vanished_device_is_missing(opened, monkeypatch):
+    monkeypatch.setattr(camera_module, "REOPEN_AFTER_S", 0.05)
+    clock, source, there = Clock(), Scripted(), threading.Event()
+    there.set()
+
+    def opener(_: CameraSettings) -> Scripted:
+        if not there.is_set():
+            raise CameraError("it is not there")
+        return source
+
+    camera = opened("scripted", opener=opener, now=clock)
     source.images.append(picture(50))
     assert camera.read(2.0) is not None
     clock.now_s += 3.5
     assert camera.state is CameraState.STALLED
     assert "unplugged" in camera.detail
-    source.images.append(CameraError("it is gone"))
-    until(lambda: camera.state is CameraState.MISSING)
-    assert camera.detail == "it is gone"
+    source.images.append(CameraError("it stopped"))
+    until(lambda: camera.detail == "it stopped")
+    assert camera.state is CameraState.STALLED
     assert source.closed == 1
+    there.clear()
+    source.images.append(CameraError("it stopped again"))
+    until(lambda: camera.state is CameraState.MISSING)
+    assert camera.detail == "it is not there"
 
 
 def test_a_reader_held_by_its_driver_is_replaced_without_delaying_the_caller(opened):
@@ -319,4 +331,4 @@ def test_one_picture_for_checks_or_the_reason_why_not(tmp_path):
     replace(path, picture(40))
     assert take_picture(CameraSettings(f"still:{path}")).seq == 1
     with pytest.raises(CameraError, match="not there yet"):
-        take_picture(CameraSettings("still:/absent.jpg"), timeout_s=0.3)
+        take_picture(CameraSettings("still:/absent.jpg"), timeout_s=60)  # told at once, not after the time-out
