@@ -109,7 +109,11 @@ class Installer:
             if suffix in {".service", ".socket", ".target"} and path.parent.suffix != ".d":
                 self.units.append(path.name)
         self.step("users, folders and units", did=bool(changed))
-        for suffix, command in ((".sysusers", "systemd-sysusers"), (".tmpfiles", "systemd-tmpfiles --create")):
+        for suffix, command in (
+            (".sysusers", "systemd-sysusers"),
+            (".tmpfiles", "systemd-tmpfiles --create"),
+            (".rules", "udevadm control --reload"),
+        ):
             if suffix in changed:
                 call(*command.split())
         if changed & {".service", ".socket", ".target", ".slice"}:
@@ -142,7 +146,9 @@ class Installer:
         if self.config is None:
             return
         call(str(self.release / "venv/bin/door-agent"), "check-config", "--config", str(self.config))
-        did = replace(ensure_folder(CONFIG.parent) / CONFIG.name, self.config.read_bytes(), 0o644)
+        did = replace(ensure_folder(CONFIG.parent) / CONFIG.name, self.config.read_bytes(), 0o640)
+        if did:
+            call("systemd-tmpfiles", "--create")  # gives it to the group of the door's processes
         self.step("configuration", did=did)
 
     def switch(self) -> None:

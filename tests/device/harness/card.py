@@ -1,0 +1,44 @@
+"""`python -m tests.device.harness.card CARD FOLDER JOURNAL`: what a power cut left of a journal on a card.
+
+Mounts the card (its file system replays its own journal, as at a boot), opens ours with the outbox's own code and reads
+every row. Prints [last row, whole]. To be run in a mount namespace of its own (unshare --mount).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from agent.core.journal import ClockQuality, Row
+from agent.outbox_open import open_journal
+from agent.outbox_schema import Moment
+
+
+def look(journal: Path) -> tuple[int, bool]:
+    """(last row, whether every row up to it is there, unchanged and linked to the one before)."""
+    if not journal.exists():
+        return 0, True
+    opened = open_journal(journal, "rig/door-1", Moment("rig", 0, 0, ClockQuality.NONE))
+    with contextlib.closing(opened.store) as store:
+        epoch, seen = store.current, 0
+        while seen < epoch.last_seq:  # read() checks each row's hash and its link
+            rows = store.read(epoch, seen + 1, 500)
+            if not rows or not all(isinstance(row, Row) and row.seq == seen + 1 + i for i, row in enumerate(rows)):
+                return seen, False
+            seen += len(rows)
+        return seen, opened.word in {"ok", "created"}
+
+
+def main(card: str, folder: str, journal: str) -> None:
+    subprocess.run(["mount", "-o", "loop", card, folder], check=True)
+    try:
+        sys.stdout.write(json.dumps(look(Path(folder) / journal)) + "\n")
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

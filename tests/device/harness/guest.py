@@ -1,0 +1,108 @@
+"""One booted virtual device: commands over SSH, its plug, its network cable, its disk."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+PRECEDENCE = -15
+
+
+class GuestError(RuntimeError):
+    """A command in the guest, or the guest itself, failed."""
+
+
+@dataclass
+class Guest:
+    """A guest made of `image`, card and sockets in `folder`. `ports`: guest port -> port here (its only way out)."""
+
+    rig: Path
+    image: Path
+    folder: Path
+    ports: dict[int, int] = field(default_factory=dict)
+    memory_mib: int = 768
+
+    def boot(self, *arguments: str, timeout_s: float = 180) -> str:
+        """Call the rig's `boot`; returns what it printed."""
+        command = [str(self.rig / "boot"), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+        if done.returncode:
+            raise GuestError(f"{' '.join(command)}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
+        return done.stdout
+
+    def start(self) -> float:
+        """Plug in and wait for SSH. Returns the seconds it took."""
+        forward = " ".join(f"{inside}:{here}" for inside, here in self.ports.items()) or "9"
+        said = self.boot(
+            "start", str(self.image), str(self.folder), "--mem", str(self.memory_mib), "--fwd", forward, "--vm", "uml"
+        )
+        # what is measured is the device, not the machine it is played on: its processes go before others
+        os.setpriority(os.PRIO_PGRP, int((self.folder / "uml" / "pid").read_text()), PRECEDENCE)
+        return float(said.rsplit("seconds=", 1)[1])
+
+    def cut(self, keep: str = "none") -> str:
+        """Pull the plug. Unflushed writes are lost (none), kept (all) or torn (a number)."""
+        return self.boot("cut", str(self.folder), keep)
+
+    def off(self) -> None:
+        """Shut down in order."""
+        self.boot("off", str(self.folder))
+
+    def remove(self) -> None:
+        """Cut and forget."""
+        self.boot("rm", str(self.folder))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def lan(self, *, plugged: bool) -> None:
+        """The network cable. Unplugged, SSH does not work either."""
+        self.boot("lan", str(self.folder), "on" if plugged else "off")
+
+    def run(self, command: str, *, timeout_s: float = 120, check: bool = True) -> str:
+        """A shell command as root in the guest; returns its output."""
+        line = [str(self.rig / "boot"), "ssh", str(self.folder), f"sudo sh -c {shlex.quote(command)}"]
+        try:
+            done = subprocess.run(line, capture_output=True, text=True, timeout=timeout_s, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise GuestError(f"{command}: no answer in {timeout_s} s; so far {error.stdout!r}") from error
+        if check and done.returncode:
+            raise GuestError(f"{command}: exit {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        return done.stdout
+
+    @contextlib.contextmanager
+    def running(self, command: str) -> Iterator[subprocess.Popen[str]]:
+        """A command that goes on in the guest while the block runs; its output can be read line by line."""
+        line = [str(self.rig / "boot"), "ssh", str(self.folder), f"sudo sh -c {shlex.quote(command)}"]
+        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def push(self, *sources: Path, to: str) -> None:
+        """Copy files or folders into the guest (as its user pi)."""
+        self.boot("push", str(self.folder), *map(str, sources), to, timeout_s=600)
+
+    def stall_disk(self, seconds: float) -> None:
+        """The card answers nothing for a while: the process that serves the disk is stopped, then goes on."""
+        pid = self._disk_process()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def _disk_process(self) -> int:
+        for text in (self.folder / "helpers").read_text().split():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{text}/comm").read_text().startswith("qemu-storage"):
+                    return int(text)
+        raise GuestError("the process that serves the guest's disk was not found")

@@ -1,0 +1,264 @@
+"""On the device, as root: drills that need the device's own clock and lines. `drills.py NAME FACTS`, FACTS as JSON.
+
+Standard library only. The last line printed is one JSON object. Times are CLOCK_BOOTTIME seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from feeder import open_door, open_from_afar
+from lines import Scope, multimeter, now_s, press
+
+GUARD, AGENT = "door-guard", "door-agent"
+LOOK_EVERY_S = 0.004
+
+
+class Bench:
+    """The door's lines as a tester sees them."""
+
+    def __init__(self, facts: dict[str, Any], *, keep: bool = False) -> None:
+        self.pins: dict[str, int] = facts["pins"]
+        self.energised = int(facts["active_high"])
+        self.release_s: float = facts["release_s"]
+        self.stand_in: bool = facts.get("stand_in", False)  # the feeder runs instead of the agent
+        self.scope = Scope()
+        if not keep:
+            self.scope.clear()
+        self.orders_s: list[float] = []  # when a release was ordered: the only moments at which the relay may rise
+
+    def relay_on(self) -> bool:
+        """By the multimeter."""
+        return multimeter(self.pins["relay"]) == self.energised
+
+    def push_exit(self) -> float:
+        """A hand on the exit button for a tenth of a second."""
+        at_s = press(self.pins["exit"], high=False)
+        self.orders_s.append(at_s)
+        time.sleep(0.1)
+        press(self.pins["exit"], high=True)
+        return at_s
+
+    def grant(self) -> float:
+        """Somebody is let in: the release comes from the agent. Returns when the relay was energised."""
+        self.orders_s.append(now_s())
+        if self.stand_in:
+            open_door(self.release_s)
+            return wait_for(self.relay_on, 3.0, "the relay is energised")
+        stage = ""
+        for _ in range(30):  # after a fault the door refuses, or is not online, until it is itself again
+            self.orders_s.append(now_s())
+            if (stage := open_from_afar()) in {"accepted", "energised"}:
+                break
+            time.sleep(0.3)
+        return wait_for(self.relay_on, 6.0, f"the relay is energised (the door said: {stage})")
+
+    def rises(self, since_s: float = 0.0) -> list[float]:
+        """When the relay line was energised, by the kernel's trace."""
+        return self.scope.rises(self.pins["relay"], self.energised, since_s)
+
+    def unordered(self, within_s: float = 1.0) -> list[float]:
+        """The energising edges that no order explains."""
+        return [r for r in self.rises() if not any(o <= r <= o + within_s for o in self.orders_s)]
+
+
+def wait_for(true: Callable[[], bool], within_s: float, what: str = "") -> float:
+    """Look until it is so; returns when. Raises TimeoutError."""
+    end_s = now_s() + within_s
+    while not true():
+        if now_s() > end_s:
+            raise TimeoutError(f"not within {within_s} s: {what or true}")
+        time.sleep(LOOK_EVERY_S)
+    return now_s()
+
+
+def ctl(*words: str) -> str:
+    """Call systemctl; what it printed."""
+    return subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def main_pid(unit: str) -> int:
+    """0 when it does not run."""
+    return int(ctl("show", "-P", "MainPID", unit) or 0)
+
+
+def up(unit: str) -> bool:
+    """Started and, as these units are Type=notify, ready."""
+    return ctl("is-active", unit) == "active"
+
+
+def all_up(*units: str, within_s: float = 60.0) -> None:
+    """Wait until the units are ready."""
+    wait_for(lambda: all(up(u) for u in units), within_s, f"{units} ready")
+
+
+def edges(facts: dict[str, Any]) -> dict[str, Any]:
+    """Starts, stops, reloads and crashes; in every second round somebody is going out at that moment."""
+    bench, units, counts = Bench(facts), facts["units"], dict.fromkeys(("starts", "stops", "reloads", "crashes"), 0)
+    chance = random.Random(facts.get("seed", 1))  # noqa: S311  repeatable, not secret
+    all_up(*units)
+    for n in range(facts["rounds"]):
+        for act in ("stops", "reloads", "crashes"):
+            if n % 2:
+                bench.push_exit()
+                wait_for(bench.relay_on, 2.0, "the exit button releases")
+            if act == "stops":
+                ctl("stop", *units)
+                time.sleep(0.2)
+                ctl("start", *units)
+                counts["starts"] += 1
+            elif act == "reloads":
+                ctl("daemon-reload")
+                ctl("reload-or-restart", *units)
+            else:
+                for unit in chance.choice(([GUARD], units[1:], units)):
+                    kill(unit, signal.SIGKILL)
+            counts[act] += 1
+            all_up(*units)
+            wait_for(lambda: not bench.relay_on(), bench.release_s + 1, "the relay drops")
+    rises, orders = bench.rises(), len(bench.orders_s)
+    return {**counts, "orders": orders, "rises": len(rises), "unordered_rises": len(bench.unordered())}
+
+
+def kill(unit: str, number: int) -> None:
+    """Send a signal to a unit's main process, if it has one."""
+    if pid := main_pid(unit):
+        os.kill(pid, number)
+
+
+def out_of_memory(unit: str) -> None:
+    """Take a unit's memory away: the kernel's out-of-memory killer ends it."""
+    limit = Path(f"/sys/fs/cgroup{ctl('show', '-P', 'ControlGroup', unit)}/memory.max")
+    was = limit.read_text()
+    try:
+        limit.write_text("65536")
+    finally:
+        if limit.exists():
+            limit.write_text(was)
+
+
+FAULTS: dict[str, tuple[Callable[[str], None], float]] = {
+    "KILL": (lambda unit: kill(unit, signal.SIGKILL), 1.0),
+    "SEGV": (lambda unit: kill(unit, signal.SIGSEGV), 1.0),
+    "OOM": (out_of_memory, 1.0),
+    "STOP": (lambda unit: kill(unit, signal.SIGSTOP), 4.0),
+}
+
+
+def faults(facts: dict[str, Any]) -> dict[str, Any]:
+    """Faults thrown in mid-release; for each, how long until the relay dropped and whether that was in time."""
+    bench, units = Bench(facts), facts["units"]
+    chance = random.Random(facts.get("seed", 1))  # noqa: S311  repeatable, not secret
+    targets, found = ([GUARD], units[1:], units), []
+    for n in range(facts["faults"]):
+        kind, target = list(FAULTS)[n % len(FAULTS)], targets[n // len(FAULTS) % len(targets)]
+        all_up(*units)
+        found.append(one_fault(bench, kind, target, chance.uniform(0.1, 2.0)))
+        for unit in target if kind == "STOP" else ():
+            kill(unit, signal.SIGCONT)  # a unit without a watchdog of its own would stay stopped
+    all_up(*units)
+    time.sleep(1.0)
+    late = [f for f in found if f["dropped_after_s"] > f["allowed_s"]]
+    worst = {kind: max((f["dropped_after_s"] for f in found if f["kind"] == kind), default=0.0) for kind in FAULTS}
+    return {
+        "faults": len(found),
+        "late": late,
+        "worst_drop_s": worst,
+        "longest_energised_s": max(f["energised_s"] for f in found),
+        "beyond_bound": [f for f in found if f["energised_s"] > f["bound_s"] + 0.1],
+        "unordered_rises": len(bench.unordered()),
+    }
+
+
+def one_fault(bench: Bench, kind: str, target: list[str], after_s: float) -> dict[str, Any]:
+    """Release, wait, throw, watch."""
+    throw, allowed_s = FAULTS[kind]
+    began_s = bench.grant()
+    time.sleep(after_s)
+    thrown_s = now_s()
+    for unit in target:
+        throw(unit)
+    dropped_s = wait_for(lambda: not bench.relay_on(), 15.0, f"the relay drops after {kind} of {target}")
+    # a stopped guard cannot count: there the bound is the hard cap
+    bound_s = 10.0 if kind == "STOP" and GUARD in target else bench.release_s
+    return {
+        "kind": kind,
+        "target": target,
+        "after_s": round(after_s, 2),
+        "dropped_after_s": round(dropped_s - thrown_s, 3),
+        "allowed_s": allowed_s,
+        "energised_s": round(dropped_s - began_s, 3),
+        "bound_s": bound_s,
+    }
+
+
+def latency(facts: dict[str, Any]) -> dict[str, Any]:
+    """From the hand on the line to the energised relay, while a process takes all the computing time it can get."""
+    bench, hog = Bench(facts), subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        fire = [one_press(bench, "fire", 0.0) for _ in range(facts["fires"])]
+        exits = [one_press(bench, "exit", bench.release_s) for _ in range(facts["exits"])]
+    finally:
+        hog.kill()
+        hog.wait()
+    return {"fire": summary(fire), "exit": summary(exits), "unordered_rises": len(bench.unordered())}
+
+
+def one_press(bench: Bench, line: str, release_s: float) -> float:
+    """Seconds from the press to the energising edge in the kernel's trace."""
+    wait_for(lambda: not bench.relay_on(), release_s + 10, "dropped before the press")
+    bench.scope.clear()
+    bench.orders_s.clear()
+    at_s = press(bench.pins[line], high=False)
+    bench.orders_s.append(at_s)
+    wait_for(bench.relay_on, 5.0, f"{line} releases")
+    took_s = bench.rises(at_s)[0] - at_s
+    time.sleep(0.06)  # longer than the debounce time, so that the next press is an edge again
+    press(bench.pins[line], high=True)
+    time.sleep(0.06)
+    return took_s
+
+
+def boot(facts: dict[str, Any]) -> dict[str, Any]:
+    """What the scope saw since power-on, and whether the relay is energised now."""
+    bench = Bench(facts, keep=True)
+    return {"rises": len(bench.rises()), "energised": bench.relay_on()}
+
+
+def forget(facts: dict[str, Any]) -> dict[str, Any]:
+    """Clear the scope."""
+    Bench(facts)
+    return {}
+
+
+def secured(facts: dict[str, Any]) -> dict[str, Any]:
+    """Wait until the relay has been energised and dropped; what the scope saw."""
+    bench = Bench(facts, keep=True)
+    wait_for(lambda: bool(bench.rises()), 10, "the relay is energised")
+    wait_for(lambda: not bench.relay_on(), 12, "the relay drops")
+    return boot(facts)
+
+
+def summary(seconds: list[float]) -> dict[str, Any]:
+    """Percentiles in milliseconds, by nearest rank."""
+    ordered = sorted(seconds)
+
+    def rank(share: float) -> float:
+        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 1)
+
+    return {"n": len(ordered), "p50_ms": rank(0.5), "p99_ms": rank(0.99), "p999_ms": rank(0.999), "max_ms": rank(1.0)}
+
+
+if __name__ == "__main__":
+    drills = (edges, faults, latency, boot, forget, secured)
+    drill = {d.__name__: d for d in drills}[sys.argv[1]]
+    sys.stdout.write(json.dumps(drill(json.loads(sys.argv[2]))) + "\n")
