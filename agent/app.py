@@ -123,8 +123,7 @@ class DoorAgent:
                 door=name,
                 timezone=config.door.timezone,
                 pass_keys=load_pass_keys(Path(config.passes.keys_dir)),
-                stored=facts,
-                high_security=config.faces.policy == "high",
+                    high_security=config.faces.policy == "high",
                 vision=vision_settings(config),
                 preview=config.console is not None,
                 has_server=link is not None,
@@ -137,7 +136,6 @@ class DoorAgent:
             remote=remote,
             clock=self._clock,
             publish_state=link.set_state if link is not None else lambda _: None,
-            stored=facts,
         )
         self._controller.join(reception)
 

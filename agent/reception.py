@@ -61,7 +61,6 @@ class Reception:
         remote: RemoteDesk | None,
         clock: Clock,
         publish_state: Callable[[Mapping[str, Any]], None],
-        stored: Mapping[str, Any],
     ) -> None:
         self._facts, self._controller, self._residents, self._vision = facts, controller, residents, vision
         self._board, self._health, self._remote, self._clock = board, health, remote, clock
@@ -84,7 +83,7 @@ class Reception:
             site_keys=facts.pass_keys,
             facts=facts.stored,
         )
-        self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, stored)
+        self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, facts.stored)
         self._enrolment = EnrolmentDesk(residents, vision, board, clock)
         self._published: dict[str, Any] = {}
 
