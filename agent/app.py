@@ -121,6 +121,7 @@ class DoorAgent:
         reception = Reception(
             DoorFacts(
                 door=name,
+                stored=facts,
                 timezone=config.door.timezone,
                 pass_keys=load_pass_keys(Path(config.passes.keys_dir)),
                     high_security=config.faces.policy == "high",
