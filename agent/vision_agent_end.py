@@ -21,7 +21,7 @@ class AgentEnd:
 
     def __init__(self, path: str, *, allowed_uids: frozenset[int] | None = None) -> None:
         self._path = path
-        self._allowed = allowed_uids or own_users()
+        self._allowed = allowed_uids or own_users("door-agent")
         self._connection: Connection | None = None
         self._pause_s = _FIRST_PAUSE_S
         self._next_try_s = float("-inf")

@@ -49,7 +49,7 @@ class VisionLink:
     ) -> None:
         self._post, self._put_picture, self._silent_s = post, put_picture, silent_s
         try:
-            self._listener = Listener(str(path), allowed_uids=allowed_uids or own_users())
+            self._listener = Listener(str(path), allowed_uids=allowed_uids or own_users("door-vision"))
         except SocketError as e:
             raise HardwareMissingError(str(e)) from e
         self._connection: Connection | None = None
