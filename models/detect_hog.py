@@ -28,6 +28,7 @@ _RIGHT_EYE, _LEFT_EYE, _NOSE = (2, 3), (0, 1), 4
 # dlib's box against YuNet's of the same face (medians of the same pictures): 1.10 times as wide, 0.83 as high, lower.
 _BOX_SHIFT: Final = (-0.04, 0.15)
 _BOX_SIZE: Final = (1.10, 0.83)
+_MIN_SCORE: Final = 0.2  # 1 in 30 webcam faces is below it, median 1.2; patterned clothes reach 0.1
 _CONFIDENCE: Final = 0.93  # what YuNet says of a bare face; HOG does not see covered ones, and its score says little
 
 
@@ -47,7 +48,7 @@ class Hog:
         gray = cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY)
         small = cv2.cvtColor(reduced(image_bgr, width_px or self.width_px), cv2.COLOR_BGR2GRAY)
         scale = image_bgr.shape[1] / small.shape[1]
-        boxes, _, _ = self._find.run(small, 0, 0.0)
+        boxes, _, _ = self._find.run(small, 0, _MIN_SCORE)
         found = [self._detection(gray, box, scale) for box in boxes]
         return sorted(found, key=lambda one: -one.width_px)
 

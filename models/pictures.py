@@ -69,7 +69,7 @@ def picture_size(data: bytes) -> tuple[int, int]:
     while data[at] == 0xFF:  # noqa: PLR2004  every marker begins so
         marker = data[at + 1]
         if marker in _FRAME:
-            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+            return 256 * data[at + 7] + data[at + 8], 256 * data[at + 5] + data[at + 6]
         if marker == 0xFF or marker in _NO_SIZE:  # noqa: PLR2004  a fill byte
             at += 1 if marker == 0xFF else 2  # noqa: PLR2004
         else:

@@ -99,7 +99,11 @@ class Store:
 
         Raises ModelFileError when the line is closed, the server answers something else, or the checksum differs.
         """
-        chosen = [entry for entry in known() if not names or entry.name in set(names)]
+        asked = set(names)
+        chosen = [entry for entry in known() if not asked or entry.name in asked]
+        if strange := asked - {entry.name for entry in chosen}:
+            listed = ", ".join(entry.name for entry in known())
+            raise ModelFileError(f"no network is called {', '.join(sorted(strange))}; known are {listed}")
         return [
             self._install(file, _fetched(entry, file)).name
             for entry in chosen

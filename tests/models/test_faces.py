@@ -1,0 +1,232 @@
+"""Detector, alignment, quality, enrolment and the whole pipeline on real portraits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import dlib
+import numpy as np
+import pytest
+
+from models import store as store_module
+from models.align import ALIGNMENTS, chip, similarity
+from models.arrays import Image
+from models.detect import Detection, follow, overlap, reduced
+from models.embed import OnnxEmbedder
+from models.enrol import Collector, enrol
+from models.errors import ModelError, ModelFileError, PictureUnusableError
+from models.liveness import surroundings
+from models.manifest import entry
+from models.pipeline import Pipeline, PipelineSettings, load_pipeline
+from models.quality import assess, pose
+from models.store import Store
+
+Place = Callable[[str], Image]
+
+
+@pytest.fixture(params=["better", "fallback"])
+def pipeline(request: pytest.FixtureRequest) -> Pipeline:
+    found: Pipeline = request.getfixturevalue(request.param)
+    return found
+
+
+def _only(pipeline: Pipeline, frame: Image) -> Detection:
+    (found,) = pipeline.detector.detect(frame)
+    return found
+
+
+def test_both_detectors_agree_where_the_face_and_its_points_are(
+    better: Pipeline, fallback: Pipeline, picture: Place
+) -> None:
+    frame = picture("collins")
+    one, other = _only(better, frame), _only(fallback, frame)
+    assert overlap(one.box_px, other.box_px) > 0.7
+    assert np.abs(one.landmarks_px - other.landmarks_px).max() < 0.12 * one.width_px
+    assert one.landmarks_px[0, 0] < one.landmarks_px[1, 0]  # the right eye is on the left of the picture
+
+
+def test_yunet_finds_what_opencvs_own_runner_finds(better: Pipeline, picture: Place) -> None:
+    frame = reduced(picture("collins"), 320)
+    (weights,) = Store().read(entry("yunet"))
+    size = (frame.shape[1], frame.shape[0])
+    net = cv2.FaceDetectorYN.create("onnx", np.frombuffer(weights, np.uint8), np.zeros(0, np.uint8), size, 0.7, 0.3)
+    (row,) = net.detect(frame)[1]
+    found = _only(better, frame)
+    assert np.allclose(found.box_px, row[:4], atol=0.05)
+    assert np.allclose(found.landmarks_px, row[4:14].reshape(5, 2), atol=0.05)
+
+
+def test_a_followed_face_is_found_again_and_a_gone_one_is_not(pipeline: Pipeline, picture: Place) -> None:
+    frame = picture("collins")
+    found = _only(pipeline, frame)
+    again = follow(pipeline.detector, np.roll(frame, (8, 12), axis=(0, 1)), found)
+    assert again is not None
+    moved = again.landmarks_px[:2].mean(axis=0) - found.landmarks_px[:2].mean(axis=0)
+    assert np.abs(moved - (12, 8)).max() < 0.1 * found.width_px
+    assert follow(pipeline.detector, np.full_like(frame, 120), found) is None
+
+
+def test_a_blank_frame_holds_nobody(pipeline: Pipeline) -> None:
+    assert pipeline.detector.detect(np.zeros((480, 640, 3), np.uint8)) == []
+
+
+def test_a_face_turned_shifted_and_scaled_gives_the_same_chip() -> None:
+    points = ALIGNMENTS["reid-128"].points * 128
+    angle = np.exp(0.4j) * 2.5
+    turned = (points[:, 0] + 1j * points[:, 1]) * angle + (30 + 70j)
+    matrix = similarity(np.stack([turned.real, turned.imag], axis=1).astype(np.float32), points)
+    back = np.stack([turned.real, turned.imag], axis=1) @ matrix[:, :2].T + matrix[:, 2]
+    assert np.allclose(back, points, atol=1e-3)
+    with pytest.raises(ModelError, match="fall together"):
+        similarity(np.ones((5, 2), np.float32), points)
+
+
+def test_our_dlib_chip_is_dlibs_own_chip(fallback: Pipeline, picture: Place) -> None:
+    """Same place and size as dlib cuts it: the pictures differ by resampling only."""
+    frame = picture("hopper")
+    predictor = dlib.shape_predictor(str(Store().path(entry("hog"), entry("hog").files[0])))
+    gray = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    shape = predictor(gray, dlib.get_frontal_face_detector()(gray, 0)[0])
+    theirs = dlib.get_face_chip(np.ascontiguousarray(frame[..., ::-1]), shape, 150, 0.25)[..., ::-1]
+    ours = chip(frame, _only(fallback, frame).landmarks_px, ALIGNMENTS["dlib-150"])
+    shift, _ = cv2.phaseCorrelate(
+        *(cv2.cvtColor(np.ascontiguousarray(one), cv2.COLOR_BGR2GRAY).astype(np.float32) for one in (theirs, ours))
+    )
+    assert np.hypot(*shift) < 3.0
+
+
+def test_one_person_is_near_and_two_are_apart(pipeline: Pipeline, picture: Place) -> None:
+    one = enrol(pipeline, [("a", picture("collins")), ("b", _darker(picture("collins")))])
+    other = enrol(pipeline, [("c", picture("hopper"))])
+    near = pipeline.embedder.same_person_similarity
+    assert float(one[0].vector @ one[1].vector) > near
+    assert float(one[0].vector @ other[0].vector) < near
+    assert {template.model_id for template in (*one, *other)} == {pipeline.embedder.model_id}
+
+
+def _darker(frame: Image) -> Image:
+    return np.asarray(frame * 0.6, np.uint8)
+
+
+def test_enrolment_names_the_picture_and_the_reason(better: Pipeline, picture: Place) -> None:
+    face = picture("collins")
+    both = np.concatenate([face, cv2.resize(picture("hopper"), None, fx=0.6, fy=1.0)[:, :400]], axis=1)
+    cases = {
+        "no-face": np.zeros_like(face),
+        "two-faces": both,
+        "small": cv2.copyMakeBorder(cv2.resize(face, None, fx=0.3, fy=0.3), 300, 300, 0, 0, cv2.BORDER_REPLICATE),
+        "blurred": cv2.GaussianBlur(face, (0, 0), 12),
+        "dark": np.asarray(face * 0.07, np.uint8),
+    }
+    for reason, spoilt in cases.items():
+        with pytest.raises(PictureUnusableError) as caught:
+            enrol(better, [("good.jpg", face), ("bad.jpg", spoilt)])
+        assert (caught.value.picture, caught.value.reason) == ("bad.jpg", reason)
+        assert str(caught.value).startswith("bad.jpg ")
+    with pytest.raises(PictureUnusableError, match="does not look like"):
+        enrol(better, [("good.jpg", face), ("bad.jpg", picture("hopper"))])
+
+
+def test_a_bystander_far_behind_does_not_stop_an_enrolment(better: Pipeline, picture: Place) -> None:
+    face = picture("collins")
+    behind = cv2.resize(picture("hopper"), None, fx=0.2, fy=0.2)
+    face[-behind.shape[0] :, : behind.shape[1]] = behind
+    assert len(enrol(better, [("a", face)])) == 1
+
+
+def test_the_collector_takes_different_views_of_one_person_and_not_another(fallback: Pipeline, picture: Place) -> None:
+    collector = Collector(fallback, 2)
+    face, other = picture("collins"), picture("hopper")
+    offers = [(face, 0.0), (face, 0.1), (face, 1.0), (other, 3.0), (np.zeros_like(face), 3.5), (_darker(face), 4.0)]
+    seen = [collector.offer(frame, fallback.detector.detect(frame), at_s) for frame, at_s in offers]
+    assert [one.problem for one in seen] == [None, "hold-on", "hold-on", "other-person", "no-face", None]
+    assert (seen[-1].collected, seen[-1].done) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "flaw"),
+    [
+        (lambda frame: frame, None),
+        (lambda frame: cv2.GaussianBlur(frame, (0, 0), 9), "blurred"),
+        (lambda frame: np.asarray(frame * 0.08, np.uint8), "dark"),
+        (lambda frame: cv2.resize(frame, None, fx=0.33, fy=0.33, interpolation=cv2.INTER_AREA), "small"),
+    ],
+)
+def test_spoilt_frames_are_named_by_their_flaw(
+    better: Pipeline, picture: Place, change: Callable[[Image], Image], flaw: str | None
+) -> None:
+    frame = picture("collins")
+    found, spoilt = _only(better, frame), change(frame)
+    scale = spoilt.shape[1] / frame.shape[1]
+    x, y, width, height = (side * scale for side in found.box_px)
+    moved = Detection((x, y, width, height), found.landmarks_px * np.float32(scale), found.confidence)
+    quality = assess(spoilt, moved)
+    assert quality.flaw == flaw
+    assert (quality.value > 0.3) == (flaw is None)
+
+
+def test_pose_is_zero_for_the_mean_face_and_grows_as_the_nose_wanders() -> None:
+    points = ALIGNMENTS["reid-128"].points * 128
+    yaw, nose_height, roll = pose(points)
+    assert (abs(yaw) < 0.01, 0.4 < nose_height < 0.6, abs(roll) < 0.01) == (True, True, True)
+    turned = points.copy()
+    turned[2, 0] += 20
+    assert pose(turned)[0] == pytest.approx(20 / (points[1, 0] - points[0, 0]), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(0.0, 0.0, 50.0, 60.0), (600.0, 440.0, 60.0, 60.0), (300.0, 200.0, 400.0, 500.0), (-20.0, -30.0, 90.0, 90.0)],
+)
+@pytest.mark.parametrize("scale", [2.7, 4.0])
+def test_the_surroundings_of_any_face_lie_inside_the_frame(
+    box: tuple[float, float, float, float], scale: float
+) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    assert surroundings(frame, box, scale).shape == (80, 80, 3)
+
+
+def test_prints_and_faces_are_told_apart(better: Pipeline, shared: Path) -> None:
+    """Ten frames of each, one a person where there are as many: no print above 0.5, and eight faces."""
+    scores = {}
+    for kind in ("ClientRaw", "ImposterRaw"):
+        folders = sorted((shared / "nuaa" / kind).iterdir())
+        files = [sorted(folders[number % len(folders)].iterdir())[7 + number] for number in range(10)]
+        frames = [cv2.imread(str(path)) for path in files]
+        assert better.liveness is not None
+        scores[kind] = [better.liveness.score(frame, better.detector.detect(frame)[0]) for frame in frames]
+    assert max(scores["ImposterRaw"]) < 0.5
+    assert sum(score > 0.5 for score in scores["ClientRaw"]) >= 8
+
+
+def test_without_weight_files_the_fallback_works_and_says_what_is_missing(
+    tmp_path: Path, picture: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_PROJECT", tmp_path / "a" / "b")
+    monkeypatch.setattr(store_module, "_SYSTEM_WEIGHTS", tmp_path / "none")
+    monkeypatch.delenv("DOOR_AGENT_WEIGHTS", raising=False)
+    pipeline = load_pipeline(PipelineSettings(cache_folder=tmp_path / "cache"))
+    assert pipeline.engine.startswith("hog + dlib-resnet-8bit+mirror;")
+    assert pipeline.liveness is None
+    assert pipeline.missing is not None
+    for words in ("yunet is missing", "reid0095 is missing", "minifasnet is missing", "door-agent models pull"):
+        assert words in pipeline.missing
+    assert len(pipeline.detector.detect(picture("hopper"))) == 1
+    with pytest.raises(ModelFileError, match=r"no embedder.*models pull reid0095"):
+        load_pipeline(PipelineSettings(cache_folder=tmp_path / "cache", embedder="reid0095"))
+    with pytest.raises(ModelFileError, match="known are"):
+        load_pipeline(PipelineSettings(cache_folder=tmp_path / "cache", embedder="facenet"))
+
+
+def test_any_other_onnx_network_serves_as_an_embedder(better: Pipeline, shared: Path, picture: Place) -> None:
+    """The loader that SFace's manifest entry uses, with a network of another origin in its place."""
+    data = (shared / "weights" / "face-reidentification-retail-0095.onnx").read_bytes()
+    other = OnnxEmbedder(
+        data, model_id="other", alignment=ALIGNMENTS["reid-128"], mirror=False, same_person_similarity=0.3
+    )
+    frame = picture("collins")
+    chips = better.chips(frame, better.detector.detect(frame))
+    assert other.dim == 256
+    assert np.allclose(other.embed(chips), better.embedder.embed(chips), atol=1e-5)

@@ -1,0 +1,118 @@
+"""The gallery: exact nearest people, whatever was added and removed before, and never two networks in one."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models import gallery as module
+from models.errors import TemplateMixError
+from models.gallery import Gallery, Match
+from models.template import Template
+
+DIM = 16
+
+
+def _vectors(count: int, seed: int = 0, dim: int = DIM) -> np.ndarray:
+    rows = np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def _template(vector: np.ndarray) -> Template:
+    return Template(vector, "net", "cut")
+
+
+def _gallery(dim: int = DIM) -> Gallery:
+    return Gallery(model_id="net", alignment_id="cut", dim=dim)
+
+
+def _by_hand(people: dict[str, list[np.ndarray]], probe: np.ndarray) -> Match | None:
+    scores = {}
+    for person, vectors in people.items():
+        mean = np.sum(vectors, axis=0)
+        scores[person] = float(mean @ probe / np.linalg.norm(mean))
+    if not scores:
+        return None
+    best = max(scores, key=lambda person: scores[person])
+    others = sorted((score for person, score in scores.items() if person != best), reverse=True)[:10]
+    mean_others = float(np.mean(others)) if others else -1.0
+    return Match(best, scores[best], others[0] if others else -1.0, mean_others, len(others))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "remove", "settle"]), st.integers(0, 30)), max_size=80))
+@settings(max_examples=60, deadline=None)
+def test_after_any_changes_a_search_finds_what_comparing_one_by_one_finds(steps: list[tuple[str, int]]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_LARGE", 12)  # small enough for the coarse index to take part
+        gallery, people = _gallery(), {}
+        vectors = _vectors(200)
+        for number, (step, who) in enumerate(steps):
+            person = f"p{who}"
+            if step == "add":
+                gallery.add(person, _template(vectors[number]))
+                people.setdefault(person, []).append(vectors[number])
+            elif step == "remove":
+                assert gallery.remove(person) == (people.pop(person, None) is not None)
+            else:
+                gallery.settle()
+        expected, found = _by_hand(people, vectors[150]), gallery.search(vectors[150])
+        assert len(gallery) == len(people)
+        assert gallery.template_count == sum(map(len, people.values()))
+        if expected is None or found is None:
+            assert expected is found
+            return
+        assert (found.person_id, found.cohort_size) == (expected.person_id, expected.cohort_size)
+        assert found.similarity == pytest.approx(expected.similarity, abs=1e-5)
+        assert found.runner_up_similarity == pytest.approx(expected.runner_up_similarity, abs=1e-5)
+        assert found.cohort_similarity == pytest.approx(expected.cohort_similarity, abs=1e-5)
+
+
+@pytest.mark.parametrize("made_by", [("other", "cut"), ("net", "other")])
+def test_templates_of_another_network_or_alignment_raise(made_by: tuple[str, str]) -> None:
+    with pytest.raises(TemplateMixError, match="enrol this person again"):
+        _gallery().add("p", Template(_vectors(1)[0], *made_by))
+
+
+def test_a_template_of_another_length_raises() -> None:
+    with pytest.raises(TemplateMixError):
+        _gallery().add("p", _template(_vectors(1, dim=8)[0]))
+
+
+def test_a_removed_persons_numbers_are_overwritten() -> None:
+    """Withdrawn consent leaves nothing in memory that could be matched or read."""
+    gallery = _gallery()
+    vectors = _vectors(3)
+    for number, vector in enumerate(vectors):
+        gallery.add(f"p{number}", _template(vector))
+    gallery.remove("p1")
+    assert not any(np.allclose(row, vectors[1]) for row in gallery._rows)
+    gallery.remove("p0")
+    gallery.remove("p2")
+    assert not gallery._rows.any()
+    assert gallery.search(vectors[0]) is None
+
+
+@pytest.mark.slow
+def test_a_settled_search_of_a_hundred_thousand_people_is_much_faster_than_the_plain_product() -> None:
+    """A ratio in one run, and the same people are found."""
+    gallery, vectors = _gallery(256), _vectors(100_000, dim=256)
+    for number, vector in enumerate(vectors):
+        gallery.add(str(number), _template(vector))
+    probes = vectors[:20] + 0.1 * vectors[20:40]
+    plain = [gallery.search(probe) for probe in probes]
+    plain_s = min(_seconds(gallery, probe) for probe in probes)
+    gallery.settle()
+    assert [found and found.person_id for found in map(gallery.search, probes)] == [
+        found and found.person_id for found in plain
+    ]
+    assert min(_seconds(gallery, probe) for probe in probes) < 0.7 * plain_s
+
+
+def _seconds(gallery: Gallery, probe: np.ndarray) -> float:
+    began_s = time.process_time()
+    gallery.search(probe)
+    return time.process_time() - began_s
