@@ -11,69 +11,49 @@ import functools
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import Any
 
 from agent.clock import Clock
 from agent.core.events import Json, Kind, Priority, Record
 from agent.core.stream import Committed, OutboxStatus, StoreFailed, StoreRecovered, StoreReported
-from agent.core.sync import Ack, AckJudged, Batch, HeadMoved
+from agent.core.sync import AckJudged, Batch, HeadMoved
 from agent.errors import StoreError
+from agent.outbox_desk import Desk, OutboxSettings
 from agent.outbox_disk import Ballast, FolderLock, bytes_on_disk
 from agent.outbox_open import is_damage, open_journal, replace_journal
 from agent.outbox_quota import Limits, level, live_bytes, tidy
-from agent.outbox_schema import JournalDamagedError, Moment
+from agent.outbox_schema import JournalDamagedError
 from agent.outbox_store import Store
-from agent.outbox_work import Entry, Fetch, FetchRows, Ring, Stop, Wake, Weigh, Work, fetched, weighed
+from agent.outbox_work import Entry, Fetch, FetchRows, Ring, Stop, Trouble, Wake, Weigh, Work, fetched, weighed
 
-MIB = 1024 * 1024
+__all__ = ["Outbox", "OutboxSettings"]
+
 _GROUP_ROWS = 200  # of one commit
 _TIDY_EVERY_S = 30.0
-_RETRY_FIRST_S, _RETRY_CAP_S = 0.5, 30.0
 _REPLACE_EVERY_S = 60.0
 _UNSAVED_ACKS = 2000  # acknowledged rows that a crash may ask the server about again
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxSettings:
-    """Where the journal is and how large it may become.
-
-    `ballast_bytes` lie beside it to be given back when the disk is full; `ring_rows` records wait in memory at most
-    while the store fails.
-    """
-
-    path: Path
-    site: str
-    door: str
-    quota_bytes: int = 256 * MIB
-    keep_days: float = 30.0
-    ballast_bytes: int = MIB
-    ring_rows: int = 5000
-
-
-Listener: TypeAlias = Callable[[HeadMoved | Batch | AckJudged], None]
-
-
-class Outbox:
-    """The journal of one door."""
+class Outbox(Desk):
+    """The journal of one door; what any thread may ask of it stands in Desk."""
 
     def __init__(self, settings: OutboxSettings, post: Callable[[object], None], clock: Clock) -> None:
-        self._settings, self._post, self.clock = settings, post, clock
+        super().__init__(clock)
+        self._settings, self._post = settings, post
         self._device = f"{settings.site}/{settings.door}"
         self._limits = Limits(settings.quota_bytes, settings.keep_days)
         self._lock = FolderLock(settings.path)
         self._ballast = Ballast(settings.path, settings.ballast_bytes)
-        self._inbox: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._ring = Ring(settings.ring_rows)
-        self._listener: Listener | None = None
+        self._requests: deque[Fetch | FetchRows | Weigh | Wake] = deque()
         self._store: Store | None = None
         self._status = OutboxStatus()
         self._facts: Mapping[str, Any] = {}
-        self._failing = False
-        self._retry_s, self._retry_at_s, self._tidy_at_s = _RETRY_FIRST_S, 0.0, 0.0
-        self._replace_again_s = 0.0
+        self._trouble = Trouble()
+        self._tidy_at_s = self._replace_again_s = 0.0
         self._quota_word = "quota-ok"
         self._unsaved_acks = 0
         self._stopping = False
@@ -92,15 +72,11 @@ class Outbox:
         try:
             self._open()
         except sqlite3.Error as e:
-            if getattr(e, "sqlite_errorcode", None) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            if getattr(e, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
                 raise StoreError(f"{self._settings.path}: cannot be opened ({e}); check its owner and mode") from e
             self._fail(str(e))
-        self._publish_status()
+        self._status = self._snapshot()
         self._thread.start()
-
-    def append(self, record: Record, *, token: str | None = None) -> None:
-        """Take a record from any thread; never blocks. With `token`, Committed(token, …) is posted once it is safe."""
-        self._inbox.put(Entry(self._moment(), record, token))
 
     def facts(self) -> Mapping[str, Any]:
         """The facts stored by the last run, as they were when start() returned."""
@@ -117,28 +93,7 @@ class Outbox:
             self._thread.join(timeout_s)
         self._lock.release()
 
-    def attach(self, listener: Listener) -> None:
-        """Who is told about new rows, and answered; called on the outbox's thread, so it may only hand over."""
-        self._listener = listener
-        self._inbox.put(Wake())  # wakes the thread: it tells the newcomer where things stand
-
-    def fetch(self, epoch: str, first: int, limit: int) -> None:
-        """Ask for rows; the listener gets a Batch."""
-        self._inbox.put(Fetch(epoch, first, limit))
-
-    def fetch_rows(self, epoch: str, seqs: tuple[int, ...]) -> None:
-        """Ask for single rows; the listener gets a preview Batch."""
-        self._inbox.put(FetchRows(epoch, seqs))
-
-    def acknowledge(self, ack: Ack, *, fresh: bool) -> None:
-        """Weigh and take an acknowledgement whose signature has been checked; the listener gets AckJudged."""
-        self._inbox.put(Weigh(ack, fresh))
-
     # ------------------------------------------------------------ opening
-
-    def _moment(self) -> Moment:
-        c = self.clock
-        return Moment(c.boot_id(), int(c.now_s() * 1000), c.utc_ms(), c.quality())
 
     def _open(self) -> None:
         opened = open_journal(self._settings.path, self._device, self._moment())
@@ -165,29 +120,33 @@ class Outbox:
         self._status = replace(self._status, state="stopped")
 
     def _turn(self) -> None:
+        """Commits first: nobody at the door waits for more than one answer to the link."""
         for work in self._gather():
             if isinstance(work, Entry):
                 self._ring.put(work)
             elif isinstance(work, Stop):
                 self._stopping = True
             else:
-                self._guarded(functools.partial(self._serve, work))
+                self._requests.append(work)
         now_s = self.clock.now_s()
-        if self._failing and (now_s >= self._retry_at_s or self._stopping):
+        if self._trouble.on and (now_s >= self._trouble.again_s or self._stopping):
             self._guarded(self._recover)
-        while len(self._ring) and not self._failing:
+        while len(self._ring) and not self._trouble.on:
             self._guarded(self._commit)
-        if now_s >= self._tidy_at_s and not self._failing:
+        if now_s >= self._tidy_at_s and not self._trouble.on:
             self._tidy_at_s = now_s + _TIDY_EVERY_S
             self._guarded(self._tidy)
-        self._publish_status()
+        if self._requests:
+            self._guarded(functools.partial(self._serve, self._requests.popleft()))
+        self._status = self._snapshot()
 
     def _gather(self) -> list[Work]:
         """Everything that waits; when nothing does, whatever comes before the next deadline."""
-        due_s = self._retry_at_s if self._failing else self._tidy_at_s
+        due_s = self._trouble.again_s if self._trouble.on else self._tidy_at_s
+        wait_s = 0.0 if self._requests else min(max(due_s - self.clock.now_s(), 0.0), _TIDY_EVERY_S)
         work: list[Work] = []
         with contextlib.suppress(queue.Empty):
-            work.append(self._inbox.get(timeout=min(max(due_s - self.clock.now_s(), 0.0), _TIDY_EVERY_S)))
+            work.append(self._inbox.get(timeout=wait_s) if wait_s else self._inbox.get_nowait())
             while len(work) < _GROUP_ROWS:
                 work.append(self._inbox.get_nowait())
         return work
@@ -226,6 +185,7 @@ class Outbox:
         group = self._ring.first(_GROUP_ROWS)
         rows = store.append([(e.when, e.record) for e in group])
         self._ring.done(len(group))
+        self._status = self._snapshot()  # who hears of the commit must not read an older status
         for entry, row in zip(group, rows, strict=True):
             if entry.token is not None:
                 self._post(Committed(entry.token, row.epoch, row.seq))
@@ -233,16 +193,9 @@ class Outbox:
         self._tell_head(alarms if store.sending() is store.current else ())
 
     def _fail(self, detail: str) -> None:
-        now_s = self.clock.now_s()
-        if not self._failing:
-            self._failing = True
-            self._retry_s = _RETRY_FIRST_S
-            self._retry_at_s = now_s  # once more at once, with the ballast given back
+        if self._trouble.begins(self.clock.now_s()):
             self._ballast.give_back()
             self._post(StoreFailed(detail[:300]))
-        else:
-            self._retry_at_s = now_s + self._retry_s
-            self._retry_s = min(self._retry_s * 2, _RETRY_CAP_S)
 
     def _recover(self) -> None:
         """Open the journal if need be and write the row that accounts for the time without it."""
@@ -256,7 +209,7 @@ class Outbox:
         kind = Kind.TOMBSTONE if dropped else Kind.STORE
         store.append([(self._moment(), Record(kind, body, Priority.HIGH))])
         self._ring.dropped.clear()
-        self._failing = False
+        self._trouble.on = False
         self._ballast.keep()
         self._post(StoreRecovered(waited, dropped))
         self._tell_head()
@@ -323,14 +276,11 @@ class Outbox:
             )
         self._ballast.keep()
 
-    def _publish_status(self) -> None:
-        store = self._store
-        state = "failing" if self._failing else "ok"
-        if store is None or not store.epochs:
-            self._status = replace(self._status, state=state)
-            return
-        e, size = store.current, bytes_on_disk(store.path)
-        self._status = OutboxStatus(
-            e.name, e.last_seq, e.acked, store.depth() + len(self._ring), size,
-            size / self._settings.quota_bytes, state, e.last_hash, e.base_seq + 1,
-        )  # fmt: skip
+    def _snapshot(self) -> OutboxStatus:
+        state = "failing" if self._trouble.on else "ok"
+        if self._store is None or not self._store.epochs:
+            return replace(self._status, state=state)
+        e, size = self._store.current, bytes_on_disk(self._store.path)
+        used = size / self._settings.quota_bytes
+        depth = self._store.depth() + len(self._ring)
+        return OutboxStatus(e.name, e.last_seq, e.acked, depth, size, used, state, e.last_hash, e.base_seq + 1)

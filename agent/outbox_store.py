@@ -111,8 +111,6 @@ class Store:
             self._boots.clear()
             raise
 
-    # ------------------------------------------------------------ writing
-
     def begin_epoch(
         self, device: str, when: Moment, body: Mapping[str, Any], facts: Mapping[str, Any] | None = None
     ) -> Row:
@@ -232,8 +230,6 @@ class Store:
         """Mark a range as folded or dropped, within a transaction."""
         values = (key(e.no, mark.first), mark.last, bytes.fromhex(mark.hash), mark.declared)
         self.db.execute("INSERT INTO skipped VALUES (?,?,?,?)", values)
-
-    # ------------------------------------------------------------ reading
 
     def _fact(self, name: str) -> Any:  # noqa: ANN401  whatever JSON was stored
         row = self.db.execute("SELECT value FROM facts WHERE key = ?", (name,)).fetchone()

@@ -58,6 +58,7 @@ class Stop:
     """Commit what waits and end."""
 
 
+_RETRY_FIRST_S, _RETRY_CAP_S = 0.5, 30.0
 _BATCH_BYTES = 128 * 1024
 _ENVELOPE_BYTES = 800  # a row on the wire without its body
 
@@ -91,6 +92,24 @@ class Ring:
         """The oldest `count` are on the disk."""
         for _ in range(count):
             self._entries.popleft()
+
+
+class Trouble:
+    """Whether the disk fails, and when to try it again: at once (the ballast is given back), then ever more rarely."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.again_s = 0.0
+        self._wait_s = _RETRY_FIRST_S
+
+    def begins(self, now_s: float) -> bool:
+        """Note a failure; True when it is the first of its kind."""
+        if self.on:
+            self.again_s = now_s + self._wait_s
+            self._wait_s = min(self._wait_s * 2, _RETRY_CAP_S)
+            return False
+        self.on, self.again_s, self._wait_s = True, now_s, _RETRY_FIRST_S
+        return True
 
 
 def fetched(store: Store, work: Fetch | FetchRows) -> Batch | None:
