@@ -34,6 +34,7 @@ _QUEUE = 2000
 _GROUP = 64
 _MAX_STATE_BYTES = 16 * 1024
 _SILENCE_CHECK_S = 5.0
+_DATABASE_RETRY_S = 0.5
 _COMMAND_EXPIRY_S = 10  # the broker throws a command away that it could not deliver in time
 
 
@@ -70,6 +71,7 @@ class Consumer:
         self._queue: queue.Queue[tuple[str, bytes] | None] = queue.Queue(_QUEUE)
         self.overflowed = 0
         self._silent: set[str] = set()
+        self._database_down = False
         self._client = self._new_client()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -129,7 +131,8 @@ class Consumer:
                 self._take([g for g in group if g is not None])
             if time.monotonic() >= check_s:
                 check_s = time.monotonic() + _SILENCE_CHECK_S
-                self._look_for_silence()
+                with contextlib.suppress(Exception):  # a database that is away has been reported where messages fail
+                    self._look_for_silence()
         self._ledger.close()
 
     def _gather(self, timeout_s: float) -> list[tuple[str, bytes] | None]:
@@ -144,13 +147,10 @@ class Consumer:
         """One transaction for all; if one message breaks it, each by itself, and the breaking one is reported."""
         try:
             results = self._commit(group)
-        except Exception as e:  # noqa: BLE001  one door's message must not stop the others'
-            if len(group) == 1:
-                self._report(group[0][0], "poison", f"{type(e).__name__}: {e}"[:300])
-                return
-            for one in group:
-                self._take([one])
+        except Exception as e:  # noqa: BLE001  neither a door's message nor the database may end this thread
+            self._failed(group, e)
             return
+        self._database_down = False
         acks: dict[tuple[str, str], Ack] = {}
         for news, device, ack in results:
             for n in news:
@@ -159,6 +159,21 @@ class Consumer:
                 acks[device, ack.epoch] = _merged(acks.get((device, ack.epoch)), ack)
         for (device, _), ack in acks.items():
             self._client.publish(topic(device, "dn/ack"), signed_ack(self._key, device, ack), qos=1)
+
+    def _failed(self, group: list[tuple[str, bytes]], e: Exception) -> None:
+        """Nothing of the group was written or acknowledged: the doors will send it again."""
+        what = f"{type(e).__name__}: {e}"[:300]
+        if not self._ledger.usable():
+            if not self._database_down:
+                self._database_down = True
+                now_ms = time.time_ns() // 1_000_000
+                self._tell(News("alarm", "server", {"word": "database", "detail": what, "at_ms": now_ms}))
+            time.sleep(_DATABASE_RETRY_S)
+        elif len(group) == 1:
+            self._report(group[0][0], "poison", what)
+        else:
+            for one in group:
+                self._take([one])
 
     def _commit(self, group: list[tuple[str, bytes]]) -> list[tuple[list[News], str, Ack | None]]:
         now_ms = time.time_ns() // 1_000_000

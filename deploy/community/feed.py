@@ -34,7 +34,9 @@ class Feed:
         """Take one piece of news from the consumer."""
         now_ms = time.time_ns() // 1_000_000
         with self._changed:
-            door = self._doors.setdefault(news.device, {"online": True, "state": {}})
+            door: dict[str, Any] = {"online": True, "state": {}}
+            if "/" in news.device:  # not the server's own
+                door = self._doors.setdefault(news.device, door)
             door["heard_ms"] = now_ms
             if news.kind == "state":
                 door["state"], door["online"] = news.what, bool(news.what.get("online"))

@@ -93,16 +93,26 @@ class Ledger:
         if found and found[0][0] != SCHEMA_VERSION:
             raise StoreError(f"the server's database has version {found[0][0]}, this release reads {SCHEMA_VERSION}")
 
+    def usable(self) -> bool:
+        """True when a transaction goes through: what failed was then the message's fault, not the database's."""
+        try:
+            with self.transaction():
+                self.db.execute("UPDATE meta SET version = version")
+        except Exception:  # noqa: BLE001  each database has its own errors; any of them means no
+            return False
+        return True
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing."""
         self.db.execute("BEGIN")
         try:
             yield
+            self.db.execute("COMMIT")
         except BaseException:
-            self.db.execute("ROLLBACK")
+            with contextlib.suppress(Exception):  # a lost connection has nothing to roll back
+                self.db.execute("ROLLBACK")
             raise
-        self.db.execute("COMMIT")
 
     def chain(self, device: str, epoch: str) -> Chain | None:
         """What is held of an epoch."""

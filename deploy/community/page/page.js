@@ -68,6 +68,7 @@ const ALARM = {
   "rows-lost": ["记录丢失", "Events lost"], fork: ["记录被篡改或复制", "History forked"],
   restored: ["记录被回退", "Door's store was rolled back"], damaged: ["记录损坏", "Damaged event"],
   malformed: ["无法读懂的消息", "Malformed message"], silence: ["门没有消息", "Door is silent"],
+  database: ["数据库无法写入", "The database does not take anything"],
   poison: ["无法处理的消息", "Message could not be handled"],
 };
 
@@ -195,7 +196,7 @@ function drawSoon() { // many rows at once are one picture
 
 function take(entry) {
   now.number = entry.number;
-  const door = (now.doors[entry.device] ??= { online: true, state: {} });
+  const own = entry.device === "server", door = own ? {} : (now.doors[entry.device] ??= { online: true, state: {} });
   if (entry.type === "state") {
     Object.assign(door, { online: entry.online, state: entry.state, heard_ms: entry.heard_ms });
   } else {

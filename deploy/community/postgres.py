@@ -1,0 +1,68 @@
+"""The ledger on PostgreSQL, by URL. Needs the driver pg8000 (pure Python): pip install 'door-agent[postgres]'."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from agent.errors import StoreError
+
+
+class PostgresConnection:
+    """One connection, made again when it was lost. Each statement commits by itself unless between BEGIN and COMMIT."""
+
+    serial = "BIGSERIAL PRIMARY KEY"
+
+    def __init__(self, url: str) -> None:
+        """`postgresql://user:password@host:port/database`, or `?host=/run/postgresql` for a socket's folder."""
+        try:
+            import pg8000.native as driver  # optional: a small site needs no PostgreSQL
+        except ImportError as e:
+            raise StoreError("the PostgreSQL driver is not installed: pip install 'door-agent[postgres]'") from e
+        self._driver: Any = driver
+        parts = urlsplit(url)
+        folder = parse_qs(parts.query).get("host", [None])[0]
+        port = parts.port or 5432
+        self._arguments = {
+            "user": unquote(parts.username or "community"),
+            "password": unquote(parts.password) if parts.password else None,
+            "host": parts.hostname or "localhost",
+            "port": port,
+            "database": parts.path.lstrip("/") or "community",
+            "unix_sock": f"{folder}/.s.PGSQL.{port}" if folder else None,
+            "timeout": None,
+            "application_name": "door-agent community server",
+        }
+        self._connection: Any = None
+        try:
+            self._connect()
+        except (OSError, driver.Error) as e:
+            where = folder or f"{parts.hostname}:{port}"
+            raise StoreError(f"PostgreSQL at {where} can't be used: {e}; check the URL and that it runs") from e
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See ledger.Connection."""
+        if self._connection is None:
+            self._connect()
+        pieces = sql.split("?")
+        named = "".join(f"{piece}:p{n}" for n, piece in enumerate(pieces[:-1])) + pieces[-1]
+        try:
+            found = self._connection.run(named, **{f"p{n}": value for n, value in enumerate(params)})
+        except (OSError, self._driver.InterfaceError):
+            self.close()
+            raise
+        return [tuple(row) for row in found or ()]
+
+    def close(self) -> None:
+        """See ledger.Connection."""
+        if self._connection is not None:
+            with contextlib.suppress(Exception):  # it may be lost already
+                self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> None:
+        self._connection = self._driver.Connection(**self._arguments)
+        # what was acknowledged survives a power cut, whatever the server's default is
+        self._connection.run("SET synchronous_commit = on")
