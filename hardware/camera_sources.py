@@ -278,11 +278,14 @@ def _cameras_here() -> str:
 
 
 def _who_has(device: str) -> str:
+    holders = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if any(os.path.realpath(fd) == device for fd in (folder / "fd").iterdir()):
                 command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                return f"process {folder.name} has it ({command[:80]}); stop that first"
+                holders.append(f"process {folder.name} ({command[:120]})")
         except OSError:  # not ours to look at, or just gone
             continue
+    if holders:
+        return f"in use by {', '.join(holders[:3])}; stop what should not have it"
     return "another process may have it (fuser -v names it), or it is no capture device"
