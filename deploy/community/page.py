@@ -7,12 +7,15 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, abort, jsonify, request
 from waitress import create_server
 
+from agent.console.local import LOOPBACK
 from agent.errors import LinkError
 from deploy.community.feed import Feed
+from deploy.phone.serve import blueprint
 
 _FOLDER = Path(__file__).parent / "page"
 _THREADS = 24  # an open page holds one
@@ -29,16 +32,18 @@ _HEADERS = {
 OpenDoor = Callable[[str], dict[str, Any]]
 
 
-def build(feed: Feed, open_door: OpenDoor | None = None, frame_ancestors: str = "'self'") -> Flask:
-    """The application. `open_door` orders an opening (device name -> first answer); without it the button says so."""
+def build(
+    feed: Feed, open_door: OpenDoor | None = None, frame_ancestors: str = "'self'", *, local: bool = False
+) -> Flask:
+    """The application. `open_door` orders an opening (device name -> first answer); without it the button says so.
+
+    `local`: served on loopback, so only loopback names may ask.
+    """
     app = Flask("community", static_folder=str(_FOLDER), static_url_path="/page")
+    app.register_blueprint(blueprint())
     streams = threading.BoundedSemaphore(_MAX_STREAMS)
 
-    @app.after_request
-    def headers(response: Response) -> Response:
-        response.headers.update(_HEADERS)
-        response.headers["Content-Security-Policy"] += frame_ancestors
-        return response
+    _protect(app, frame_ancestors, local=local)
 
     @app.get("/")
     def index() -> Response:
@@ -67,6 +72,23 @@ def build(feed: Feed, open_door: OpenDoor | None = None, frame_ancestors: str = 
         return jsonify(open_door(f"{site}/{door}")), 202
 
     return app
+
+
+def _protect(app: Flask, frame_ancestors: str, *, local: bool) -> None:
+    """Who may ask, and what a browser may do with the answer."""
+    policy = _HEADERS["Content-Security-Policy"] + frame_ancestors
+
+    @app.before_request
+    def known_name() -> None:
+        # a foreign name that points at this machine (DNS rebinding) must not open doors through somebody's browser
+        if local and urlsplit(f"//{request.host}").hostname not in LOOPBACK:
+            abort(403, "open this page as http://127.0.0.1 or http://localhost")
+
+    @app.after_request
+    def headers(response: Response) -> Response:
+        for name, value in {**_HEADERS, "Content-Security-Policy": policy}.items():
+            response.headers.setdefault(name, value)  # the phone page sets its own, stricter in some
+        return response
 
 
 def _stream(feed: Feed, number: int) -> Iterator[str]:
@@ -100,4 +122,4 @@ def serve(
     feed: Feed, host: str, port: int, open_door: OpenDoor | None = None, frame_ancestors: str = "'self'"
 ) -> PageServer:
     """Serve the page in the background. Raises LinkError when the port is taken."""
-    return PageServer(build(feed, open_door, frame_ancestors), host, port)
+    return PageServer(build(feed, open_door, frame_ancestors, local=host in LOOPBACK), host, port)
