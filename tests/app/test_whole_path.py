@@ -125,7 +125,7 @@ def test_the_manager_opens_from_afar(demo: Watched):
     mark = demo.mark()
     answer = demo.world.order_open()["answer"]
     assert answer["stage"] in ("accepted", "energised")
-    assert demo.wait(TAKEN, mark)["body"]["credential"] == "remote"
+    demo.wait(TAKEN, mark, credential="remote")
 
 
 def test_a_phone_opens_also_without_uplink_and_its_code_is_worth_nothing_afterwards(demo: Watched):
