@@ -68,7 +68,7 @@ def parse_settings(document: Mapping[str, Any], path: str) -> GuardSettings:
     hardware = _Table(document.get("hardware"), f"{path}: [hardware]")
     relay = hardware.table("relay")
     inputs = hardware.table("inputs")
-    lamps = {name: number for name in _OUTPUTS if (number := hardware.whole(f"{name}_pin", -1, MAX_PIN, -1)) >= 0}
+    lamps = {name: hardware.whole(f"{name}_pin", 0, MAX_PIN) for name in _OUTPUTS if hardware.has(f"{name}_pin")}
     settings = GuardSettings(
         relay=OutputPin(relay.whole("pin", 0, MAX_PIN), relay.flag("active_high", default=True)),
         lock_type=cast(Literal["fail-safe", "fail-secure"], door.word("lock_type", ("fail-safe", "fail-secure"))),
@@ -118,6 +118,10 @@ class _Table:
         """A section below; [hardware.inputs] may be left out."""
         return _Table(self._found.get(key, {} if key == "inputs" else None), f"{self._where}.{key}")
 
+    def has(self, key: str) -> bool:
+        """Whether an optional key is there."""
+        return key in self._found
+
     def known(self, names: tuple[str, ...]) -> list[str]:
         """The keys, all of them known."""
         for key in self._found:
@@ -129,7 +133,7 @@ class _Table:
         """A whole number; True is none."""
         value = self._found.get(key, default)
         if type(value) is not int or not low <= value <= high:
-            self._refuse(key, value, f"a whole number from {max(low, 0)} to {high}")
+            self._refuse(key, value, f"a whole number from {low} to {high}")
         return value
 
     def number(self, key: str, low: float, high: float, default: float) -> float:

@@ -69,6 +69,7 @@ def test_defaults_are_written_out():
         ("hardware.relay.pin", 17.0, "found 17.0"),
         ("hardware.relay.active_high", "False", "true or false, found 'False'"),
         ("hardware.backend", "mock", "lgpio, simulated"),
+        ("hardware.led_red_pin", -1, "from 0 to 27, found -1"),
         ("hardware.inputs.exti", {"pin": 4}, "unknown name 'exti'; allowed: contact, exit"),
         ("hardware.inputs.exit.pull", "weak", "up, down, none"),
         ("hardware.inputs.exit.debounce_ms", 501, "from 0 to 500"),
@@ -123,7 +124,7 @@ LINE = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=150)
 @given(
     lock_type=mostly(st.sampled_from(["fail-safe", "fail-secure"]), "x", None),
     release_time_s=mostly(st.sampled_from([1, 5, 9.5, 10.0]), 0.5, 11, "5"),
