@@ -21,7 +21,7 @@ def screen(browser, serve_module, phone_at):
 
 
 def photographed(screen, width_px: int, *, tilt: float, blur: float, light: float, glare: float) -> np.ndarray:
-    """A gray 1280x720 door frame with the phone in it; `width_px` is the code's, `light` 1 is full, `glare` is added."""
+    """A gray 1280x720 door frame with the phone; `width_px` is the code's, `light` 1 is full, `glare` is added."""
     picture, position, _ = screen
     code_px = position.top_right.x - position.top_left.x
     height, width = picture.shape
