@@ -258,6 +258,27 @@ def test_a_hot_strike_refuses_grants_until_cool_and_never_an_exit():
     assert cooled.state.why == "order"
 
 
+def test_a_release_that_heats_the_strike_too_far_is_ended_and_the_next_one_refused_with_the_waiting_time():
+    bench = Bench(STRIKE, state=State(heat_s=25.0, at_s=100.0))
+    bench.feed("a", 8.0)
+    assert close(bench.relay(), [(0.0, True, "order"), (5.0, False, "bound")])
+    bench.feed("b", 1.0)  # two seconds of rest have gone by, 27 of heat are left
+    assert len(bench.relay()) == 2
+    faults = [report.detail for _, report in bench.told if isinstance(report, FaultReport)]
+    assert [fault.split(":")[0] for fault in faults] == ["release ended", "release refused"]
+    assert "cool for 2 s" in faults[1]
+    bench.run(3.0)
+    bench.give(Ordered("c", 1.0))
+    assert bench.state.energised
+
+
+def test_a_spike_on_the_fire_line_in_the_first_moment_opens_nothing():
+    bench = Bench(MAGNET, levels={"exit": False, "fire": True, "contact": False})
+    bench.levels["fire"] = False
+    bench.run(5.0)
+    assert bench.relay() == []
+
+
 def _on_time_s(relay: list[tuple[float, bool, str]], end_s: float) -> float:
     edges = [*relay, (end_s, False, "end")] if relay and relay[-1][1] else relay
     return sum(fall[0] - rise[0] for rise, fall in itertools.pairwise(edges) if rise[1])
