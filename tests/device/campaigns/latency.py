@@ -15,6 +15,7 @@ from tests.device.harness.door import Door
 TROUBLE_S = 5.0
 PAUSE_S = 4.0
 BOUND_MS = 100.0
+UNFAIR_SHARE = 0.1  # of the presses; with more of them lost to the machine nothing is proven
 EXIT_RELEASE_S = 1.0  # the shortest that the configuration allows: a thousand presses take half an hour
 
 
@@ -50,5 +51,11 @@ def run(door: Door, *, fires: int, exits: int) -> dict[str, Any]:
 
 def broken(result: dict[str, Any]) -> list[str]:
     """The promises that this result breaks."""
-    slow = [f"{line} p99.9" for line in ("fire", "exit") if result[line]["p999_ms"] >= BOUND_MS]
-    return slow + [name for name in ("unordered_rises",) if result[name]]
+    found = []
+    for line in ("fire", "exit"):
+        facts = result[line]
+        if facts["p999_ms"] >= BOUND_MS:
+            found.append(f"{line} p99.9")
+        if facts["rig_stalled_in"] > UNFAIR_SHARE * facts["n"]:
+            found.append(f"{line}: not proven, this machine stalled the rig in {facts['rig_stalled_in']} presses")
+    return found + ["unordered_rises"] * bool(result["unordered_rises"])

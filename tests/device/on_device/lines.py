@@ -5,6 +5,7 @@ Times are CLOCK_BOOTTIME seconds; the kernel's trace buffer is set to the same c
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -71,6 +72,17 @@ class Scope:
             elif level == energised and written_s not in found:
                 found.append(float(at))
         return found
+
+    def changes(self, pin: int) -> list[tuple[float, int]]:
+        """Every moment at which the line was driven to another level than before."""
+        text, number = (TRACING / "trace").read_text(), str(self.base + pin)
+        return _changed(
+            [(float(a), int(v)) for a, e, n, _, v in _EVENT.findall(text) if (e, n) == ("gpio_value", number)]
+        )
+
+
+def _changed(writes: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    return [w for before, w in itertools.pairwise([(0.0, -1), *writes]) if w[1] != before[1]]
 
 
 def start_scope() -> None:

@@ -1,0 +1,39 @@
+"""The campaigns' own arithmetic, which needs no device."""
+
+from tests.device.campaigns.powercut import entry_ends
+from tests.device.campaigns.scenario import invented, relay_differences, row_differences
+from tests.device.harness.image import why_not
+
+
+def test_every_kind_of_act_comes_up_in_a_random_life_and_everything_ends_as_it_began():
+    acts = invented(400, seed=1)
+    assert {act["line"] for act in acts} == {"contact", "exit", "open", "fire", "tamper"}
+    last = {act["line"]: act["active"] for act in acts}
+    assert not any(last[line] for line in ("contact", "fire", "tamper"))
+
+
+def test_an_edge_or_a_row_that_only_one_of_the_two_doors_has_is_a_divergence():
+    assert relay_differences([[1.0, True], [6.0, False]], [(1.1, True), (6.1, False)]) == []
+    assert len(relay_differences([[1.0, True]], [(1.1, True), (6.1, False)])) == 1
+    assert len(relay_differences([[1.0, True], [3.0, False]], [(1.1, True), (6.1, False)])) == 2
+    row = {"kind": "Door/State/Fire", "state": "Alarm"}
+    assert row_differences([{"kind": row["kind"], "shown": row}], [row]) == []
+    assert len(row_differences([{"kind": row["kind"], "shown": {**row, "state": "Normal"}}], [row])) == 1
+    assert len(row_differences([], [row])) == 1
+
+
+def test_the_end_of_each_write_is_read_from_the_log_and_a_cut_off_tail_is_left_out(tmp_path):
+    def entry(sectors: int, flags: int) -> bytes:
+        head = b"".join(n.to_bytes(8, "little") for n in (8, sectors, flags, 0)).ljust(512, b"\0")
+        return head + bytes(512 * sectors)
+
+    log = tmp_path / "writes.log"
+    log.write_bytes(bytes(512) + entry(2, 0) + entry(0, 1) + entry(4, 0)[:-512])
+    assert entry_ends(log) == [512 * 4, 512 * 5]
+
+
+def test_without_a_rig_the_reason_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOOR_AGENT_RIG", str(tmp_path))
+    assert "DOOR_AGENT_RIG" in why_not(asked=True)
+    monkeypatch.delenv("DOOR_AGENT_RIG_TESTS", raising=False)
+    assert "make rig" in why_not(asked=False)
