@@ -198,8 +198,12 @@ def parse_hello(payload: bytes) -> Hello:
 
 def signed_ack(key: pyseto.KeyInterface, device: str, ack: Ack) -> bytes:
     """The token to publish on dn/ack."""
-    data = AckData(epoch=ack.epoch, next=ack.next, hash=ack.hash, re=ack.re, gap=ack.gap, fork=ack.fork, seen=ack.seen)
-    return bytes(pyseto.encode(key, data.model_dump_json().encode(), implicit_assertion=device.encode()))
+    return bytes(pyseto.encode(key, ack_data(ack).model_dump_json().encode(), implicit_assertion=device.encode()))
+
+
+def ack_data(ack: Ack) -> AckData:
+    """The claims of an acknowledgement."""
+    return AckData(epoch=ack.epoch, next=ack.next, hash=ack.hash, re=ack.re, gap=ack.gap, fork=ack.fork, seen=ack.seen)
 
 
 def read_ack(key: pyseto.KeyInterface, device: str, token: bytes) -> Ack:
