@@ -1,0 +1,126 @@
+"""The on-device installer, played in a folder: what it refuses, whole or nothing, twice does nothing."""
+
+import hashlib
+import io
+import json
+import platform
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from deploy.device import install
+
+HERE = {"machine": platform.machine(), "python": f"cp{sys.version_info.major}{sys.version_info.minor}"}
+FILES = {
+    "wheels/door_agent.whl": b"wheel",
+    "weights/net.onnx": b"weights",
+    "systemd/door-guard.service": b"[Unit]\n\n[Install]\nWantedBy=multi-user.target\n",
+    "systemd/door.sysusers": b"g door -\n",
+    "systemd/README.md": b"not installed\n",
+}
+
+
+def make_bundle(path: Path, *, version: str = "1.0+a", where: dict[str, str] = HERE, spoil: str = "") -> Path:
+    named = {n: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for n, data in FILES.items()}
+    manifest = json.dumps({"version": version, "for": where, "files": named}).encode()
+    with tarfile.open(path, "w") as tar:
+        for name, data in {**FILES, "manifest.json": manifest}.items():
+            content = b"spoilt" if name == spoil else data
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """A root of its own; commands are noted, not run."""
+    called: list[tuple[str, ...]] = []
+    monkeypatch.setattr(install, "ROOT", tmp_path / "opt")
+    monkeypatch.setattr(install, "CONFIG", tmp_path / "etc" / "door.toml")
+    monkeypatch.setattr(install, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(install, "PLACES", dict.fromkeys(install.PLACES, tmp_path / "units"))
+    monkeypatch.setattr(install, "UNITS", tmp_path / "units")
+    monkeypatch.setattr(install, "call", lambda *words: called.append(words))
+    monkeypatch.setattr(install, "quiet", lambda *_: True)
+    monkeypatch.setattr(install.os, "geteuid", lambda: 0)
+    return called
+
+
+def fake_venv(root: Path, version: str) -> None:
+    (root / "opt" / "releases" / version).mkdir(parents=True, exist_ok=True)
+
+
+def run(bundle: Path, *more: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, object], str]:
+    status = install.main([str(bundle), *more])
+    out, err = capsys.readouterr()
+    return status, json.loads(out.splitlines()[-1]) if status == 0 else {}, err
+
+
+def test_everything_is_put_in_place_and_a_second_run_does_nothing(tmp_path, device, capsys, monkeypatch):
+    monkeypatch.setattr(install.shutil, "rmtree", lambda *_a, **_k: fake_venv(tmp_path, "1.0+a"))
+    config = tmp_path / "door.toml"
+    config.write_text("x = 1\n")
+    bundle = make_bundle(tmp_path / "b.tar")
+    status, facts, _ = run(bundle, "--config", str(config), capsys=capsys)
+    assert (status, facts["release"]) == (0, "1.0+a")
+    assert (tmp_path / "opt" / "current").readlink() == Path("releases/1.0+a")
+    assert (tmp_path / "units" / "door.conf").exists()
+    assert not (tmp_path / "units" / "README.md").exists()
+    assert (tmp_path / "etc" / "door.toml").stat().st_mode & 0o777 == 0o640
+    assert any("--no-index" in words for words in device)
+    device.clear()
+    status, facts, _ = run(bundle, "--config", str(config), capsys=capsys)
+    assert (status, facts["steps_done"]) == (0, 0)
+    assert not any(words[0] == "systemctl" for words in device)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"spoil": "wheels/door_agent.whl"}, "damaged"),
+        ({"where": {"machine": "toaster", "python": "cp313"}}, "toaster"),
+    ],
+)
+def test_a_damaged_or_foreign_bundle_changes_nothing(tmp_path, device, capsys, options, why):
+    status, _, err = run(make_bundle(tmp_path / "b.tar", **options), capsys=capsys)
+    assert status == 1
+    assert why in err
+    assert not (tmp_path / "opt" / "current").exists()
+    assert not (tmp_path / "units").exists()
+    assert device == []
+
+
+def test_a_run_that_broke_off_in_the_release_starts_it_anew(tmp_path, device, capsys, monkeypatch):
+    half = tmp_path / "opt" / "releases" / "1.0+a"
+    half.mkdir(parents=True)
+    (half / "leftover").touch()
+    cleared = []
+
+    def no_room(*words: str) -> None:
+        if "venv" in words:
+            cleared.append(not (half / "leftover").exists())
+            raise install.InstallError("no room")
+
+    monkeypatch.setattr(install, "call", no_room)
+    status, _, err = run(make_bundle(tmp_path / "b.tar"), "--no-start", capsys=capsys)
+    assert (status, cleared) == (1, [True])
+    assert "no room" in err
+    assert not (tmp_path / "opt" / "current").exists()
+
+
+def test_a_file_is_replaced_as_a_whole_or_left(tmp_path):
+    path = tmp_path / "f"
+    assert install.replace(path, b"one", 0o640)
+    assert not install.replace(path, b"one", 0o640)
+    assert install.replace(path, b"two", 0o640)
+    assert path.read_bytes() == b"two"
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+
+
+def test_without_root_it_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(install.os, "geteuid", lambda: 1000)
+    assert install.main([str(tmp_path / "b.tar")]) == 2
+    assert "root" in capsys.readouterr().err
