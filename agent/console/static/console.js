@@ -1,0 +1,187 @@
+// The console: one stream of changed sections, merged into `now` and shown. Text goes in by textContent only.
+"use strict";
+
+const now = {};
+let connected = false;
+let releasedUntil = null; // performance.now() of the end of the present release
+let lastRelease = "";
+let announced = null; // the newest event that was spoken
+
+function follow() {
+  const stream = new EventSource("/api/stream");
+  stream.onmessage = (message) => {
+    connected = true;
+    Object.assign(now, JSON.parse(message.data));
+    noteRelease();
+    show();
+  };
+  stream.onerror = () => {
+    if (connected) {
+      connected = false;
+      show();
+    }
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 2000);
+  };
+}
+
+function noteRelease() {
+  const d = now.door_state ?? {}, mark = JSON.stringify(d);
+  if (mark === lastRelease) return;
+  lastRelease = mark;
+  releasedUntil = typeof d.released_for_s === "number" ? performance.now() + d.released_for_s * 1000 : null;
+}
+
+const leftS = () => (releasedUntil === null ? null : (releasedUntil - performance.now()) / 1000);
+
+function show() {
+  const door = connected ? now.door_state ?? {} : {};
+  byId("name").textContent = now.site ? `${now.site} / ${now.door}` : say("door");
+  document.title = byId("name").textContent;
+  byId("live").textContent = say(connected ? "live" : "away");
+  byId("live-dot").className = `dot ${connected ? "good" : "bad"}`;
+  showBanner();
+  showDoor(door);
+  showFacts(byId("door-facts"), doorFacts(door));
+  showQueue(now.queue, connected ? now.link : {});
+  showQueueWords();
+  showHealth();
+  showFaces(connected ? now.vision : {}, now.events);
+  showEvents();
+  showEnrolment(now.enrolment);
+  showFacts(byId("details"), details());
+}
+
+function showBanner() {
+  const [tone, text] = standing(now, connected, leftS());
+  const banner = byId("sentence");
+  banner.className = `banner ${tone}`;
+  if (banner.textContent !== text) banner.textContent = text;
+}
+
+function doorFacts(d) {
+  const rows = [["lock", say(d.lock ?? "unknown"), d.lock === "released" ? "good" : ""], ["leaf", say(d.contact ?? "unknown"), d.contact === "open" ? "warn" : ""]];
+  rows.push(["mode", say(d.mode ?? "unknown")], ["relay", say(d.relay ?? "unknown"), "installer"]);
+  if (d.tamper) rows.push(["tamper", say("tampered"), "bad"]);
+  rows.push(["kind", say(now.lock_type ?? "unknown"), "installer"]);
+  return rows;
+}
+
+function showFacts(box, rows) {
+  box.replaceChildren(...rows.flatMap(([label, value, tone]) => [make("dt", say(label), tone === "installer" && tone), make("dd", String(value), tone)]));
+}
+
+function kib(bytes) { return bytes < 1048576 ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`; }
+
+function showQueueWords() {
+  const q = now.queue, up = now.link?.up === true;
+  const words = byId("queue-sentence"), numbers = byId("queue-numbers");
+  if (!q || q.head_seq === undefined) {
+    words.textContent = say("qUnknown");
+    numbers.textContent = "";
+    return;
+  }
+  const alone = now.link === undefined || now.link.reason === "no server is configured";
+  words.textContent = alone ? say("qAlone") : q.depth === 0 ? say("qAll", q.head_seq) : say(up ? "qSending" : "qWait", q.depth);
+  numbers.textContent = say("qNumbers", q.head_seq, q.acked_seq ?? 0, kib(q.bytes ?? 0));
+}
+
+function showHealth() {
+  const v = now.vision ?? {}, g = now.guard ?? {}, l = now.link ?? {}, r = now.roster ?? {};
+  const running = (up) => (up === undefined ? say("unknown") : say(up ? "running" : "stopped"));
+  const since = typeof l.since_s === "number" && now.now_s ? say("since", duration(Math.max(0, now.now_s - l.since_s))) : "";
+  const tone = (up) => (up === undefined ? "" : up ? "good" : "bad");
+  const camera = v.up ? v.camera_state : undefined;
+  const fps = v.up && v.fps !== undefined ? ` · ${say("fps", v.fps)}` : "";
+  const parts = [
+    ["pGuard", tone(g.up), running(g.up) + (g.backend === "simulated" ? ` · ${say("simulated")}` : "")],
+    ["pVision", v.up && v.liveness === false ? "warn" : tone(v.up), running(v.up) + (v.up && v.liveness === false ? say("noLiveness") : "")],
+    ["pCamera", camera === undefined ? "" : camera === "ok" ? "good" : "bad", camera === undefined ? say("unknown") : (camera !== "ok" && v.camera_detail) || known("cam_", camera) + fps],
+    ["pLink", l.up === undefined ? "" : l.up ? "good" : "warn", (l.up === undefined ? say("unknown") : say(l.up ? "up" : "down")) + since + (l.up === false && l.reason ? ` · ${l.reason}` : "")],
+    ["pStore", storeTone(), now.store?.detail || say(storeTone() === "bad" ? "stopped" : storeTone() ? "running" : "unknown")],
+    ["pClock", { ntp: "good", rtc: "good" }[now.clock?.quality] ?? (now.clock ? "warn" : ""), now.clock ? known("clock_", now.clock.quality) : say("unknown")],
+    ["pRoster", r.persons === undefined ? "" : r.ready === false ? "warn" : "good", r.persons === undefined ? say("unknown") : say("people_n", r.persons, r.templates ?? 0)],
+  ];
+  byId("health").replaceChildren(...parts.map(([label, dot, said]) => {
+    const row = make("li"), mark = make("span", undefined, `dot ${connected ? dot : ""}`);
+    row.append(mark, make("span", say(label)), make("span", connected ? said : say("unknown"), "said"));
+    return row;
+  }));
+}
+
+function storeTone() {
+  const state = now.store?.state ?? now.queue?.state;
+  return state === undefined ? "" : /fail|damag|full/i.test(state) ? "bad" : "good";
+}
+
+const keyOf = (event) => `${event.at_utc} ${event.kind} ${JSON.stringify(event.body)}`;
+
+function timeOf(at) {
+  const time = make("time"), date = new Date(at);
+  if (Number.isNaN(date.getTime())) return time;
+  time.dateTime = date.toISOString();
+  time.textContent = date.toLocaleTimeString(language, { hour12: false });
+  time.title = date.toLocaleString(language);
+  return time;
+}
+
+function eventRow(event) {
+  const said = describe(event), row = make("li", undefined, said.tone), more = make("details"), summary = make("summary");
+  row.dataset.key = keyOf(event);
+  summary.append(make("span", undefined, `dot ${said.tone}`), timeOf(event.at_utc), make("span", said.text));
+  const facts = make("dl", undefined, "facts");
+  const rows = [["kind_", event.kind], ...Object.entries(event.body ?? {}).map(([k, v]) => [k, typeof v === "object" ? JSON.stringify(v) : v])];
+  facts.append(...rows.flatMap(([k, v]) => [make("dt", k === "kind_" ? "kind" : k), make("dd", String(v))]));
+  more.append(summary, facts);
+  row.append(more);
+  return row;
+}
+
+// Rows that are there stay (an opened one must not shut under the reader's eyes).
+function showEvents() {
+  const wanted = (now.events ?? []).filter((e) => byId("all").checked || !describe(e).technical);
+  const list_ = byId("events"), there = new Map([...list_.children].map((row) => [row.dataset.key, row]));
+  const rows = wanted.map((event) => there.get(keyOf(event)) ?? eventRow(event));
+  if (rows.length !== list_.children.length || rows.some((row, i) => row !== list_.children[i])) list_.replaceChildren(...rows);
+  byId("no-events").hidden = rows.length > 0;
+  const newest = wanted[0] && keyOf(wanted[0]);
+  if (newest && announced !== null && newest !== announced) byId("heard").textContent = describe(wanted[0]).text;
+  announced = newest ?? announced ?? "";
+}
+
+function details() {
+  const v = now.vision ?? {}, rows = [];
+  const add = (key, value) => { if (value !== undefined && value !== null && value !== "") rows.push([`d_${key}`, value]); };
+  add("software", now.software);
+  add("policy", now.policy);
+  add("engine", v.engine);
+  add("missing", v.missing);
+  if (now.last_opening) add("opening", say("d_ms", Math.round(now.last_opening.ms)));
+  const ms = (now.openings ?? []).map((o) => o.ms).sort((a, b) => a - b);
+  if (ms.length > 1) add("openings", say("d_median", Math.round(ms[Math.floor(ms.length / 2)]), ms.length));
+  add("roster", now.roster?.epoch);
+  add("epoch", now.queue?.epoch);
+  return rows;
+}
+
+function speak() {
+  document.documentElement.lang = language;
+  document.querySelectorAll("[data-text]").forEach((element) => { element.textContent = say(element.dataset.text); });
+  byId("language").textContent = say("other");
+  byId("events").replaceChildren();
+  show();
+}
+
+byId("language").addEventListener("click", () => {
+  language = language === "en" ? "zh-CN" : "en";
+  try { localStorage.setItem("language", language); } catch { /* a private window */ }
+  speak();
+});
+byId("all").addEventListener("change", show);
+document.body.classList.toggle("embed", asked.has("embed"));
+document.body.classList.toggle("can-enrol", asked.has("enrol"));
+drawDoorOnce();
+drawQueueOnce();
+speak();
+follow();
+followPicture();
+setInterval(() => { if (releasedUntil !== null) showBanner(); }, 500);

@@ -1,0 +1,62 @@
+// Enrolling somebody: consent first, then the camera collects pictures and says what it needs.
+"use strict";
+
+async function ask(name, args) {
+  const token = (await (await fetch("/api/token")).json()).token;
+  const reply = await fetch("/api/act", {
+    method: "POST", headers: { "Content-Type": "application/json", "X-Door-Console": token }, body: JSON.stringify({ name, args }),
+  });
+  if (!reply.ok) throw new Error(`${reply.status} ${reply.statusText}`);
+  return reply.json();
+}
+
+let enrolName = "";
+
+async function tryAsk(name, args) {
+  try {
+    const told = await ask(name, args);
+    if (told.ok === false) byId("enrol-result").textContent = say("enrolFailed", say(told.why ?? ""));
+  } catch (error) {
+    byId("enrol-result").textContent = say("enrolFailed", error.message);
+  }
+}
+
+function startEnrol(submitted) {
+  submitted.preventDefault();
+  byId("enrol-result").textContent = "";
+  if (!byId("enrol-consent").checked) {
+    byId("enrol-result").textContent = say("enrolNeedConsent");
+    byId("enrol-consent").focus();
+    return;
+  }
+  enrolName = byId("enrol-name").value.trim();
+  tryAsk("enrol_start", { name: enrolName, consent: true });
+}
+
+// No news is not a result: what an earlier visitor enrolled is not this page's business.
+function showEnrolment(enrolment) {
+  const state = enrolment?.state, busy = state === "collecting", wanted = enrolment?.wanted ?? 5;
+  byId("enrol-form").hidden = busy;
+  byId("enrol-progress").hidden = !busy;
+  if (busy) {
+    const dots = byId("enrol-dots");
+    while (dots.children.length < wanted) dots.append(make("li"));
+    [...dots.children].forEach((dot, i) => dot.classList.toggle("done", i < (enrolment.collected ?? 0)));
+    dots.setAttribute("aria-label", `${enrolment.collected ?? 0} / ${wanted}`);
+    const hint = say(enrolment.hint ?? "enrolLook");
+    if (byId("enrol-hint").textContent !== hint) byId("enrol-hint").textContent = hint;
+  } else if (state === "done" && enrolName) {
+    byId("enrol-result").textContent = say("enrolDone", enrolName);
+    byId("enrol-form").reset();
+    enrolName = "";
+  } else if (state === "failed" && enrolName) {
+    byId("enrol-result").textContent = say("enrolFailed", say(enrolment.hint ?? "unknown"));
+    enrolName = "";
+  }
+}
+
+byId("enrol-form").addEventListener("submit", startEnrol);
+byId("enrol-cancel").addEventListener("click", () => {
+  enrolName = "";
+  tryAsk("enrol_cancel", {});
+});

@@ -1,0 +1,124 @@
+// Events in plain words, and the one sentence that says how the door stands.
+"use strict";
+
+const BY = {
+  face: ["刷脸", "by face"], phone: ["手机", "by phone"], "face+phone": ["刷脸加手机", "by face and phone"],
+  "visitor-pass": ["访客码", "with a visitor pass"], remote: ["远程", "from afar"],
+};
+const REASON = {
+  CredentialNotFound: ["不认识", "nobody known here"], CredentialNotEnabled: ["已停用", "switched off"], CredentialNotActive: ["尚未生效", "not valid yet"],
+  CredentialExpired: ["已过期", "expired"], NotPermittedAtThisTime: ["不在允许时间", "not at this hour"], Unauthorized: ["无权进此门", "not for this door"],
+  ClockNotTrusted: ["时钟未校准", "the clock is not trusted"], LeaseLapsed: ["太久没有联系服务器", "the server was not heard for too long"],
+  SecondFactorMissing: ["还需要手机", "the phone is needed too"], Spoof: ["是照片或屏幕，不是本人", "a picture or a screen, not a person"],
+  Unclear: ["看不清", "could not be seen well"], LockedDown: ["已封锁", "locked down"], Blocked: ["此门停用", "the door is out of use"],
+  Malformed: ["不是通行码", "not a pass"], UnknownKey: ["不认识的手机", "an unknown phone"], Revoked: ["已吊销", "revoked"],
+  BadSignature: ["签名不对", "forged"], WrongDoor: ["不是这扇门的", "for another door"], NotYetValid: ["尚未生效", "not valid yet"],
+  Expired: ["已过期", "expired"], Replayed: ["已经用过", "used before"], UsedUp: ["次数用完", "used up"],
+  retained: ["旧的留存指令", "an old stored order"], oversized: ["太长", "too long"], malformed: ["读不懂", "not readable"],
+  "unknown-key": ["不认识的签名人", "an unknown signer"], "bad-signature": ["签名不对", "forged"], "wrong-door": ["不是这扇门的", "for another door"],
+  "stale-challenge": ["过时的指令", "too old"], "counter-not-above": ["重复的指令", "out of turn"], repeated: ["重复的指令", "sent twice"],
+  "too-many": ["太多指令", "too many orders"],
+  LockedOut: ["暂停识别中", "faces are paused"], Fault: ["设备故障", "a fault of the door"], AgentRestarted: ["程序重启过", "the program restarted meanwhile"],
+};
+const FAULT = {
+  "guard-missing": ["硬件程序没有运行", "the hardware program is not running"], "relay-stuck": ["继电器粘住", "the relay is stuck"],
+  "relay-not-energised": ["继电器不吸合", "the relay does not answer"], "lock-power-lost": ["锁没有电", "the lock has no power"],
+  "exit-stuck": ["出门按钮卡住", "the exit button is stuck"],
+};
+const ORDER = {
+  "lock-down": ["封锁", "lock-down"], "release-lock-down": ["解除封锁", "end of the lock-down"], block: ["停用", "out of use"], unblock: ["恢复使用", "back in use"],
+  "hold-open": ["保持开锁", "hold open"], "end-hold-open": ["结束保持开锁", "end of hold open"], unlock: ["开放", "open hours"], lock: ["上锁", "lock"], identify: ["呼叫此门", "show which door this is"], open: ["开门", "open"],
+  done: ["已执行", "done"], accepted: ["已接受", "accepted"], refused: ["被拒绝", "refused"], "nothing-to-do": ["无需改变", "nothing to do"],
+};
+const pick = (table, word) => (table[word] ? either(table[word]) : String(word ?? ""));
+const who = (b) => (typeof b.name === "string" ? b.name : typeof b.person_id === "string" ? say("resident") : "");
+const zh = () => language !== "en";
+const list = (words, table) => words.map((w) => pick(table, w)).join(zh() ? "、" : ", ");
+const after = (text, more) => (more ? text + (zh() ? "：" : ": ") + more : text);
+
+// kind -> [tone, words(body), technical?]
+const KINDS = {
+  "AccessControl/AccessGranted/Credential": ["good", (b) => {
+    if (b.credential === "remote") return zh() ? "管理员远程开门" : "Opened by a manager from afar";
+    const by = pick(BY, b.credential);
+    return zh() ? `${who(b) || "有人"}获准进入（${by}）` : `${who(b) || "Somebody"} may come in, ${by}`;
+  }],
+  "AccessControl/AccessTaken/Credential": ["good", (b) => (zh() ? `${who(b) || "有人"}进来了` : `${who(b) || "Somebody"} came in`)],
+  "AccessControl/AccessNotTaken/Credential": ["quiet", (b) => after(zh() ? `${who(b) || "有人"}没有进来` : `${who(b) || "Somebody"} did not come in`, b.reason && pick(REASON, b.reason))],
+  "AccessControl/AccessUnverified": ["warn", (b) => after(zh() ? "开过锁，是否有人进来不知道" : "Unlocked; nothing can tell who came in", b.reason && pick(REASON, b.reason))],
+  "AccessControl/Denied/Credential": ["warn", (b) => {
+    if (b.reason === "Spoof") return zh() ? "有人举着照片或屏幕，没有开门" : "A picture was held up; not let in";
+    return after(zh() ? `${who(b) || "有人"}没有放行` : `${who(b) || "Somebody"} was not let in`, pick(REASON, b.reason));
+  }],
+  "AccessControl/Denied/CredentialNotFound": ["warn", (b) => (zh() ? `陌生人，没有开门（${pick(BY, b.credential)}）` : `A stranger was not let in, ${pick(BY, b.credential)}`)],
+  "AccessControl/Duress": ["bad", () => (zh() ? "胁迫开门" : "Opened under duress")],
+  "AccessControl/AccessGranted/Anonymous": ["good", () => (zh() ? "按钮出门" : "Somebody left by the exit button")],
+  "AccessControl/Lockout": ["warn", (b) => (b.state === "Started" ? (zh() ? "多次拒绝，人脸识别暂停" : "Too many refusals: faces are paused") : zh() ? "人脸识别恢复" : "Faces are looked at again")],
+  "Door/State/DoorMode": ["quiet", (b) => after(say("mode"), say(b.state)), true],
+  "Door/State/LockPhysicalState": ["quiet", (b) => after(say("lock"), say({ Unlocked: "released", Locked: "secured" }[b.state] ?? "unknown")), true],
+  "Door/State/DoorPhysicalState": ["quiet", (b) => ({ Open: zh() ? "门开了" : "The door opened", Closed: zh() ? "门关上了" : "The door closed" })[b.state] ?? after(say("leaf"), say("unknown"))],
+  "Door/State/DoorAlarm": ["bad", (b) => ({ DoorForcedOpen: say("sForced"), DoorOpenTooLong: say("sHeld"), Normal: zh() ? "门的警报解除" : "The door's alarm is over" })[b.state] ?? after(say("door"), say(b.state))],
+  "Door/State/DoorTamper": ["bad", (b) => (b.state === "TamperDetected" ? say("sTamper") : zh() ? "设备盖好了" : "The device is closed again")],
+  "Door/State/DoorFault": ["bad", (b) => (b.state === "NotInFault" ? (zh() ? "故障排除" : "The door's fault is gone") : say("sFault", list(b.faults ?? [], FAULT)))],
+  "Door/State/Fire": ["bad", (b) => (b.state === "Alarm" ? say("sFire") : zh() ? "消防报警解除" : "The fire alarm is over")],
+  "Door/Doorbell": ["quiet", () => (zh() ? "有人按门铃" : "The bell rang")],
+  "Agent/Started": ["quiet", (b) => after(zh() ? "门禁程序启动" : "The door's program started", b.release ?? b.version)],
+  "Agent/Stopped": ["quiet", () => (zh() ? "门禁程序停止" : "The door's program stopped")],
+  "Agent/Vision": ["quiet", (b) => ({ Up: zh() ? "人脸识别开始工作" : "Recognition is working", Down: zh() ? "人脸识别中断，正在重启" : "Recognition stopped and is being restarted" })[b.state] ?? after(say("pVision"), b.state)],
+  "Agent/Camera": ["quiet", (b) => after(say("pCamera"), known("cam_", b.state))],
+  "Agent/Link": ["quiet", (b) => ({ Up: zh() ? "与服务器的线路接通" : "The link to the server is up", Down: zh() ? "与服务器的线路断开，门照常工作" : "The link to the server is down; the door goes on" })[b.state] ?? after(say("pLink"), b.word ?? b.state)],
+  "Agent/Store": ["bad", (b) => after(say("pStore"), b.state)],
+  "Agent/Clock": ["quiet", (b) => after(say("pClock"), known("clock_", b.state)), true],
+  "Agent/Roster": ["quiet", (b) => (b.state === "Enrolled" ? (zh() ? "新住户已录入" : "A resident was enrolled") : zh() ? "住户名单已更新" : "The list of residents changed"), true],
+  "Agent/CallbackFailed": ["bad", () => (zh() ? "程序内部错误" : "An internal error")],
+  "Agent/Command": ["quiet", (b) => {
+    const what = pick(ORDER, b.order ?? b.action ?? b.stage ?? "");
+    return after(zh() ? "远程指令" : "Order from afar", [what, pick(ORDER, b.outcome), b.reason && pick(REASON, b.reason)].filter(Boolean).join(" · "));
+  }],
+  "Agent/Unexpected": ["quiet", (b) => after(zh() ? "没有意义的事件" : "An event without a meaning now", b.event), true],
+  "Journal/Epoch": ["quiet", () => (zh() ? "事件日志开始" : "The journal began"), true],
+  "Journal/Checkpoint": ["quiet", () => (zh() ? "已送达的旧记录已清理" : "Old rows that the server has were cleared"), true],
+  "Journal/Tombstone": ["bad", () => (zh() ? "空间不足，删除了旧的次要记录" : "Out of room: old minor rows were dropped")],
+  "Journal/Folded": ["warn", () => (zh() ? "空间不足，合并了旧的次要记录" : "Short of room: old minor rows were folded")],
+};
+const OVER = new Set(["Normal", "NotInFault", "NotInTamper", "Recovered", "Ended"]);
+
+// {text, tone, technical}: an event of a kind nobody described is shown by its name.
+function describe(event) {
+  const body = event.body ?? {};
+  const [tone, words, technical = false] = KINDS[event.kind] ?? ["quiet", () => String(event.kind)];
+  let shown = OVER.has(body.state) ? "quiet" : tone;
+  if (shown === "quiet" && (event.priority ?? 0) >= 2 && body.state !== undefined && !OVER.has(body.state)) shown = "warn";
+  return { text: words(body), tone: shown, technical: technical && (event.priority ?? 0) < 2 };
+}
+
+const SHOWN = { looking: "sLooking", "come-closer": "sCloser", "uncover-face": "sUncover", "more-light": "sLight", "show-phone": "sPhone", refused: "sRefused", identify: "sIdentify" };
+
+// [tone, text] for the banner. `left_s`: how long the lock stays released, null for no known end.
+function standing(now, connected, left_s) {
+  const d = now.door_state ?? {}, alarms = d.alarms ?? [];
+  if (!connected) return ["warn", say("sAway")];
+  if (d.fire) return ["bad", say("sFire")];
+  if (alarms.includes("DoorForcedOpen")) return ["bad", say("sForced")];
+  if (d.tamper) return ["bad", say("sTamper")];
+  if (alarms.includes("DoorOpenTooLong")) return ["bad", say("sHeld")];
+  if (now.guard?.up === false) return ["warn", say("sGuard")];
+  if (d.faults?.length) return ["bad", say("sFault", list(d.faults, FAULT))];
+  if (d.mode === "LockedDown") return ["bad", say("sDown")];
+  if (d.mode === "Blocked") return ["warn", say("sBlocked")];
+  if (d.mode === "Unlocked" || d.mode === "LockedOpen") return ["good", say("sOpenHours")];
+  if (d.lock === "released") {
+    const name = lastName(now);
+    return ["good", (name ? say("sWelcomeName", name) : say("sWelcome")) + (left_s > 0 ? say("sFor", Math.ceil(left_s)) : "")];
+  }
+  if (d.lockout_for_s > 0) return ["warn", say("sLockout", Math.ceil(d.lockout_for_s))];
+  if (SHOWN[d.indication]) return [d.indication === "looking" ? "" : "warn", say(SHOWN[d.indication])];
+  if (d.contact === "open") return ["warn", say("sOpenLeaf")];
+  return d.lock === "secured" ? ["", say("sIdle")] : ["warn", say("sIdleUnknown")];
+}
+
+// Whom the door is open for: the newest grant, unless somebody left by the button after it.
+function lastName(now) {
+  const grant = (now.events ?? []).find((e) => e.kind?.startsWith("AccessControl/AccessGranted/"));
+  return grant?.body?.name ?? "";
+}

@@ -1,0 +1,111 @@
+// Every word of the console, [zh-CN, en]; `say(key)` picks by language. Loaded first.
+"use strict";
+
+const WORDS = {
+  camera: ["摄像头", "Camera"], door: ["门", "Door"], queue: ["事件上传", "Events on their way"], health: ["各部分", "Parts"],
+  feed: ["最新动态", "What happened"], all: ["显示技术记录", "show technical rows too"], noEvents: ["还没有动态。", "Nothing yet."],
+  details: ["详细数据", "Details"], other: ["English", "中文"],
+  live: ["实时", "live"], away: ["门禁程序没有回应，正在重连…", "the door's program does not answer, trying again…"],
+  unknown: ["未知", "unknown"],
+
+  // the door
+  lock: ["锁", "Lock"], leaf: ["门扇", "Leaf"], mode: ["模式", "Mode"], relay: ["继电器", "Relay"], kind: ["锁型", "Lock type"],
+  secured: ["已上锁", "locked"], released: ["已开锁", "unlocked"], open: ["开着", "open"], closed: ["关着", "closed"],
+  energised: ["吸合", "energised"], dropped: ["断开", "dropped"], tamper: ["防拆", "Tamper"], tampered: ["被拆动", "tampered with"],
+  "fail-safe": ["断电开门（磁力锁）", "unlocked without power"], "fail-secure": ["断电上锁（电插锁）", "locked without power"],
+  Locked: ["锁门", "locked"], Unlocked: ["开放时段", "open hours"], Accessed: ["通行中", "passage"], Blocked: ["停用", "out of use"],
+  LockedDown: ["封锁", "locked down"], LockedOpen: ["保持开锁", "held unlocked"],
+  drawing: ["门{0}，锁{1}", "The leaf is {0}, the lock is {1}"],
+
+  // the one sentence at the top
+  sAway: ["看不到这扇门", "This door cannot be seen right now"],
+  sFire: ["消防报警：门已开锁", "Fire alarm: the door is unlocked"],
+  sForced: ["门被强行打开！", "The door was forced open!"], sHeld: ["门开得太久了，请关门", "The door has been open too long, please close it"],
+  sTamper: ["设备被拆动！", "Somebody is tampering with the device!"],
+  sGuard: ["硬件程序没有运行：门保持安全状态", "The hardware program is not running: the lock stays in its safe state"],
+  sFault: ["门有故障：{0}", "Something is wrong with the door: {0}"],
+  sDown: ["已封锁：不放行任何人", "Locked down: nobody is let in"], sBlocked: ["此门停用", "This door is out of use"],
+  sLockout: ["多次拒绝，人脸识别暂停 {0} 秒", "Too many refusals: faces wait for {0} s"],
+  sWelcome: ["请进，门已开锁", "Come in, the door is unlocked"], sWelcomeName: ["{0}，请进，门已开锁", "Come in, {0}: the door is unlocked"],
+  sFor: ["（{0} 秒）", " ({0} s)"],
+  sOpenHours: ["门保持开锁", "The door is kept unlocked"], sOpenLeaf: ["门开着，请随手关门", "The door is open, please let it close"],
+  sRefused: ["没有放行", "Not let in"], sLooking: ["正在看…", "Looking…"], sCloser: ["请走近一点", "Please come closer"],
+  sUncover: ["请摘下口罩或墨镜", "Please uncover your face"], sLight: ["太暗，请开灯", "Too dark: more light, please"],
+  sPhone: ["请再出示手机通行码", "Please show your phone as well"], sIdentify: ["这就是被呼叫的那扇门", "This is the door that was called"],
+  sIdle: ["门已上锁", "The door is locked"], sIdleUnknown: ["门锁状态未知", "The lock's state is not known"],
+
+  // faces in the picture
+  noPicture: ["暂无画面", "no picture yet"], visionAway: ["识别程序正在重启，按钮和手机照常可用", "Recognition is restarting; button, phone and remote go on"],
+  nobody: ["画面中没有人", "Nobody in view"], people: ["画面中 {0} 张人脸：{1}", "{0} in view: {1}"],
+  resident: ["住户", "resident"], match: ["相似 {0}", "match {0}"], alive: ["活体 {0}", "live {0}"],
+  f_looking: ["正在看", "looking"], f_recognised: ["住户", "resident"], f_stranger: ["陌生人", "stranger"], f_spoof: ["照片或屏幕", "a picture, not a person"],
+  f_unclear: ["看不清", "unclear"], f_small: ["太远", "too far"], f_blurred: ["模糊", "moving"], f_turned: ["没有正对", "turned away"],
+  f_dark: ["太暗", "too dark"], f_covered: ["被遮挡", "covered"],
+
+  // queue
+  qAll: ["全部 {0} 条事件都已送达服务器。", "All {0} events have reached the server."],
+  qWait: ["{0} 条事件在门上等待，不会丢失。", "{0} events wait at the door; none is lost."],
+  qSending: ["正在上传，还有 {0} 条。", "Sending, {0} to go."], qAlone: ["没有服务器：事件留在门上。", "There is no server: events stay at the door."],
+  qUnknown: ["队列状态未知。", "The queue's state is not known."],
+  qNumbers: ["第 {0} 条已写入 · 第 {1} 条已确认 · 占 {2}", "row {0} written · row {1} acknowledged · {2} kept"],
+  qDrawing: ["线路{0}，{1} 条等待", "Link {0}, {1} waiting"], up: ["正常", "up"], down: ["断开", "down"], server: ["服务器", "server"],
+
+  // parts
+  pGuard: ["硬件", "Lock guard"], pVision: ["识别", "Recognition"], pCamera: ["摄像头", "Camera"], pLink: ["线路", "Link"], pStore: ["存储", "Journal"],
+  pClock: ["时钟", "Clock"], pRoster: ["名单", "Residents"], running: ["运行中", "running"], stopped: ["没有运行", "not running"],
+  simulated: ["模拟硬件", "simulated hardware"], fps: ["每秒 {0} 帧", "{0} pictures a second"], people_n: ["{0} 人，{1} 个人脸模板", "{0} people, {1} face templates"],
+  noLiveness: ["，无活体检测", ", without a check against prints"], since: ["（{0}）", " for {0}"],
+  cam_ok: ["正常", "sees well"], cam_dark: ["太暗", "too dark"], cam_frozen: ["画面不动", "frozen"], cam_blind: ["被遮住", "covered or dazzled"],
+  cam_missing: ["没有接上", "missing"], cam_stalled: ["没有画面", "no pictures come"],
+  clock_ntp: ["已同步", "synchronised"], clock_rtc: ["来自时钟芯片", "from the clock chip"], clock_floor: ["只知道不早于", "only known to be later than"],
+  clock_none: ["不可信", "not trusted"],
+
+  // enrolment
+  enrol: ["录入人脸", "Enrol a face"], enrolName: ["姓名", "Name"], enrolStart: ["开始录入", "Start"], enrolCancel: ["取消", "Cancel"],
+  enrolConsent: ["本人同意把人脸模板保存在这扇门上，用于开门；不保存照片，可随时撤回。", "The person agrees that face templates are kept at this door to open it. No photo is kept; consent can be withdrawn at any time."],
+  enrolNeedConsent: ["没有本人同意，不能录入。", "Without the person's consent nothing is enrolled."],
+  enrolLook: ["请看摄像头", "Please look into the camera"], enrolDone: ["录入完成：{0}", "Enrolled: {0}"],
+  enrolFailed: ["没有录入：{0}", "Not enrolled: {0}"], enrolCancelled: ["已取消", "Cancelled"],
+  "Look into the camera": ["请看摄像头"], "One person alone, please": ["请一个人单独录入"], "Come closer": ["请走近一点"], "Hold still": ["请不要动"],
+  "More light on the face, please": ["脸上光线不够"], "Take off mask, scarf or sunglasses": ["请摘下口罩、围巾或墨镜"],
+  "Come closer, into the light": ["请走近，到亮的地方"], "The face itself is needed, not a picture": ["需要本人，不能用照片"],
+  "Only one person at a time": ["一次只能录入一个人"], "Turn the head a little to each side": ["请把头稍微向两边转"],
+  "No clear pictures within a minute": ["一分钟内没有清晰画面"], "the camera process is not running": ["识别程序没有运行"],
+
+  // details
+  d_software: ["软件版本", "software"], d_policy: ["识别策略", "face policy"], d_engine: ["识别引擎", "engine"], d_missing: ["可改进", "could be better"],
+  d_opening: ["最近一次人脸开门", "last opening by face"], d_openings: ["人脸开门", "openings by face"], d_ms: ["从看到人脸到开锁 {0} 毫秒", "{0} ms from first sight to unlocked"],
+  d_median: ["中位 {0} 毫秒（{1} 次）", "median {0} ms over {1}"], d_epoch: ["事件日志", "journal epoch"], d_roster: ["名单版本", "roster epoch"],
+};
+
+const asked = new URLSearchParams(location.search);
+const stored = (() => { try { return localStorage.getItem("language"); } catch { return null; } })();
+let language = [asked.get("lang"), stored, navigator.language].map((l) => (l?.startsWith("zh") ? "zh-CN" : l && "en")).find(Boolean) ?? "en";
+
+function either(pair) { return language === "en" ? pair[1] : pair[0]; }
+
+function fill(text, values) { return text.replace(/\{(\d)\}/g, (_, i) => values[i]); }
+
+// A word that nobody translated is shown as it came.
+function say(key, ...values) {
+  const pair = WORDS[key ?? "unknown"];
+  const text = pair === undefined ? String(key) : either(pair) ?? String(key);
+  return fill(text, values);
+}
+
+function known(prefix, word) { return say(WORDS[prefix + word] === undefined ? word : prefix + word); }
+
+function duration(s) {
+  if (s < 90) return language === "en" ? `${Math.round(s)} s` : `${Math.round(s)} 秒`;
+  if (s < 5400) return language === "en" ? `${Math.round(s / 60)} min` : `${Math.round(s / 60)} 分钟`;
+  return language === "en" ? `${Math.round(s / 3600)} h` : `${Math.round(s / 3600)} 小时`;
+}
+
+function make(tag, text, className) {
+  const element = document.createElement(tag);
+  if (text !== undefined) element.textContent = text;
+  if (className) element.className = className;
+  return element;
+}
+
+const byId = (id) => document.getElementById(id);

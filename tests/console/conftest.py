@@ -1,0 +1,40 @@
+"""A console on a free port with a scripted door behind it, and one browser for all pages."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from browser import Browser, chromium
+from scripted import ScriptedDoor, hall_jpeg
+
+from agent.console.server import Console, ConsoleSettings
+
+
+@pytest.fixture
+def door():
+    return ScriptedDoor()
+
+
+@pytest.fixture
+def console(door):
+    console = Console(ConsoleSettings(port=0, frame_ancestors="http://127.0.0.1:*"), door)
+    console.start()
+    yield console
+    console.stop()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if chromium() is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def hall_picture():
+    return hall_jpeg()

@@ -1,0 +1,249 @@
+"""The console's page in a real browser: what people read, see, press and hear."""
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from scripted import CALM, ScriptedDoor, face
+
+from agent.console.server import Console, ConsoleSettings
+
+pytestmark = pytest.mark.slow
+RESIDENT = {"person_id": "p1", "name": "陈美玲"}
+
+
+@pytest.fixture
+def page(browser, console, door, hall_picture):
+    """The page, open and live, in English."""
+    door.board.put_picture(hall_picture)
+    browser.open(f"{console.url}?lang=en")
+    live(browser)
+    yield browser
+    assert browser.problems == []
+    browser.leave()
+
+
+def live(page):
+    page.until("document.querySelector('#live-dot').classList.contains('good')")
+    page.until("document.querySelector('#picture').naturalWidth > 0")
+
+
+def reads(page, selector, text):
+    page.until(f"document.querySelector({json.dumps(selector)}).textContent.includes({json.dumps(text)})")
+
+
+def health(page):
+    return page.js(
+        "Object.fromEntries([...document.querySelectorAll('#health li')].map("
+        "r => [r.children[1].textContent, [r.children[0].className, r.children[2].textContent]]))"
+    )
+
+
+def test_a_calm_door_reads_calm(page):
+    assert page.text("h1") == "kangle-garden / north-gate"
+    assert page.text("#sentence") == "The door is locked"
+    assert page.text("#queue-sentence") == "All 412 events have reached the server."
+    assert {dot for dot, _ in health(page).values()} == {"dot good"}
+    assert page.text("#people") == "Nobody in view"
+    assert page.js("document.querySelector('#door-title').textContent") == "The leaf is closed, the lock is locked"
+
+
+def test_a_resident_is_welcomed_by_name_and_the_opening_counts_down(page, door):
+    door.event("AccessControl/AccessGranted/Credential", credential="face", **RESIDENT)
+    door.door(lock="released", relay="energised", mode="Accessed", indication="welcome", released_for_s=2.0)
+    reads(page, "#sentence", "Come in, 陈美玲: the door is unlocked (2 s)")
+    reads(page, "#sentence", "(1 s)")
+    door.door(contact="open")
+    reads(page, "#door-title", "The leaf is open, the lock is unlocked")
+    assert page.js("document.querySelector('#sentence').classList.contains('good')")
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence", "tone"),
+    [
+        ({"fire": True, "lock": "released", "mode": "LockedOpen"}, "Fire alarm: the door is unlocked", "bad"),
+        ({"alarms": ["DoorForcedOpen"], "contact": "open"}, "The door was forced open!", "bad"),
+        ({"alarms": ["DoorOpenTooLong"], "contact": "open"}, "open too long", "bad"),
+        ({"tamper": True}, "tampering", "bad"),
+        ({"faults": ["relay-stuck", "lock-power-lost"]}, "the relay is stuck, the lock has no power", "bad"),
+        ({"mode": "LockedDown"}, "nobody is let in", "bad"),
+        ({"lockout_for_s": 21.4}, "faces wait for 22 s", "warn"),
+        ({"indication": "uncover-face"}, "uncover your face", "warn"),
+        ({"indication": "refused"}, "Not let in", "warn"),
+        ({"lock": "unknown"}, "state is not known", "warn"),
+    ],
+)
+def test_the_banner_says_what_matters_most(page, door, facts, sentence, tone):
+    door.door(**facts)
+    reads(page, "#sentence", sentence)
+    assert page.js("document.querySelector('#sentence').className") == f"banner {tone}"
+
+
+def test_events_come_on_top_in_plain_words_and_are_spoken_once(page, door):
+    door.event("Agent/Started", release="0.1.0")
+    door.event("Door/State/LockPhysicalState", state="Unlocked")
+    door.event("AccessControl/Denied/Credential", credential="face", reason="Spoof", frames=9)
+    reads(page, "#events", "A picture was held up; not let in")
+    rows = page.js("[...document.querySelectorAll('#events summary')].map(s => s.lastChild.textContent)")
+    assert rows == ["A picture was held up; not let in", "The door's program started: 0.1.0"]
+    assert page.text("#heard") == "A picture was held up; not let in"
+    page.js("document.querySelector('#all').click()")
+    assert page.js("document.querySelectorAll('#events li').length") == 3
+
+
+def test_an_opened_event_stays_open_when_others_come(page, door):
+    door.event("AccessControl/Denied/CredentialNotFound", credential="face", reason="CredentialNotFound", frames=7)
+    reads(page, "#events", "A stranger was not let in")
+    page.js("document.querySelector('#events summary').click()")
+    door.event("Door/Doorbell")
+    reads(page, "#events", "The bell rang")
+    assert page.js("document.querySelectorAll('#events details')[1].open")
+    assert "frames\n7" in page.text("#events li:nth-child(2) dl")
+
+
+def test_what_a_row_says_is_text_never_markup(page, door):
+    door.event("Door/<img src=x onerror=alert(1)>", state="<script>document.title='owned'</script>")
+    door.event("AccessControl/AccessGranted/Credential", credential="face", name="<b>x</b>", person_id="p9")
+    door.door(mode="<i>odd</i>")
+    reads(page, "#events", "<b>x</b> may come in")
+    reads(page, "#door-facts", "<i>odd</i>")
+    assert page.js("document.querySelectorAll('#events img, #events b, #events script, #door-facts i').length") == 0
+
+
+def test_faces_are_framed_where_they_are(page, door):
+    seen = face((0.25, 0.5, 0.1, 0.2), "recognised", person_id="p1", similarity=0.934, live=0.99)
+    door.event("AccessControl/AccessGranted/Credential", credential="face", **RESIDENT)
+    door.faces(seen, face((0.7, 0.4, 0.1, 0.2), "spoof"))
+    reads(page, "#people", "2 in view: 陈美玲, a picture, not a person")
+    boxes = page.js(
+        "[...document.querySelectorAll('.face')].map(f => { const a = f.getBoundingClientRect(),"
+        " b = document.querySelector('#frame').getBoundingClientRect();"
+        " return [(a.left - b.left) / b.width, (a.top - b.top) / b.height, a.width / b.width, f.className]; })"
+    )
+    assert boxes[0][:3] == pytest.approx([0.25, 0.5, 0.1], abs=0.005)
+    assert [box[3] for box in boxes] == ["face good", "face bad right"]
+    assert page.text(".face small") == "match 0.93 · live 0.99"
+    door.faces()
+    reads(page, "#people", "Nobody in view")
+
+
+def test_a_cut_line_shows_what_waits_and_loses_nothing(page, door):
+    door.board.update(link={"up": False, "reason": "network: no route", "since_s": 0.0})
+    door.board.update(queue={**CALM["queue"], "head_seq": 430, "depth": 18})
+    reads(page, "#queue-sentence", "18 events wait at the door; none is lost.")
+    assert page.js("document.querySelector('#cut').getAttribute('opacity')") == "1"
+    dot, said = health(page)["Link"]
+    assert dot == "dot warn"
+    assert said.endswith("network: no route")
+
+
+def test_parts_that_are_down_say_so_and_missing_sections_are_unknown(page, door):
+    door.board.update(vision={"up": False, "faces": []}, guard={"up": False}, clock=None, store=None, roster=None)
+    reads(page, "#sentence", "hardware program is not running")
+    told = health(page)
+    assert told["Lock guard"] == ["dot bad", "not running"]
+    assert told["Recognition"] == ["dot bad", "not running"]
+    assert told["Camera"][1] == told["Clock"][1] == told["Residents"][1] == "unknown"
+    assert "Recognition is restarting" in page.text("#no-picture")
+
+
+def test_an_unreachable_door_is_not_shown_as_it_was_and_comes_back_by_itself(browser, hall_picture):
+    door = ScriptedDoor()
+    door.board.put_picture(hall_picture)
+    console = Console(ConsoleSettings(port=0), door)
+    console.start()
+    browser.open(f"{console.url}?lang=en")
+    live(browser)
+    console.stop()
+    reads(browser, "#sentence", "This door cannot be seen right now")
+    assert browser.js("document.querySelector('#door-title').textContent") == "The leaf is unknown, the lock is unknown"
+    assert {said for _, said in health(browser).values()} == {"unknown"}
+    again = Console(ConsoleSettings(port=urlsplit(console.url).port), door)
+    again.start()
+    try:
+        reads(browser, "#sentence", "The door is locked")
+    finally:
+        browser.leave()
+        again.stop()
+
+
+def test_nobody_is_enrolled_without_consent_and_hints_come_in_the_readers_language(page, door):
+    page.js("document.querySelector('#enrol-name').value = ' 林阿婆 '")
+    page.js("document.querySelector('#enrol-start').click()")
+    reads(page, "#enrol-result", "Without the person's consent nothing is enrolled.")
+    assert door.asked == []
+    page.js("document.querySelector('#enrol-consent').click(); document.querySelector('#enrol-start').click()")
+    page.until("document.querySelector('#enrol-result').textContent === ''")
+    door.board.update(enrolment={"state": "collecting", "hint": "Come closer", "collected": 2, "wanted": 5})
+    reads(page, "#enrol-hint", "Come closer")
+    assert door.asked == [("enrol_start", {"name": "林阿婆", "consent": True})]
+    assert page.js("document.querySelectorAll('#enrol-dots .done').length") == 2
+    page.js("document.querySelector('#language').click()")
+    reads(page, "#enrol-hint", "请走近一点")
+    door.board.update(enrolment={"state": "done", "hint": None, "collected": 5, "wanted": 5})
+    reads(page, "#enrol-result", "录入完成：林阿婆")  # noqa: RUF001  Chinese punctuation
+
+
+def test_a_screen_reader_gets_a_name_for_everything(page, door):
+    door.event("Door/Doorbell")
+    reads(page, "#events", "The bell rang")
+    for role in ("button", "checkbox", "textbox", "image", "region", "status"):
+        names = page.names(role)
+        assert names, role
+        if role != "status":
+            assert "" not in names, (role, names)
+    headings = page.names("heading")
+    assert headings[0] == "kangle-garden / north-gate"
+    assert {"Camera", "Door", "Parts", "What happened"} <= set(headings)
+
+
+def test_everything_can_be_reached_and_pressed_with_the_keyboard(page, door):
+    door.event("Door/Doorbell")
+    reads(page, "#events", "The bell rang")
+    reached = []
+    for _ in range(12):
+        for kind in ("keyDown", "keyUp"):
+            page.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        reached.append(page.js("document.activeElement.id || document.activeElement.tagName"))
+    assert [name for name in reached if name not in ("BODY", "events")][:6] == [
+        "language",
+        "all",
+        "SUMMARY",
+        "enrol-name",
+        "enrol-consent",
+        "enrol-start",
+    ]
+    page.js("document.querySelector('#events summary').focus()")
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r", windowsVirtualKeyCode=13)
+    assert page.js("document.querySelector('#events details').open")
+
+
+@pytest.mark.parametrize(("width", "phone"), [(320, True), (390, True), (860, False), (1360, False)])
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_nothing_runs_off_the_side_and_language_follows_the_address(browser, console, door, width, phone, language):
+    door.event("AccessControl/AccessGranted/Credential", credential="face", **RESIDENT)
+    browser.open(f"{console.url}?lang={language}", width=width, height=800, phone=phone)
+    browser.until("document.querySelector('#live-dot').classList.contains('good')")
+    assert browser.js("document.documentElement.scrollWidth") <= width
+    assert browser.js("document.documentElement.lang") == language
+    assert browser.text("#h-door") == ("Door" if language == "en" else "门")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_screenshots(browser, console, door, hall_picture, tmp_path, dark):
+    """Kept in the folder DOOR_AGENT_SCREENSHOTS where that is set; the hall in them is drawn, nobody is in it."""
+    folder = Path(os.environ.get("DOOR_AGENT_SCREENSHOTS", tmp_path))
+    door.board.put_picture(hall_picture)
+    door.event("AccessControl/Denied/CredentialNotFound", credential="face", reason="CredentialNotFound")
+    door.event("AccessControl/AccessGranted/Credential", credential="face", **RESIDENT)
+    door.event("AccessControl/AccessTaken/Credential", credential="face", **RESIDENT)
+    shade = "dark" if dark else "light"
+    for name, width, phone in (("desktop", 1360, False), ("phone", 390, True)):
+        browser.open(f"{console.url}?lang=en", width=width, height=860, phone=phone, dark=dark)
+        live(browser)
+        reads(browser, "#events", "陈美玲 came in")
+        path = browser.screenshot(folder / f"console-{name}-{shade}.png")
+        assert path.stat().st_size > 20_000
