@@ -19,7 +19,7 @@ from models.template import Template
 if TYPE_CHECKING:
     from models.gallery_index import CoarseIndex
 
-COHORT: Final = 10  # people after the best one whose mean is the cohort similarity (design numbers, "next ten")
+COHORT: Final = 10  # people of a cohort; 5 and 20 measure the same
 _FIRST_CAPACITY: Final = 256
 _LARGE: Final = 20_000
 _MANY_CHANGES: Final = 4_000
@@ -29,8 +29,9 @@ _MANY_CHANGES: Final = 4_000
 class Match:
     """Best person for one probe. Similarities are cosines, -1..1, higher is closer.
 
-    `runner_up_similarity` is the best OTHER person's; `cohort_similarity` is the mean of the next `cohort_size` (at
-    most ten) other people's. Both are -1.0 where nobody else is enrolled.
+    `runner_up_similarity` is the best OTHER person's, -1.0 where nobody else is enrolled. `cohort_similarity` says how
+    much of the similarity is nothing special: the mean of the probe to the next `cohort_size` (at most ten) people and
+    of the best person to as many others nearest to him, each counted as at least 0 (EVALUATION.md, "score").
     """
 
     person_id: str
@@ -54,6 +55,7 @@ class Gallery:
         self._index: dict[str, int] = {}
         self._coarse: CoarseIndex | None = None
         self._changed: set[int] = set()  # rows that the coarse index does not know as they are
+        self._crowds: dict[int, float] = {}  # of rows that were the best lately
 
     def __len__(self) -> int:
         """People enrolled."""
@@ -91,6 +93,7 @@ class Gallery:
         self._lengths[row] = length
         self._counts[row] += 1
         self._changed.add(row)
+        self._crowds.clear()
 
     def _append(self, person_id: str) -> int:
         row = len(self._people)
@@ -115,6 +118,7 @@ class Gallery:
             store[row] = store[last]
             store[last] = 0
         self._changed.add(row)
+        self._crowds.clear()
         return True
 
     def settle(self) -> None:
@@ -134,20 +138,32 @@ class Gallery:
         people = len(self._people)
         if people == 0:
             return None
-        rows = self._worth_comparing(vector)
-        similarities = self._rows[:people] @ vector if rows is None else self._rows[rows] @ vector
-        people = len(similarities)
-        keep = min(people, COHORT + 1)
-        best = np.argpartition(-similarities, keep - 1)[:keep] if keep < people else np.arange(people)
-        order = best[np.argsort(-similarities[best])]
-        others = similarities[order[1:]]
+        rows, similarities = self._nearest(vector)
+        best, others = int(rows[0]), similarities[1:]
         return Match(
-            self._people[int(order[0] if rows is None else rows[order[0]])],
-            float(similarities[order[0]]),
+            self._people[best],
+            float(similarities[0]),
             float(others[0]) if len(others) else -1.0,
-            float(others.mean()) if len(others) else -1.0,
+            (_mean(others) + self._crowd(best)) / 2,
             len(others),
         )
+
+    def _nearest(self, vector: Floats) -> tuple[NDArray[np.intp], Floats]:
+        """The nearest people, at most one more than a cohort: rows and similarities, nearest first."""
+        rows = self._worth_comparing(vector)
+        similarities = self._rows[: len(self._people)] @ vector if rows is None else self._rows[rows] @ vector
+        keep = min(len(similarities), COHORT + 1)
+        best = np.argpartition(-similarities, keep - 1)[:keep]
+        order = best[np.argsort(-similarities[best])]
+        return (order if rows is None else rows[order]), similarities[order]
+
+    def _crowd(self, row: int) -> float:
+        """How near the people nearest to this one are to him; kept until somebody comes or goes."""
+        known = self._crowds.get(row)
+        if known is None:
+            rows, similarities = self._nearest(self._rows[row])
+            known = self._crowds[row] = _mean(similarities[rows != row][:COHORT])
+        return known
 
     def _worth_comparing(self, vector: Floats) -> NDArray[np.intp] | None:
         """Rows that may hold one of the nearest people; None for all."""
@@ -155,3 +171,7 @@ class Gallery:
             return None
         rows = np.union1d(self._coarse.candidates(vector), np.fromiter(self._changed, np.intp))
         return rows[rows < len(self._people)]
+
+
+def _mean(similarities: Floats) -> float:
+    return max(0.0, float(similarities.mean())) if len(similarities) else 0.0

@@ -13,7 +13,7 @@ from typing import Any, Final
 from agent.core.events import Json
 
 RECEIPT_VERSION: Final = 1
-COHORT_SHARE: Final = 0.8  # models/EVALUATION.md, "score"
+COHORT_SHARE: Final = 1.4  # 0.7 for each of the two cohorts (models/EVALUATION.md, "score")
 _MIN_FRAMES: Final = 2
 
 
@@ -82,8 +82,8 @@ class Frame:
     `flaw` names why the frame cannot be used, None if it can; only then the match fields are filled. `person_id` is
     this frame's own nearest person, `agreement` its cosine to the mean of the frames before it. The others describe
     the running average up to and with this frame (models/fusion.py): the number of frames in it since it last began
-    anew, the nearest person and the similarities to that person, to the nearest other one, and the mean of the next
-    `cohort_size` (at most ten).
+    anew, the nearest person, the similarities to that person and to the nearest other one, and what is nothing special
+    in the first of them (`cohort_similarity`, models/gallery.py) given `cohort_size` (at most ten) other people.
     """
 
     at_s: float
@@ -116,8 +116,8 @@ def rules_for(level: Level, *, liveness_available: bool, min_agreement: float) -
 
 
 def distance(similarity: float, cohort_similarity: float, cohort_size: int) -> float:
-    """Relative match distance (see the module's first lines); without a cohort the plain one, which is larger."""
-    return 1.0 - similarity + COHORT_SHARE * (max(0.0, cohort_similarity) if cohort_size else 0.0)
+    """Relative match distance (agent/core/recognition.py); a cohort below zero counts as none."""
+    return 1.0 - similarity + (COHORT_SHARE * max(0.0, cohort_similarity) if cohort_size else 0.0)
 
 
 def rounded(frame: Frame) -> Frame:

@@ -7,9 +7,10 @@ verdict, `conclude`. Pure: numbers in, verdict out, told the time. What holds wh
 - frames that look like a print or a screen never open where the policy checks for them;
 - two enrolled people who are equally near is a question for the phone, never a coin toss.
 
-A match distance is relative: 1 - (similarity to the best person - 0.8 x mean similarity to the next ten people). Lower
-is closer. Taking the next ten off makes one bound fit people who look like many others enrolled and people who do
-not (models/EVALUATION.md: for East-Asian strangers it brings the false rate from 3.5 times the target to the target).
+A match distance is relative: 1 - (similarity to the best person - what is nothing special in it), the latter 0.7 times
+the mean similarity of the face to the next ten people and 0.7 times that of the best person to the ten nearest to him.
+Lower is closer. So one bound fits faces that resemble many of those enrolled and faces that resemble none, which plain
+similarity does not do (models/EVALUATION.md has what it does for East-Asian strangers).
 """
 
 from __future__ import annotations

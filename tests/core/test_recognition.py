@@ -77,7 +77,7 @@ def test_a_stranger_is_told_so_when_the_time_is_up_and_not_before():
     verdicts = walk(*[replace(GOOD, fused_similarity=0.4)] * 40)
     assert isinstance(verdicts[-1], Stranger)
     assert len(verdicts) == 31
-    assert verdicts[-1].receipt["match_distance"] == pytest.approx(1 - 0.4 + 0.8 * 0.25)
+    assert verdicts[-1].receipt["match_distance"] == pytest.approx(1 - 0.4 + 1.4 * 0.25)
 
 
 def test_a_print_of_an_enrolled_person_is_a_spoof():

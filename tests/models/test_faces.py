@@ -55,7 +55,8 @@ def test_yunet_finds_what_opencvs_own_runner_finds(better: Pipeline, picture: Pl
     (row,) = net.detect(frame)[1]
     found = _only(better, frame)
     assert np.allclose(found.box_px, row[:4], atol=0.05)
-    assert np.allclose(found.landmarks_px, row[4:14].reshape(5, 2), atol=0.05)
+    # Ours are the mean of what every cell said that saw the face, OpenCV's are one cell's.
+    assert np.abs(found.landmarks_px - row[4:14].reshape(5, 2)).max() < 0.08 * found.width_px
 
 
 def test_a_followed_face_is_found_again_and_a_gone_one_is_not(pipeline: Pipeline, picture: Place) -> None:

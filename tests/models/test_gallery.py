@@ -31,16 +31,17 @@ def _gallery(dim: int = DIM) -> Gallery:
 
 
 def _by_hand(people: dict[str, list[np.ndarray]], probe: np.ndarray) -> Match | None:
-    scores = {}
-    for person, vectors in people.items():
-        mean = np.sum(vectors, axis=0)
-        scores[person] = float(mean @ probe / np.linalg.norm(mean))
-    if not scores:
+    means = {person: np.sum(vectors, axis=0) for person, vectors in people.items()}
+    rows = {person: mean / np.linalg.norm(mean) for person, mean in means.items()}
+    if not rows:
         return None
-    best = max(scores, key=lambda person: scores[person])
-    others = sorted((score for person, score in scores.items() if person != best), reverse=True)[:10]
-    mean_others = float(np.mean(others)) if others else -1.0
-    return Match(best, scores[best], others[0] if others else -1.0, mean_others, len(others))
+    best = max(rows, key=lambda person: float(rows[person] @ probe))
+    others, crowd = (
+        sorted((float(row @ near) for person, row in rows.items() if person != best), reverse=True)[:10]
+        for near in (probe, rows[best])
+    )
+    cohort = sum(max(0.0, float(np.mean(near))) for near in (others, crowd)) / 2 if others else 0.0
+    return Match(best, float(rows[best] @ probe), others[0] if others else -1.0, cohort, len(others))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["add", "remove", "settle"]), st.integers(0, 30)), max_size=80))
