@@ -104,7 +104,8 @@ class Judge:
         return Face(box, track.number, case.state, case.similarity, case.live, case.person_id)
 
     def _new_case(self) -> _Case:
-        return _Case(RunningAverage(self._pipeline.embedder.dim))
+        embedder = self._pipeline.embedder
+        return _Case(RunningAverage(embedder.dim, embedder.same_person_similarity))
 
     def _frame(self, case: _Case, track: Track, image_bgr: Image, at_s: float, *, in_zone: bool) -> recognition.Frame:
         quality = assess(image_bgr, track.detection)

@@ -30,16 +30,22 @@ class Fused:
 
 
 class RunningAverage:
-    """Owned by one track; one thread."""
+    """Owned by one track; one thread.
 
-    def __init__(self, dim: int) -> None:
+    Begins anew when a frame agrees less than `min_agreement` with the mean of those before it: then another face has
+    taken the first one's place, and nothing of the first may speak for it.
+    """
+
+    def __init__(self, dim: int, min_agreement: float = -1.0) -> None:
         self._sum = np.zeros(dim, np.float32)
         self._frames = 0
+        self._min_agreement = min_agreement
 
     def add(self, vector: Floats, quality: float = 1.0) -> Fused:
         """Take in a unit vector float32[dim] of a frame with `quality` 0..1."""
-        before = self._unit()
-        agreement = float(before @ vector) if self._frames else 1.0
+        agreement = float(self._unit() @ vector) if self._frames else 1.0
+        if agreement < self._min_agreement:
+            self._sum, self._frames, agreement = np.zeros_like(self._sum), 0, 1.0
         self._sum = self._sum + vector * max(_MIN_WEIGHT, quality)
         self._frames += 1
         return Fused(self._unit(), self._frames, agreement)
