@@ -7,6 +7,7 @@ Between full looks a face is followed by looking near its last place only.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
@@ -27,6 +28,7 @@ _IDLE_LOOK_S: Final = 1.0
 _FOLLOWING_LOOK_S: Final = 0.5
 _LOST_S: Final = 0.6
 _SAME_FACE: Final = 0.2  # overlap of boxes in consecutive looks
+_REST: Final = 2.0  # a full look is followed by twice its time without one: HOG on a small computer stays usable
 MAX_TRACKS: Final = 6
 
 
@@ -78,6 +80,7 @@ class Eyes:
         self._detector = detector
         self._numbers = count(1)
         self._full_look_s = float("-inf")
+        self._rested_s = float("-inf")  # a slow detector gets no full look before this
         self._tracks: list[Track] = []
         self.motion = Motion()
 
@@ -92,8 +95,10 @@ class Eyes:
         since_s = at_s - self._full_look_s
         awake = bool(self._tracks) or not self.motion.recent(at_s)
         full = since_s >= (_FOLLOWING_LOOK_S if self._tracks else _IDLE_LOOK_S) or not awake
-        if full or not self._follow(image_bgr, at_s):
+        if (full or not self._follow(image_bgr, at_s)) and at_s >= self._rested_s:
+            began_s = time.monotonic()
             self._look_everywhere(image_bgr, at_s)
+            self._rested_s = at_s + _REST * (time.monotonic() - began_s)
         self._tracks = [track for track in self._tracks if at_s - track.seen_at_s <= _LOST_S]
         seen = [track for track in self._tracks if track.seen_at_s == at_s]
         return sorted(seen, key=lambda track: -track.detection.width_px)

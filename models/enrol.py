@@ -16,6 +16,7 @@ from models.quality import Flaw, assess
 from models.template import Template
 
 MAX_PICTURES: Final = 5
+_FULL_WIDTH_PX: Final = 1920  # somebody small in a large picture is looked for again in more detail
 _BYSTANDER: Final = 0.5  # a second face less than this wide, compared with the first, is somebody in the background
 _MIN_LIVE: Final = 0.3
 _MIN_QUALITY: Final = 0.3
@@ -60,7 +61,7 @@ def enrol(pipeline: Pipeline, pictures: Sequence[tuple[str, Image]]) -> tuple[Te
 
 def the_face(pipeline: Pipeline, name: str, image: Image) -> Detection:
     """The one face of a picture. Raises PictureUnusableError (no-face, two-faces)."""
-    found = pipeline.detector.detect(image)
+    found = pipeline.detector.detect(image) or pipeline.detector.detect(image, _FULL_WIDTH_PX)
     if not found:
         raise PictureUnusableError(f"{name} shows no face that could be found", picture=name, reason="no-face")
     if len(found) > 1 and found[1].width_px > _BYSTANDER * found[0].width_px:

@@ -57,7 +57,10 @@ def resident(pipeline: Pipeline) -> tuple[GalleryRow, ...]:
 def roster(pipeline: Pipeline, resident: tuple[GalleryRow, ...]) -> list[GalleryBegin | GalleryAdd | GalleryCommit]:
     """The messages of a roster with the resident and twenty made-up others."""
     network = pipeline.embedder
+    alike = 0.85 if network.same_person_similarity > 0.9 else 0.1  # usual cosine of two people (models/README.md)
     others = np.random.default_rng(4).normal(size=(20, network.dim)).astype("<f4")
     others /= np.linalg.norm(others, axis=1, keepdims=True)
+    others = alike * np.frombuffer(resident[0].vector, "<f4") + np.sqrt(1 - alike**2) * others
+    others = (others / np.linalg.norm(others, axis=1, keepdims=True)).astype("<f4")
     rows = tuple(GalleryRow(f"other-{n}", f"o{n}", row.tobytes()) for n, row in enumerate(others))
     return [GalleryBegin(7, network.model_id, network.alignment_id), GalleryAdd((*resident, *rows)), GalleryCommit(7)]
