@@ -95,7 +95,8 @@ class Eyes:
         since_s = at_s - self._full_look_s
         awake = bool(self._tracks) or not self.motion.recent(at_s)
         full = since_s >= (_FOLLOWING_LOOK_S if self._tracks else _IDLE_LOOK_S) or not awake
-        if (full or not self._follow(image_bgr, at_s)) and at_s >= self._rested_s:
+        rested = at_s >= self._rested_s
+        if (full and rested) or (not self._follow(image_bgr, at_s) and rested):
             began_s = time.monotonic()
             self._look_everywhere(image_bgr, at_s)
             self._rested_s = at_s + _REST * (time.monotonic() - began_s)
