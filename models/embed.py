@@ -38,6 +38,9 @@ class Embedder(Protocol):
         """float32[N, dim] of unit length for uint8[N, side, side, 3]."""
 
 
+onnxruntime.disable_telemetry_events()  # nothing at a door reports to anybody but its own server
+
+
 def session(weights: bytes) -> onnxruntime.InferenceSession:
     """ONNX Runtime on one thread, without spinning: the camera and the rest of the machine need the cores too."""
     options = onnxruntime.SessionOptions()
