@@ -189,6 +189,7 @@ class Sync:
     gap_mended: int = 0
     tries: int = 0
     due_s: float | None = None
+    idle: bool = False
     previews: tuple[int, ...] = ()
 
 
@@ -228,7 +229,7 @@ def _greet(s: Sync, now_s: float, nonce: str, jitter: float) -> Step:
     if head is None:
         return s, ()
     wait_s = jitter * min(BACKOFF_CAP_S, 2.0 ** min(s.tries, _MAX_DOUBLINGS)) if s.tries else 0.0
-    s = replace(s, hello=nonce, greeted=False, gap_mended=0, due_s=now_s + PROGRESS_S + wait_s)
+    s = replace(s, hello=nonce, greeted=False, gap_mended=0, idle=False, due_s=now_s + PROGRESS_S + wait_s)
     return s, (SendHello(nonce, head),)
 
 
@@ -250,8 +251,8 @@ def _pump(s: Sync, now_s: float) -> Step:
     if head is None or not s.online or not s.greeted:
         return s, ()
     if head.acked >= head.last:
-        return replace(s, due_s=now_s + IDLE_S, tries=0), ()
-    s = replace(s, due_s=now_s + PROGRESS_S) if s.due_s is None else s
+        return replace(s, due_s=now_s + IDLE_S, idle=True, tries=0), ()
+    s = replace(s, due_s=now_s + PROGRESS_S, idle=False) if s.idle or s.due_s is None else s
     room = WINDOW_ROWS - (s.sent - head.acked)
     if s.reading or room <= 0 or s.sent >= head.last:
         return s, ()

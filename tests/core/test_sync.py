@@ -91,6 +91,13 @@ def test_without_progress_hellos_back_off_with_full_jitter_up_to_the_cap():
     assert (s.tries, s.due_s) == (0, now_s + IDLE_S)
 
 
+def test_a_row_after_a_quiet_time_is_waited_for_as_any_other():
+    s = greeted(10, acked=10)
+    assert s.due_s == IDLE_S
+    s, _ = run(s, HeadMoved(head(11, 10)), batch(11, 11), now_s=100.0)
+    assert s.due_s == 101.0
+
+
 def test_a_gap_is_mended_once_and_then_left_to_the_next_hello():
     s = greeted(300)
     for first in (1, 51, 101):

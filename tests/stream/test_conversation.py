@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, sealed
 from agent.core.sync import (
+    IDLE_S,
     WINDOW_ROWS,
     Ack,
     AckJudged,
@@ -238,7 +239,10 @@ class Conversation(RuleBasedStateMachine):
         self.acks.clear()
         if not door.sync.online:
             door.apply(Connected(), self.now_s)
-        for _ in range(400):
+        # a server that went back while nothing was going on learns of it with the next idle hello
+        patience_s = IDLE_S + 200 if self.server_went_back else 200
+        healed_s = self.now_s
+        while self.now_s - healed_s < patience_s:
             while door.out or self.acks:
                 while door.out:
                     self.acks.append(server.take(*door.out.pop(0)))
@@ -246,7 +250,7 @@ class Conversation(RuleBasedStateMachine):
                     door.take_ack(self.acks.pop(0), self.now_s)
             if server.chain and door.acked == server.chain.next - 1 == len(door.rows):
                 break
-            self.now_s += 60.0
+            self.now_s += 1.0
             door.apply(Tick(), self.now_s)
         assert door.acked == len(door.rows)
         folded = {s for m in server.missed for s in range(m.first, m.last + 1)}
