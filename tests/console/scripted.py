@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,10 +24,12 @@ class ScriptedDoor:
     def __init__(self) -> None:
         self.board = StatusBoard(CALM)
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.somebody_asked = threading.Event()
         self.snapshot, self.wait, self.wait_picture = self.board.snapshot, self.board.wait, self.board.wait_picture
 
     def act(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self.asked.append((name, arguments))
+        self.somebody_asked.set()
         return {"ok": True}
 
     def door(self, **facts: Any) -> None:

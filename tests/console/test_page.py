@@ -160,6 +160,7 @@ def test_an_unreachable_door_is_not_shown_as_it_was_and_comes_back_by_itself(bro
     reads(browser, "#sentence", "This door cannot be seen right now")
     assert browser.js("document.querySelector('#door-title').textContent") == "The leaf is unknown, the lock is unknown"
     assert {said for _, said in health(browser).values()} == {"unknown"}
+    assert browser.js("document.querySelector('#picture').style.opacity") == "0.25"
     again = Console(ConsoleSettings(port=urlsplit(console.url).port), door)
     again.start()
     try:
@@ -176,6 +177,7 @@ def test_nobody_is_enrolled_without_consent_and_hints_come_in_the_readers_langua
     assert door.asked == []
     page.js("document.querySelector('#enrol-consent').click(); document.querySelector('#enrol-start').click()")
     page.until("document.querySelector('#enrol-result').textContent === ''")
+    assert door.somebody_asked.wait(10)
     door.board.update(enrolment={"state": "collecting", "hint": "Come closer", "collected": 2, "wanted": 5})
     reads(page, "#enrol-hint", "Come closer")
     assert door.asked == [("enrol_start", {"name": "林阿婆", "consent": True})]

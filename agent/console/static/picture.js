@@ -57,12 +57,13 @@ function showFaces(vision, events) {
     element.lastChild.textContent = small ? small.filter(Boolean).join(" · ") : "";
   });
   const words = faces.map((face) => faceWords(face, events)).join(language === "en" ? ", " : "、");
-  byId("people").textContent = faces.length ? say("people", faces.length, words) : say("nobody");
+  const up = connected && vision?.up === true;
+  byId("people").textContent = !up ? "" : faces.length ? say("people", faces.length, words) : say("nobody");
   const told = byId("no-picture");
-  told.hidden = vision?.up === true && pictureUrl !== null;
-  told.textContent = vision?.up === false && pictureUrl ? say("visionAway") : vision?.camera_detail || say(vision?.up ? "noPicture" : "visionAway");
-  byId("picture").style.opacity = vision?.up === false ? 0.25 : 1;
-  byId("picture").alt = byId("people").textContent;
+  told.hidden = up && pictureUrl !== null;
+  told.textContent = !connected ? say("away") : !up ? say("visionAway") : vision.camera_detail || say("noPicture");
+  byId("picture").style.opacity = up ? 1 : 0.25; // what was seen last is not what is there now
+  byId("picture").alt = byId("people").textContent || told.textContent;
 }
 
 function newFace() {

@@ -73,7 +73,8 @@ const ALARM = {
 };
 
 const byId = (id) => document.getElementById(id);
-const stored = (() => { try { return localStorage.getItem("language"); } catch { return null; } })();
+const asked = new URLSearchParams(location.search).get("lang"); // the demo shows this page in its own language
+const stored = asked ?? (() => { try { return localStorage.getItem("language"); } catch { return null; } })();
 let language = stored in TEXT ? stored : navigator.language.startsWith("zh") ? "zh-CN" : "en";
 let now = { doors: {}, entries: [], number: 0, can_open: false };
 let live = false;
