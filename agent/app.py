@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from agent.core import door
 from agent.core.events import Kind, Priority, Record
 from agent.core.vision_messages import Settings
 from agent.enrolment import ConsoleAsked
-from agent.errors import HardwareMissingError
+from agent.errors import ConfigError, HardwareMissingError
 from agent.guard_link import GuardLink
 from agent.health import Health
 from agent.mailbox import Mailbox
@@ -124,7 +125,7 @@ class DoorAgent:
                 stored=facts,
                 timezone=config.door.timezone,
                 pass_keys=load_pass_keys(Path(config.passes.keys_dir)),
-                    high_security=config.faces.policy == "high",
+                high_security=config.faces.policy == "high",
                 vision=vision_settings(config),
                 preview=config.console is not None,
                 has_server=link is not None,
@@ -147,7 +148,12 @@ class DoorAgent:
 
         settings = ConsoleSettings(port=self._config.console.port, frame_ancestors=self._config.console.frame_ancestors)
         console = Console(settings, _ConsoleSource(self))
-        console.start()
+        try:
+            console.start()
+        except ConfigError as e:  # a door goes on without its page
+            logging.getLogger(__name__).warning("no console: %s", e)
+            self._controller.write(Record(Kind.UNEXPECTED, {"event": "Console", "reason": str(e)}, Priority.HIGH))
+            return
         self._stack.callback(console.stop)
 
 

@@ -14,7 +14,7 @@ from agent.core.vision_messages import Finding, FindingKind
 from agent.factors import Desk, Factors
 from agent.residents import Residents
 
-SAME_PERSON_S: Final = 4.0  # a resident who stays in view is not let in again and again
+SAME_PERSON_S: Final = 6.0  # a resident who stays in view is not let in again and again
 SAME_STRANGER_S: Final = 8.0  # nor is one stranger reported over and over
 _HINTS: Final = {hint.value: hint for hint in Indication}
 

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = f"v4l2:{camera}" if camera and camera.startswith("/dev/") else camera
     with DemoWorld(source, _say) as world:
         controls = DemoControls(world)
-        page = _serve_page(controls, arguments.port)
+        page = serve_page(controls, arguments.port)
         try:
             ready = world.wait_ready(_READY_S, stop)
             took_s = time.monotonic() - started_s
@@ -86,7 +86,8 @@ class _Page:
         self._server.close()
 
 
-def _serve_page(controls: DemoControls, port: int) -> _Page:
+def serve_page(controls: DemoControls, port: int) -> _Page:
+    """The page, on 127.0.0.1, until it is closed. Raises LinkError when the port is taken."""
     from agent.cli.demo_page import make_app
 
     return _Page(make_app(controls), port)

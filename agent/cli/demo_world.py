@@ -151,12 +151,16 @@ class DemoWorld:
         self._child("vision", "agent.vision_worker", "--config", str(self.config))
 
     def _start_scenes(self) -> str:
+        from fixtures.pictures import PicturesMissingError
         from fixtures.player import ScenePlayer
 
         self._say("pictures of two people and their scenes (kept for next time)")
         picture = self.folder / "run" / "latest.jpg"
         self.player = ScenePlayer(picture, fps=12)
-        self.player.start()
+        try:
+            self.player.start()
+        except PicturesMissingError as e:
+            raise DoorAgentError(f"{e}; or use a real camera: make demo ARGS='--camera /dev/video0'") from e
         self._stack.callback(self.player.stop)
         return f"still:{picture}"
 

@@ -5,12 +5,18 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from agent.cli.demo import DemoControls, serve_page
 from agent.cli.demo_world import DemoWorld
+from agent.errors import DoorAgentError
 from agent.outbox_report import listed
-from fixtures.pictures import PicturesMissingError
+from deploy.broker import free_port
+
+sys.path.append(str(Path(__file__).parent.parent / "console"))  # its browser
+import browser
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -43,6 +49,20 @@ class Watched:
         kinds = [(row["seq"], row["kind"]) for row in self.rows()]
         raise AssertionError(f"no {kind} {body} after {after}\n{kinds}\n{logs}")
 
+    def wait_quiet(self) -> None:
+        """Nobody before the camera, the leaf closed, the lock secured."""
+        self.wait_scene_over()
+        end_s = time.monotonic() + 20
+        while time.monotonic() < end_s:
+            states = {row["kind"]: row["body"].get("state") for row in self.rows()}
+            if (
+                states["Door/State/LockPhysicalState"] == "Locked"
+                and states["Door/State/DoorPhysicalState"] == "Closed"
+            ):
+                return
+            time.sleep(0.05)
+        raise AssertionError("the door did not come to rest")
+
     def wait_scene_over(self) -> None:
         end_s = time.monotonic() + 20
         while self.world.player.on != "empty" and time.monotonic() < end_s:
@@ -57,7 +77,7 @@ def demo():
             watched.wait("Agent/Camera", 0, 60, state="ok")
             watched.wait("Agent/Link", 0, 60, state="Up")
             yield watched
-    except PicturesMissingError as e:
+    except DoorAgentError as e:
         pytest.skip(f"the scenes' portraits cannot be had here: {e}")
 
 
@@ -122,6 +142,7 @@ def test_without_uplink_the_resident_comes_in_and_the_rows_follow_in_order(demo:
 
 
 def test_the_manager_opens_from_afar(demo: Watched):
+    demo.wait_quiet()
     mark = demo.mark()
     answer = demo.world.order_open()["answer"]
     assert answer["stage"] in ("accepted", "energised")
@@ -153,3 +174,25 @@ def test_no_name_template_or_picture_leaves_the_door(demo: Watched):
     text = json.dumps([row["body"] for row in demo.rows()]) + json.dumps(demo.world.server_entries())
     assert "Demo resident" not in text
     assert "vector" not in text
+
+
+def test_the_demo_page_shows_it_all(demo: Watched, tmp_path: Path):
+    """Also makes the picture in the README: DOOR_AGENT_PICTURES=agent/console pytest tests/app/test_whole_path.py."""
+    if browser.chromium() is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    demo.wait_scene_over()
+    page = serve_page(DemoControls(demo.world), free_port())
+    window = browser.Browser()
+    try:
+        window.open(page.url, width=1480, height=1250)
+        for frame in ("console", "server"):
+            document = f"document.getElementById('{frame}')"
+            window.until(f"{document} !== null && {document}.src.startsWith('http')")
+        demo.wait_quiet()
+        time.sleep(2)  # pictures and fonts of both frames: nothing of another origin can be waited for
+        shot = window.screenshot(Path(os.environ.get("DOOR_AGENT_PICTURES", tmp_path)) / "demo.png", whole=False)
+        assert shot.stat().st_size > 50_000
+        assert not [problem for problem in window.problems if "Refused" in str(problem)]
+    finally:
+        window.close()
+        page.close()
