@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,9 @@ class PageServer:
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
         try:
-            self._server = create_server(app, host=host, port=port, threads=_THREADS, send_bytes=1, ident="")
+            with warnings.catch_warnings():  # deprecated, but without it an event waits for 18 KB more
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._server = create_server(app, host=host, port=port, threads=_THREADS, send_bytes=1, ident="")
         except OSError as e:
             raise LinkError(f"{host}:{port}: the page can't be served there ({e.strerror}); set http_port") from e
         self._thread = threading.Thread(target=self._server.run, name="page", daemon=True)

@@ -18,7 +18,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     broker_host: str = Field(default="127.0.0.1", description="the broker's name, as in its certificate")
-    broker_port: Annotated[int, Field(ge=1, le=65535)] = 8883
+    broker_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=8883, description="TLS")
     ca_file: Path = Field(description="the site's authority, PEM")
     cert_file: Path = Field(description="this server's client certificate, PEM")
     key_file: Path = Field(description="its private key, PEM")
@@ -26,6 +26,7 @@ class Settings(BaseModel):
     command_key_file: Path | None = Field(default=None, description="private Ed25519 key that signs orders to doors")
     command_key_id: str = Field(default="manager1", description="the name of its public half on the doors")
     name: str = Field(default="community", description="certificate name and MQTT client id")
+    subscription: str = Field(default="doors/+/+/up/#", description="the doors this process looks after")
     database: str = Field(default="community.db", description="a file for SQLite, or postgresql://user@host/name")
     silence_s: Annotated[float, Field(ge=10, le=86400)] = Field(default=180.0, description="no word for so long: alarm")
     http_host: str = Field(default="127.0.0.1", description="the manager's page listens here")
@@ -36,7 +37,7 @@ class Settings(BaseModel):
         """What the consumer needs of it."""
         return ConsumerSettings(
             self.broker_host, self.broker_port, self.ca_file, self.cert_file, self.key_file, self.signing_key_file,
-            self.name, self.silence_s,
+            self.name, self.silence_s, self.subscription,
         )  # fmt: skip
 
 
@@ -60,3 +61,12 @@ def load(path: Path) -> Settings:
     files = {name: folder / getattr(found, name) for name in ("ca_file", "cert_file", "key_file", "signing_key_file")}
     database = found.database if "://" in found.database else str(folder / found.database)
     return found.model_copy(update={**files, "database": database})
+
+
+def table() -> str:
+    """The keys as a Markdown table; README.md has it and a test holds it."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = "**required**" if field.is_required() else "" if field.default is None else f"`{field.default}`"
+        rows.append(f"| `{name}` | {default} | {field.description or ''} |")
+    return "\n".join(rows)

@@ -1,0 +1,180 @@
+"""The community server as a whole: configuration, page, and its answers to junk, silence and a broken database."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from agent.core.events import Kind, Priority
+from agent.errors import ConfigError
+from deploy.broker import SERVER_NAME, free_port
+from deploy.community import settings
+from deploy.community.consumer import News
+from deploy.community.describe import examples
+from deploy.community.feed import Feed
+from deploy.community.ledger import Ledger
+from deploy.community.page import serve
+from tests.stream.conftest import record, until
+
+README = Path(settings.__file__).parent / "README.md"
+
+
+def alarms(site) -> list[str]:
+    return [n.what["word"] for n in site.news.all if n.kind == "alarm"]
+
+
+def test_the_readme_has_every_key_and_every_alarm():
+    text = README.read_text()
+    assert settings.table() in text
+    for word in ("rows-lost", "restored", "fork", "damaged", "silence", "malformed", "poison", "database"):
+        assert f"| `{word}` |" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("colour = 1", "colour: Extra"),
+        ("broker_port = 0", "broker_port: "),
+        ("x = ", "not TOML"),
+        ("", "ca_file: Field required"),
+    ],
+)
+def test_a_wrong_configuration_names_the_key(tmp_path, line, words):
+    path = tmp_path / "community.toml"
+    path.write_text(line)
+    with pytest.raises(ConfigError, match=words):
+        settings.load(path)
+
+
+def test_junk_on_every_topic_is_an_alarm_and_the_rest_goes_on(site, linked):
+    site.serve()
+    _, outbox, _ = linked("d1")
+    door = site.raw("s1/d9")
+    junk = [b"", b"[", b"[{}]", b"\xff" * 100, b"x" * 250_000]
+    for leaf in ("hello", "events", "alarm", "state", "reply", "other"):
+        for payload in junk:
+            door.publish(f"doors/s1/d9/up/{leaf}", payload, 1)
+    outbox.append(record(1))
+    until(lambda: outbox.status().depth == 0 and outbox.status().head_seq == 2, "the honest door's row")
+    until(lambda: alarms(site).count("malformed") == 5 * len(junk), "every junk message reported")
+    assert set(alarms(site)) == {"malformed"}
+    door.disconnect()
+    door.loop_stop()
+
+
+def test_one_door_cannot_write_rows_of_another_in_its_own_batch(site, linked):
+    """The topic is its own, the content speaks for somebody else."""
+    consumer = site.serve()
+    _, outbox, _ = linked("d1")
+    outbox.append(record(1))
+    until(lambda: outbox.status().depth == 0 and outbox.status().head_seq == 2, "the honest door's row")
+    thief = site.raw("s1/d9")
+    for leaf in ("hello", "events"):
+        thief.publish(f"doors/s1/d9/up/{leaf}", json.dumps(examples()[leaf]), 1)
+    until(lambda: alarms(site).count("malformed") == 2, "both reported")
+    assert consumer._ledger.chain("lujiang/gate-1", "5eed" * 8) is None
+    thief.disconnect()
+    thief.loop_stop()
+
+
+def test_a_database_that_is_away_costs_nothing(site, linked, monkeypatch):
+    site.serve()
+    _, outbox, _ = linked("d1")
+    outbox.append(record(1))
+    until(lambda: outbox.status().depth == 0 and outbox.status().head_seq == 2, "the first row")
+    real = Ledger.transaction
+
+    def broken(self):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(Ledger, "transaction", broken)
+    for n in range(2, 30):
+        outbox.append(record(n))
+    site.news.wait(lambda: "database" in alarms(site), "the alarm")
+    assert outbox.status().acked_seq == 2
+    monkeypatch.setattr(Ledger, "transaction", real)
+    until(lambda: outbox.status().depth == 0, "the rest", 30)
+    assert [n.what["body"].get("n") for n in site.news.all if n.kind == "event"] == [None, *range(1, 30)]
+    assert alarms(site) == ["database"]
+
+
+def test_a_silent_door_is_an_alarm_once(site, linked, monkeypatch):
+    consumer = site.serve()
+    _, outbox, _ = linked("d1")
+    outbox.append(record(1))
+    until(lambda: outbox.status().depth == 0 and outbox.status().head_seq == 2, "the row")
+    assert alarms(site) == []
+    outbox.stop()
+    consumer.stop()  # its thread owns the ledger; now this one does
+    ledger = Ledger(type(consumer._ledger.db)(site.folder / "community.db"))
+    monkeypatch.setattr(consumer, "_ledger", ledger)
+    with ledger.transaction():
+        ledger.heard("s1/d1", 1)
+    consumer._look_for_silence()
+    consumer._look_for_silence()
+    assert alarms(site) == ["silence"]
+    ledger.close()
+
+
+# ---------------------------------------------------------------- the page
+
+
+@pytest.fixture
+def page():
+    feed, port, opened = Feed([], []), free_port(), []
+    server = serve(feed, "127.0.0.1", port, lambda device: opened.append(device) or {"stage": "accepted"})
+    yield feed, port, opened
+    server.close()
+
+
+def ask(port: int, method: str, path: str, **headers) -> tuple[int, dict, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request(method, path, headers=headers)
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return response.status, dict(response.getheaders()), body
+
+
+def test_the_page_shows_what_the_consumer_tells(page):
+    feed, port, _ = page
+    feed.add(News("state", "s1/d1", {"online": True, "door": {"lock": "secured"}}))
+    feed.add(News("event", "s1/d1", {"seq": 2, "kind": str(Kind.FIRE), "priority": int(Priority.ALARM), "body": {}}))
+    feed.add(News("alarm", "server", {"word": "database", "detail": "", "at_ms": 1}))
+    status, headers, body = ask(port, "GET", "/api/now")
+    shown = json.loads(body)
+    assert (status, list(shown["doors"]), [e["type"] for e in shown["entries"]]) == (200, ["s1/d1"], ["event", "alarm"])
+    assert "script-src 'self'" in headers["Content-Security-Policy"]
+    for path in ("/", "/page/page.js", "/page/page.css"):
+        assert ask(port, "GET", path)[0] == 200
+
+
+def test_the_stream_brings_what_is_new(page):
+    feed, port, _ = page
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", "/api/stream?after=0")
+    response = connection.getresponse()
+    assert response.readline().startswith(b"retry:")
+    feed.add(News("event", "s1/d1", {"seq": 7, "kind": "K", "priority": 1, "body": {}}))
+    response.readline()
+    assert json.loads(response.readline().removeprefix(b"data: "))["seq"] == 7
+    connection.close()
+
+
+def test_only_the_page_itself_can_order_an_opening(page):
+    _, port, opened = page
+    assert ask(port, "POST", "/api/doors/s1/d1/open")[0] == 403
+    assert ask(port, "GET", "/api/doors/s1/d1/open")[0] == 405
+    assert opened == []
+    assert ask(port, "POST", "/api/doors/s1/d1/open", **{"X-Requested-By": "community-page"})[0] == 202
+    assert opened == ["s1/d1"]
+
+
+def test_every_kind_of_event_has_a_name_in_both_languages_on_the_page():
+    script = (Path(settings.__file__).parent / "page" / "page.js").read_text()
+    assert [str(k) for k in Kind if f'"{k}": ["' not in script] == []
+    assert settings.Settings.model_fields["name"].default == SERVER_NAME
