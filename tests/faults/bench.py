@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from agent.core.events import Kind
 from agent.core.journal import GENESIS, ClockQuality, Row, row_hash
 from deploy.broker import SERVER_NAME, Broker
 from deploy.pki import Authority, device_name
@@ -109,6 +110,19 @@ class Bench:
                 prev[epoch] = digest
         finally:
             db.close()
+
+    def count(self, door: str) -> int:
+        """How many of the door's own events the server has; 0 while it has no tables yet."""
+        try:
+            db = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
+            try:
+                query = "SELECT count(*) FROM events WHERE device = ? AND kind = ?"
+                values = (device_name(self.site, door), str(Kind.DOOR_PHYSICAL))
+                return int(db.execute(query, values).fetchone()[0])
+            finally:
+                db.close()
+        except sqlite3.OperationalError:
+            return 0
 
     def has_preview(self, door: str, seq: int) -> bool:
         """The server holds a copy of a row that overtook the ones before it."""
