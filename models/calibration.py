@@ -23,8 +23,9 @@ _TAIL: Final = 0.1  # share of the roster that is fitted
 _SHAPE: Final = -0.15  # of the generalised Pareto tail: it ends; fitting it too needs more people than sites have
 _LOOK_ALIKES: Final = 0.1  # of the tail, its upper end: relatives and people enrolled twice; they get their own rule
 _FEWEST: Final = 30  # people from whom a tail can be read at all
+_ENOUGH: Final = 100  # people who can speak for a network that nobody has measured
 _SAMPLE: Final = 2000  # people compared with each other: 0.1 s, and more people only make the bound less strict
-_PRIOR_PEOPLE: Final = 100.0  # the prior counts like this many people
+_PRIOR_PEOPLE: Final = 75.0  # the prior counts like this many people
 _MANY_PICTURES: Final = 3.0
 _RATES: Final = (1e-6, 0.1)
 
@@ -105,7 +106,7 @@ def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES) -> C
         rows = matrix[np.random.default_rng(0).permutation(people)[:_SAMPLE]]
     location, scale = _tail(strangeness(rows))
     if prior is None:
-        method, weight = ("roster", 1.0) if people >= _PRIOR_PEOPLE else ("none", 0.0)
+        method, weight = ("roster", 1.0) if people >= _ENOUGH else ("none", 0.0)
     else:
         method, weight = "roster", people / (people + _PRIOR_PEOPLE)
     return _named(method, model_id, people, pictures, (weight, location, scale))

@@ -110,15 +110,20 @@ class YuNet:
         return found
 
 
-def follow(detector: Detector, image_bgr: Image, last: Detection) -> Detection | None:
-    """The face of the frame before, looked for only around its place there; None if it is not there."""
+def follow(detector: Detector, image_bgr: Image, last: Detection, face_px: int | None = None) -> Detection | None:
+    """The face of the frame before, looked for only around its place there; None if it is not there.
+
+    `face_px`: how wide the face shall be in what the detector sees (None: its own choice).
+    """
     x, y, width, height = last.box_px
     left, top = max(0, int(x - _AROUND * width)), max(0, int(y - _AROUND * height))
     right, bottom = int(x + (1 + _AROUND) * width), int(y + (1 + _AROUND) * height)
     part = image_bgr[top:bottom, left:right]
     if min(part.shape[:2]) < _MULTIPLE_PX:
         return None
-    found = detector.detect(part, max(_MULTIPLE_PX, round(part.shape[1] * detector.follow_face_px / width)))
+    found = detector.detect(
+        part, max(_MULTIPLE_PX, round(part.shape[1] * (face_px or detector.follow_face_px) / width))
+    )
     nearby = [one.shifted(left, top) for one in found]
     best = max(nearby, key=lambda one: overlap(one.box_px, last.box_px), default=None)
     return best if best is not None and overlap(best.box_px, last.box_px) > 0 else None
@@ -130,6 +135,20 @@ def precise(detector: Detector, image_bgr: Image, found: Detection) -> Detection
     if seen_px >= _COARSE * detector.follow_face_px:
         return found
     return follow(detector, image_bgr, found) or found
+
+
+def carefully(detector: Detector, image_bgr: Image, found: Detection) -> Detection:
+    """For a single picture: the mean of what two near looks say, the second at twice the size.
+
+    Frames of a video do this for each other. With 1,000 people enrolled by one picture and tried with one, 4.8 instead
+    of 5.5 % are refused at 1 % of strangers let in (EVALUATION.md).
+    """
+    first = follow(detector, image_bgr, found) or found
+    second = follow(detector, image_bgr, first, 2 * detector.follow_face_px)
+    if second is None:
+        return first
+    points = np.asarray((first.landmarks_px + second.landmarks_px) / 2, np.float32)
+    return Detection(first.box_px, points, first.confidence)
 
 
 def reduced(image_bgr: Image, width_px: int) -> Image:

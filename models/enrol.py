@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from models.arrays import Floats, Image
-from models.detect import Detection, precise
+from models.detect import Detection, carefully
 from models.errors import PictureUnusableError
 from models.pipeline import Pipeline
 from models.quality import Flaw, assess
@@ -68,7 +68,7 @@ def the_face(pipeline: Pipeline, name: str, image: Image) -> Detection:
         raise PictureUnusableError(
             f"{name} shows {len(found)} faces: one person alone is needed", picture=name, reason="two-faces"
         )
-    return precise(pipeline.detector, image, found[0])
+    return carefully(pipeline.detector, image, found[0])
 
 
 def same_person(pipeline: Pipeline, templates: Sequence[Template]) -> bool:

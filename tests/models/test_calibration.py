@@ -1,0 +1,110 @@
+"""The bound is safe on made-up populations, leans on the prior while people are few, and costs little."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from models.calibration import fit, strangeness
+from models.gallery import Gallery
+from models.template import Template
+
+NET = "reid0095"
+SHARE = 1.4
+
+
+def _population(people: int, seed: int = 0, dim: int = 64) -> np.ndarray:
+    """Unit vectors in five families of different size that resemble each other more than the rest."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(size=(5, dim))
+    family = rng.choice(5, people, p=(0.4, 0.3, 0.2, 0.07, 0.03))
+    vectors = rng.normal(size=(people, dim)) + 0.45 * centres[family]
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _gallery(vectors: np.ndarray) -> Gallery:
+    gallery = Gallery(model_id=NET, alignment_id="cut", dim=vectors.shape[1])
+    for number, vector in enumerate(vectors):
+        gallery.add(f"p{number}", Template(vector, NET, "cut"))
+    return gallery
+
+
+def _distance(gallery: Gallery, vector: np.ndarray) -> float:
+    found = gallery.search(vector)
+    return 1 - found.similarity + SHARE * found.cohort_similarity
+
+
+@pytest.mark.parametrize("people", [40, 100, 500, 1500])
+@pytest.mark.parametrize("rate", [0.01, 0.001])
+def test_strangers_from_the_same_town_stay_within_the_stated_rate(people, rate):
+    everybody = _population(people + 4000, seed=people)
+    gallery, strangers = _gallery(everybody[:people]), everybody[people:]
+    bound = fit(gallery.matrix, model_id=NET, pictures=1).max_match_distance(rate, people)
+    let_in = np.mean([_distance(gallery, vector) <= bound for vector in strangers[:: 1 if rate < 0.01 else 4]])
+    assert let_in <= rate
+
+
+def test_strangeness_is_the_distance_that_the_gallery_finds_without_that_person():
+    """What the bound is read from is exactly what the door will compare with it."""
+    vectors = _population(40)
+    gallery = _gallery(vectors)
+    for number in range(40):
+        gallery.remove(f"p{number}")
+        assert 1 - strangeness(vectors)[number] == pytest.approx(_distance(gallery, vectors[number]), abs=1e-5)
+        gallery.add(f"p{number}", Template(vectors[number], NET, "cut"))
+
+
+def test_a_stricter_rate_is_a_nearer_bound():
+    calibration = fit(_population(200), model_id=NET)
+    bounds = [calibration.max_match_distance(rate, 200) for rate in (0.1, 0.01, 0.001, 1e-4, 1e-6, 0.0)]
+    assert bounds == sorted(bounds, reverse=True)
+    assert bounds[-1] == bounds[-2] > 0
+
+
+def test_few_people_are_judged_by_the_prior_and_more_people_less_strictly():
+    calibrations = [fit(_population(people), model_id=NET) for people in (0, 1, 5, 29)]
+    assert {one.method for one in calibrations} == {"prior"}
+    bounds = [one.max_match_distance(0.001, one.people) for one in calibrations]
+    assert bounds == sorted(bounds)
+    assert bounds[0] == bounds[1] == bounds[2]
+    assert fit(_population(30), model_id=NET).method == "roster"
+
+
+def test_several_pictures_a_person_ask_for_a_nearer_face():
+    one, three = (fit(_population(200), model_id=NET, pictures=pictures) for pictures in (1, 3))
+    assert three.max_match_distance(0.01, 200) < one.max_match_distance(0.01, 200)
+
+
+def test_a_network_that_was_never_measured_opens_nothing_until_the_roster_can_speak_for_it():
+    few, many = (fit(_population(people), model_id="unheard-of") for people in (99, 100))
+    assert (few.method, few.max_match_distance(0.01, 99)) == ("none", 0.0)
+    assert many.method == "roster"
+    assert 0 < many.max_match_distance(0.01, 100) < 1
+
+
+def test_twins_in_the_roster_hardly_move_the_bound():
+    """They have a rule of their own (look-alikes); at their own distance of 0.6 nobody else would get in."""
+    vectors = _population(200)
+    twin = vectors[:1] + 0.03 * _population(1, seed=7)
+    with_twins = np.concatenate([vectors, twin / np.linalg.norm(twin)])
+    without, including = (fit(rows, model_id=NET).max_match_distance(0.001, 200) for rows in (vectors, with_twins))
+    assert including == pytest.approx(without, abs=0.06)
+
+
+def test_the_version_names_the_numbers():
+    vectors = _population(100)
+    assert fit(vectors, model_id=NET).version == fit(vectors.copy(), model_id=NET).version
+    assert fit(vectors, model_id=NET).version != fit(vectors[:-1], model_id=NET).version
+
+
+def test_a_hundred_thousand_people_cost_no_more_than_two_thousand():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((100_000, 64), dtype=np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    fit(rows[:2000], model_id=NET)
+    started_s = time.process_time()
+    calibration = fit(rows, model_id=NET)
+    assert time.process_time() - started_s < 3.0
+    assert calibration.people == 100_000
