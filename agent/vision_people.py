@@ -60,7 +60,9 @@ class People:
         """How near is near enough for this roster and the operator's numbers."""
         if self._calibration is None:
             pictures = self.gallery.template_count / max(1, len(self.gallery))
-            self._calibration = fit(self.gallery.matrix, model_id=self.gallery.model_id, pictures=pictures)
+            self._calibration = fit(
+                self.gallery.matrix, model_id=self.gallery.model_id, pictures=pictures, baseline=self.gallery.baseline
+            )
         rate = stranger_rate(settings.strangers_per_year, settings.stranger_passages_per_day)
         people = len(self.gallery)
         return Bound(

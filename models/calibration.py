@@ -16,12 +16,13 @@ from typing import Final
 import numpy as np
 
 from models.arrays import Floats
-from models.gallery import COHORT
+from models.gallery import COHORT, likeness
 
 SHARE: Final = 0.7  # of each cohort that is taken off; agent/core/evidence.py takes 1.4 of their mean
 _TAIL: Final = 0.1  # share of the roster that is fitted
 _SHAPE: Final = -0.15  # of the generalised Pareto tail: it ends; fitting it too needs more people than sites have
 _LOOK_ALIKES: Final = 0.1  # of the tail, its upper end: relatives and people enrolled twice; they get their own rule
+_LEAST_SCALE: Final = 0.02
 _FEWEST: Final = 30  # people from whom a tail can be read at all
 _ENOUGH: Final = 100  # people who can speak for a network that nobody has measured
 _SAMPLE: Final = 2000  # people compared with each other: 0.1 s, and more people only make the bound less strict
@@ -57,6 +58,8 @@ class Prior:
 # envelope of all of these (2026-11-23; `door-agent evaluate faces` checks it on whatever data it is given).
 _PRIORS: Final = {
     "reid0095": Prior(location=0.385, per_people=0.057, scale=0.035, many_pictures=0.045, allowance=0.05),
+    # Above its baseline of 0.93 hardly anybody has a cohort, so more people bring more look-alikes and nothing less.
+    "dlib-resnet": Prior(location=0.32, per_people=-0.015, scale=0.045, many_pictures=0.10, allowance=0.10),
 }
 
 
@@ -92,10 +95,10 @@ class Calibration:
         return 1.0 - similarity
 
 
-def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES) -> Calibration:
+def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, baseline: float = 0.0) -> Calibration:
     """From float32[people, dim], one unit vector a person; `pictures`: how many, on average, stand behind each.
 
-    At most 2,000 people are compared with each other (0.1 s), the same ones each time.
+    `baseline` is the gallery's. At most 2,000 people are compared with each other (0.1 s), the same ones each time.
     """
     people = len(matrix)
     prior = _prior(model_id)
@@ -104,7 +107,7 @@ def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES) -> C
     rows = matrix
     if people > _SAMPLE:
         rows = matrix[np.random.default_rng(0).permutation(people)[:_SAMPLE]]
-    location, scale = _tail(strangeness(rows))
+    location, scale = _tail(strangeness(rows, baseline))
     if prior is None:
         method, weight = ("roster", 1.0) if people >= _ENOUGH else ("none", 0.0)
     else:
@@ -112,9 +115,9 @@ def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES) -> C
     return _named(method, model_id, people, pictures, (weight, location, scale))
 
 
-def strangeness(rows: Floats) -> Floats:
+def strangeness(rows: Floats, baseline: float = 0.0) -> Floats:
     """float32[n]: the relative similarity of each unit vector float32[n, dim] as a stranger to all the others."""
-    similarities = rows @ rows.T
+    similarities = likeness(rows @ rows.T, baseline)
     np.fill_diagonal(similarities, -2.0)
     keep = min(COHORT + 1, len(rows) - 1)
     top = -np.partition(-similarities, range(keep), axis=1)[:, :keep]
@@ -131,6 +134,8 @@ def _tail(values: Floats) -> tuple[float, float]:
     """Location and scale of the upper tenth; its own upper end only counts as "at least so much"."""
     location = float(np.quantile(values, 1 - _TAIL))
     excess = np.sort(values[values > location] - location)
+    if not len(excess):  # everybody equally far apart: made-up vectors, or one person enrolled under many ids
+        return location, _LEAST_SCALE
     hidden = max(2, int(_LOOK_ALIKES * len(excess)))
     seen = excess[: max(1, len(excess) - hidden)]
     mean = (float(seen.sum()) + (len(excess) - len(seen)) * float(seen[-1])) / len(seen)

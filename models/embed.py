@@ -31,6 +31,10 @@ class Embedder(Protocol):
         """Two good pictures of one person are at least this near (cosine); two people mostly are not."""
 
     @property
+    def baseline(self) -> float:
+        """The cosine that counts as no likeness at all (gallery.likeness)."""
+
+    @property
     def dim(self) -> int:
         """Length of a vector."""
 
@@ -62,6 +66,7 @@ class OnnxEmbedder:
         alignment: Alignment,
         mirror: bool,
         same_person_similarity: float,
+        baseline: float = 0.0,
         rgb: bool = False,
     ) -> None:
         """`mirror`: the vector is the mean of the face and its mirror image (model_id must say so)."""
@@ -72,6 +77,7 @@ class OnnxEmbedder:
         self.model_id = model_id
         self.alignment = alignment
         self.same_person_similarity = same_person_similarity
+        self.baseline = baseline
         self.alignment_id = alignment.alignment_id
         self.dim = self._vector(reference_chip(alignment.side_px)).size
 

@@ -27,7 +27,7 @@ _MANY_CHANGES: Final = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Best person for one probe. Similarities are cosines, -1..1, higher is closer.
+    """Best person for one probe. Similarities are cosines less the baseline (`likeness`), -1..1, higher is closer.
 
     `runner_up_similarity` is the best OTHER person's, -1.0 where nobody else is enrolled. `cohort_similarity` says how
     much of the similarity is nothing special: the mean of the probe to the next `cohort_size` (at most ten) people and
@@ -44,10 +44,12 @@ class Match:
 class Gallery:
     """Everybody enrolled with one network and one alignment."""
 
-    def __init__(self, *, model_id: str, alignment_id: str, dim: int) -> None:
+    def __init__(self, *, model_id: str, alignment_id: str, dim: int, baseline: float = 0.0) -> None:
+        """`baseline`: the network's cosine that counts as no likeness (Embedder.baseline); see `likeness`."""
         self.model_id = model_id
         self.alignment_id = alignment_id
         self.dim = dim
+        self.baseline = baseline
         self._rows = np.zeros((_FIRST_CAPACITY, dim), np.float32)  # unit vectors, one a person
         self._lengths = np.zeros(_FIRST_CAPACITY, np.float32)  # length of the sum of a person's templates
         self._counts = np.zeros(_FIRST_CAPACITY, np.int32)
@@ -155,7 +157,7 @@ class Gallery:
         keep = min(len(similarities), COHORT + 1)
         best = np.argpartition(-similarities, keep - 1)[:keep]
         order = best[np.argsort(-similarities[best])]
-        return (order if rows is None else rows[order]), similarities[order]
+        return (order if rows is None else rows[order]), likeness(similarities[order], self.baseline)
 
     def _crowd(self, row: int) -> float:
         """How near the people nearest to this one are to him; kept until somebody comes or goes."""
@@ -171,6 +173,14 @@ class Gallery:
             return None
         rows = np.union1d(self._coarse.candidates(vector), np.fromiter(self._changed, np.intp))
         return rows[rows < len(self._people)]
+
+
+def likeness(cosines: Floats, baseline: float) -> Floats:
+    """Cosines as similarities: `baseline` becomes 0, 1 stays 1, what is far below is -1.
+
+    So the numbers of a network that gives even strangers a cosine of 0.85 mean the same as those of one that gives 0.
+    """
+    return np.asarray(np.maximum((cosines - baseline) / (1.0 - baseline), -1.0), np.float32)
 
 
 def _mean(similarities: Floats) -> float:

@@ -52,6 +52,7 @@ def load_embedder(store: Store, entry: ModelEntry) -> Embedder:
         alignment=ALIGNMENTS[entry.alignment],
         mirror=entry.mirror,
         same_person_similarity=entry.same_person,
+        baseline=entry.baseline,
         rgb=entry.colour == "rgb",
     )
     (vector,) = embedder.embed(reference_chip(embedder.alignment.side_px)[None])

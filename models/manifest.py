@@ -40,6 +40,7 @@ class ModelEntry:
     metric: str = "cosine"
     mirror: bool = False
     same_person: float = 1.0
+    baseline: float = 0.0
     reference: tuple[float, ...] = ()
     reference_tolerance: float = 1e-3
     recommended: bool = True  # an installer is told when it is missing

@@ -59,7 +59,8 @@ class Pipeline:
 
     def gallery(self) -> Gallery:
         """An empty gallery for this embedder's vectors."""
-        return Gallery(model_id=self.embedder.model_id, alignment_id=self.embedder.alignment_id, dim=self.embedder.dim)
+        net = self.embedder
+        return Gallery(model_id=net.model_id, alignment_id=net.alignment_id, dim=net.dim, baseline=net.baseline)
 
     def chips(self, image_bgr: Image, detections: list[Detection]) -> Image:
         """uint8[N, side, side, 3]: the faces as the embedder wants them."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models import gallery as module
 from models.errors import TemplateMixError
-from models.gallery import Gallery, Match
+from models.gallery import Gallery, Match, likeness
 from models.template import Template
 
 DIM = 16
@@ -70,6 +70,21 @@ def test_after_any_changes_a_search_finds_what_comparing_one_by_one_finds(steps:
         assert found.similarity == pytest.approx(expected.similarity, abs=1e-5)
         assert found.runner_up_similarity == pytest.approx(expected.runner_up_similarity, abs=1e-5)
         assert found.cohort_similarity == pytest.approx(expected.cohort_similarity, abs=1e-5)
+
+
+def test_a_baseline_moves_the_numbers_and_never_the_order() -> None:
+    """A network whose strangers have a cosine of 0.8 is read on the same scale as one whose strangers have 0."""
+    vectors, probe = _vectors(50), _vectors(1, seed=9)[0]
+    plain, moved = _gallery(), Gallery(model_id="net", alignment_id="cut", dim=DIM, baseline=0.3)
+    for number, vector in enumerate(vectors):
+        plain.add(str(number), _template(vector))
+        moved.add(str(number), _template(vector))
+    one, other = plain.search(probe), moved.search(probe)
+    assert one is not None
+    assert other is not None
+    assert one.person_id == other.person_id
+    assert other.similarity == pytest.approx((one.similarity - 0.3) / 0.7, abs=1e-5)
+    assert likeness(np.float32([1.0, 0.3, -1.0]), 0.3).tolist() == [1.0, 0.0, -1.0]
 
 
 @pytest.mark.parametrize("made_by", [("other", "cut"), ("net", "other")])
