@@ -20,6 +20,7 @@ from agent.errors import LinkError
 from deploy.pki import Authority, write_file
 
 SERVER_NAME = "community"
+HOME_NAME = "homeassistant"  # certificate of a Home Assistant, where there is one
 _START_S = 10.0
 
 # %u is the certificate's name, site/door. A device writes below its own up/, reads its own dn/, and nothing else.
@@ -28,6 +29,12 @@ user {SERVER_NAME}
 topic read doors/+/+/up/#
 topic write doors/+/+/dn/#
 topic readwrite homeassistant/#
+
+user {HOME_NAME}
+topic read doors/+/+/up/state
+topic read homeassistant/#
+topic write homeassistant/status
+topic write homeassistant/door-agent/+/+/set
 
 pattern write doors/%u/up/#
 pattern read doors/%u/dn/#

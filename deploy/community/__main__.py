@@ -18,6 +18,8 @@ from deploy.community.ledger import Connection, Ledger, SqliteConnection
 from deploy.community.page import OpenDoor, PageServer, serve
 from deploy.community.settings import Settings, load
 
+_ORDERS_AT_ONCE = 4
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM."""
@@ -40,7 +42,12 @@ def run(settings: Settings) -> None:
     feed = Feed(ledger.newest(200), ledger.doors())
     commander = _commander(settings)
 
+    orders = threading.BoundedSemaphore(_ORDERS_AT_ONCE)
+
     def tell(news: News) -> None:
+        if news.kind == "order":
+            _obey(commander, orders, news)
+            return
         feed.add(news)
         if commander is not None:
             commander.hear(news)
@@ -58,6 +65,20 @@ def run(settings: Settings) -> None:
     consumer.stop()
     if server is not None:
         server.close()
+
+
+def _obey(commander: Commander | None, orders: threading.BoundedSemaphore, news: News) -> None:
+    """An order from Home Assistant, on a thread of its own until the door has answered; too many at once fall away."""
+    if commander is None or not orders.acquire(blocking=False):
+        return
+
+    def order() -> None:
+        try:
+            commander.order(news.device, Action(news.what["action"]), str(news.what["actor"]))
+        finally:
+            orders.release()
+
+    threading.Thread(target=order, name="order", daemon=True).start()
 
 
 def _commander(settings: Settings) -> Commander | None:

@@ -27,6 +27,7 @@ from agent.core.journal import Row, Skipped
 from agent.core.sync import Ack
 from agent.link_settings import tls_context
 from agent.wire import WireError, parse_batch, parse_hello, signed_ack, topic
+from deploy.community import homeassistant
 from deploy.community.ingest import Alarm, Chain, Taken, take_hello, take_previews, take_rows
 from deploy.community.ledger import Ledger
 
@@ -51,11 +52,13 @@ class ConsumerSettings:
     name: str = "community"
     silence_s: float = 180.0
     subscription: str = "doors/+/+/up/#"
+    home_assistant: bool = False
+    can_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What just happened, for whoever watches: kind is event, preview, alarm, state or reply."""
+    """What just happened, for whoever watches: kind is event, preview, alarm, state, reply or order."""
 
     kind: str
     device: str
@@ -72,6 +75,7 @@ class Consumer:
         self.overflowed = 0
         self._silent: set[str] = set()
         self._database_down = False
+        self._at_home: set[str] = set()
         self._client = self._new_client()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -108,10 +112,17 @@ class Consumer:
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=s.name, protocol=mqtt.MQTTv5)
         client.tls_set_context(tls_context(s.ca, s.cert, s.key))
         client.reconnect_delay_set(1, 5)
-        options = SubscribeOptions(qos=1)
-        client.on_connect = lambda c, _u, _f, _code, _p: c.subscribe(s.subscription, options=options)
-        client.on_message = lambda _c, _u, m: self._enqueue(m.topic, bytes(m.payload))
+        topics = [s.subscription, *([homeassistant.SUBSCRIPTION] if s.home_assistant and s.can_open else [])]
+        wanted = [(t, SubscribeOptions(qos=1)) for t in topics]
+        client.on_connect = lambda c, _u, _f, _code, _p: c.subscribe(wanted)
+        client.on_message = lambda _c, _u, m: self._arrived(m)
         return client
+
+    def _arrived(self, m: mqtt.MQTTMessage) -> None:
+        if m.topic.startswith("doors/"):
+            self._enqueue(m.topic, bytes(m.payload))
+        elif not m.retain and m.payload == homeassistant.OPEN.encode():  # a kept order would open at every reconnect
+            self._tell(News("order", "/".join(m.topic.split("/")[2:4]), {"action": "open", "actor": "home-assistant"}))
 
     def _enqueue(self, where: str, payload: bytes) -> None:
         try:
@@ -155,10 +166,22 @@ class Consumer:
         for news, device, ack in results:
             for n in news:
                 self._tell(n)
+                self._tell_home(n)
             if ack is not None:
                 acks[device, ack.epoch] = _merged(acks.get((device, ack.epoch)), ack)
         for (device, _), ack in acks.items():
             self._client.publish(topic(device, "dn/ack"), signed_ack(self._key, device, ack), qos=1)
+
+    def _tell_home(self, n: News) -> None:
+        if not self._settings.home_assistant:
+            return
+        if n.kind == "state" and n.device not in self._at_home:
+            self._at_home.add(n.device)
+            where, payload = homeassistant.discovery(n.device, can_open=self._settings.can_open)
+            self._client.publish(where, payload, qos=1, retain=True)
+        told = homeassistant.access(n.what) if n.kind == "event" else None
+        if told is not None:
+            self._client.publish(homeassistant.access_topic(n.device), told, qos=1)
 
     def _failed(self, group: list[tuple[str, bytes]], e: Exception) -> None:
         """Nothing of the group was written or acknowledged: the doors will send it again."""

@@ -31,13 +31,14 @@ class Settings(BaseModel):
     silence_s: Annotated[float, Field(ge=10, le=86400)] = Field(default=180.0, description="no word for so long: alarm")
     http_host: str = Field(default="127.0.0.1", description="the manager's page listens here")
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8481, description="0: no page")
+    home_assistant: bool = Field(default=False, description="publish each door as a device for Home Assistant")
     frame_ancestors: str = Field(default="'self'", description="who may show the page in a frame")
 
     def consumer(self) -> ConsumerSettings:
         """What the consumer needs of it."""
         return ConsumerSettings(
             self.broker_host, self.broker_port, self.ca_file, self.cert_file, self.key_file, self.signing_key_file,
-            self.name, self.silence_s, self.subscription,
+            self.name, self.silence_s, self.subscription, self.home_assistant, self.command_key_file is not None,
         )  # fmt: skip
 
 

@@ -116,11 +116,11 @@ class Site:
         self.news = Posts()
         self._consumers: list[Consumer] = []
 
-    def serve(self, database: Path | None = None) -> Consumer:
-        ledger = Ledger(SqliteConnection(database or self.folder / "community.db"))
+    def serve(self, **more) -> Consumer:
+        ledger = Ledger(SqliteConnection(self.folder / "community.db"))
         pair = self.authority.device(SERVER_NAME)
         settings = ConsumerSettings(
-            "127.0.0.1", self.broker.port, self.authority.cert, pair.cert, pair.key, self.signing.key
+            "127.0.0.1", self.broker.port, self.authority.cert, pair.cert, pair.key, self.signing.key, **more
         )
         consumer = Consumer(settings, ledger, self.news)
         consumer.start()

@@ -1,0 +1,103 @@
+"""Home Assistant, when switched on: each door as a device with lock, contact, problems, fire, comings and goings.
+
+The doors' own states are read where they are published (retained, with the last will: a door without its link is shown
+as unavailable, its lock never assumed). Only the single accesses are published again, one message each, never retained.
+An opening ordered there goes through the same signed command as one from the manager's page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from agent.core.events import Kind
+from agent.wire import topic
+
+SUBSCRIPTION = "homeassistant/door-agent/+/+/set"
+OPEN = "OPEN"
+
+_ACCESSES: Mapping[str, str] = {
+    Kind.ACCESS_GRANTED: "granted",
+    Kind.ACCESS_TAKEN: "taken",
+    Kind.ACCESS_NOT_TAKEN: "not-taken",
+    Kind.ACCESS_UNVERIFIED: "unverified",
+    Kind.ACCESS_DENIED: "denied",
+    Kind.ACCESS_DENIED_UNKNOWN: "stranger",
+    Kind.REQUEST_TO_EXIT: "exit",
+    Kind.DOORBELL: "doorbell",
+}
+
+
+def discovery(device: str, *, can_open: bool) -> tuple[str, bytes]:
+    """Topic and payload of the device discovery message, to be retained. `device` is site/door."""
+    unique = "door-agent-" + device.replace("/", "-")
+    state = topic(device, "up/state")
+    components: dict[str, dict[str, Any]] = {
+        "contact": _binary(unique, "contact", "door", "{{ 'ON' if value_json.door.contact == 'open' else 'OFF' }}"),
+        "problem": _binary(
+            unique, "problem", "problem", "{{ 'ON' if value_json.door.alarms or value_json.door.faults else 'OFF' }}"
+        ),
+        "fire": _binary(unique, "fire", "smoke", "{{ 'ON' if value_json.door.fire else 'OFF' }}"),
+        "access": {
+            "platform": "event",
+            "unique_id": f"{unique}-access",
+            "name": "Access",
+            "state_topic": access_topic(device),
+            "event_types": sorted(set(_ACCESSES.values())),
+        },
+    }
+    if can_open:
+        components["lock"] = _lock(unique, device)
+    payload = {
+        "device": {"identifiers": [unique], "name": device, "manufacturer": "door-agent", "model": "door"},
+        "origin": {"name": "door-agent community server"},
+        "state_topic": state,
+        "availability": [
+            {"topic": state, "value_template": "{{ 'online' if value_json.online else 'offline' }}"},
+        ],
+        "qos": 1,
+        "components": components,
+    }
+    return f"homeassistant/device/{unique}/config", json.dumps(payload).encode()
+
+
+def _lock(unique: str, device: str) -> dict[str, Any]:
+    return {
+        "platform": "lock",
+        "unique_id": f"{unique}-lock",
+        "name": "Lock",
+        "command_topic": f"homeassistant/door-agent/{device}/set",
+        "payload_open": OPEN,
+        "payload_unlock": OPEN,  # this lock knows one thing to do: let somebody in, and lock again by itself
+        "payload_lock": "LOCK",
+        "value_template": "{{ value_json.door.lock if value_json.door.lock in ['secured', 'released'] else 'None' }}",
+        "state_locked": "secured",
+        "state_unlocked": "released",
+        "optimistic": False,
+    }
+
+
+def _binary(unique: str, name: str, device_class: str, template: str) -> dict[str, Any]:
+    return {
+        "platform": "binary_sensor",
+        "unique_id": f"{unique}-{name}",
+        "name": name.capitalize(),
+        "device_class": device_class,
+        "value_template": template,
+    }
+
+
+def access_topic(device: str) -> str:
+    """Where the single accesses of a door are published."""
+    return f"homeassistant/door-agent/{device}/access"
+
+
+def access(event: Mapping[str, Any]) -> bytes | None:
+    """The message for a row that is somebody's coming or going, else None. Ids and reasons only, as in the journal."""
+    word = _ACCESSES.get(event["kind"])
+    if word is None:
+        return None
+    body = event["body"]
+    told = {k: body[k] for k in ("person_id", "credential", "reason", "request_id") if isinstance(body.get(k), str)}
+    return json.dumps({"event_type": word, **told, "seq": event["seq"], "wall_ms": event["wall_ms"]}).encode()

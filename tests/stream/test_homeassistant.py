@@ -1,0 +1,80 @@
+"""Home Assistant: what it is told, what it may do, and that nothing is assumed or kept."""
+
+from __future__ import annotations
+
+import json
+
+from agent.core.events import Kind, Record
+from agent.core.stream import LinkUp
+from deploy.broker import HOME_NAME
+from deploy.community import homeassistant
+from deploy.community.homeassistant import access, access_topic, discovery
+from tests.stream.conftest import record, until
+
+
+def test_the_device_has_what_home_assistant_asks_of_each_component():
+    """Checked once against the schemas of Home Assistant 2025.1 itself; here its required keys."""
+    where, payload = discovery("s1/d1", can_open=True)
+    told = json.loads(payload)
+    assert where == "homeassistant/device/door-agent-s1-d1/config"
+    assert set(told) >= {"device", "origin", "components"}
+    assert told["origin"]["name"]
+    assert told["device"]["identifiers"]
+    parts = told["components"]
+    assert {name: p["platform"] for name, p in parts.items()} == {
+        "lock": "lock",
+        "access": "event",
+        **dict.fromkeys(("contact", "problem", "fire"), "binary_sensor"),
+    }
+    assert len({p["unique_id"] for p in parts.values()}) == len(parts)
+    assert parts["lock"]["optimistic"] is False
+    assert told["availability"][0]["topic"] == told["state_topic"] == "doors/s1/d1/up/state"
+
+
+def test_without_a_key_for_orders_no_lock_is_offered():
+    assert "lock" not in json.loads(discovery("s1/d1", can_open=False)[1])["components"]
+
+
+def test_only_comings_and_goings_are_told_and_only_ids():
+    body = {"person_id": "p-1", "reason": "r", "receipt": {"distances": [1]}, "name": "never"}
+    told = json.loads(access({"kind": str(Kind.ACCESS_DENIED), "body": body, "seq": 4, "wall_ms": 5}))
+    assert told == {"event_type": "denied", "person_id": "p-1", "reason": "r", "seq": 4, "wall_ms": 5}
+    assert access({"kind": str(Kind.DOOR_PHYSICAL), "body": {}, "seq": 4, "wall_ms": 5}) is None
+    types = json.loads(discovery("s1/d1", can_open=True)[1])["components"]["access"]["event_types"]
+    assert set(homeassistant._ACCESSES.values()) <= set(types)
+
+
+def test_a_door_appears_its_accesses_follow_and_an_order_comes_back_once(site, linked):
+    heard: dict[str, list] = {}
+    home = site.raw(HOME_NAME, on_message=lambda _c, _u, m: heard.setdefault(m.topic, []).append((m.payload, m.retain)))
+    home.subscribe("homeassistant/#", 1)
+    home.subscribe("doors/#", 1)
+    site.serve(home_assistant=True, can_open=True)
+    link, outbox, posts = linked()
+    posts.wait_for(LinkUp)
+    link.set_state({"door": {"lock": "secured"}})
+    where = discovery("s1/d1", can_open=True)[0]
+    until(lambda: where in heard, "the discovery")
+    outbox.append(Record(Kind.ACCESS_GRANTED, {"person_id": "p-1", "credential": "face"}))
+    outbox.append(record(1))
+    until(lambda: access_topic("s1/d1") in heard, "the access")
+    until(lambda: outbox.status().depth == 0, "the rows")
+    assert [json.loads(p)["event_type"] for p, _ in heard[access_topic("s1/d1")]] == ["granted"]
+    assert {t for t in heard if t.startswith("doors/")} == {"doors/s1/d1/up/state"}
+    codes: list[int] = []
+    home.on_publish = lambda _c, _u, _m, code, _p: codes.append(code.value)
+    order = "homeassistant/door-agent/s1/d1/set"
+    for topic, payload, retain in (
+        (order, b"LOCK", False), (order, b"OPEN", False), (order, b"OPEN", True),
+        ("doors/s1/d1/dn/command", b"OPEN", False), (where, b"", True),
+    ):  # fmt: skip
+        home.publish(topic, payload, 1, retain=retain)
+    until(lambda: len(codes) == 5, "every attempt answered")
+    assert sorted(codes)[-2:] == [0x87, 0x87]
+    orders = lambda: [n for n in site.news.all if n.kind == "order"]  # noqa: E731
+    until(lambda: len(orders()) == 2, "the orders")  # a fresh one is passed on to subscribers without the retain mark
+    site.serve(home_assistant=True, can_open=True)  # a server that starts later gets the kept one, and does not obey it
+    site.news.wait(lambda: sum(n.kind == "state" for n in site.news.all) >= 2, "the second server's first message")
+    assert len(orders()) == 2
+    home.disconnect()
+    home.loop_stop()
