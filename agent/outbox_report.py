@@ -12,7 +12,7 @@ import io
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def verify(path: Path) -> VerifyReport:
                 bad.append(BadRow("", 0, "there is no epoch in this journal"))
             bad = bad or _integrity(store)
             return VerifyReport(str(path), rows, skipped, len(store.epochs), tuple(bad))
-    except sqlite3.Error as e:
+    except sqlite3.Error as e:  # damaged pages, found on the way
         return VerifyReport(str(path), 0, 0, 0, (BadRow("", 0, f"not readable: {e}"),))
 
 
@@ -138,6 +138,8 @@ def _opened(path: Path) -> Iterator[Store]:
         store = Store(path, writable=False, strict=False)
     except JournalDamagedError as e:
         raise StoreError(f"{path}: {e}") from e
+    except sqlite3.Error as e:
+        raise StoreError(f"{path}: can't be read ({e}); keep it, the agent begins a new one beside it") from e
     try:
         yield store
     finally:
@@ -210,15 +212,16 @@ def tail(path: Path, *, newest: int = 10, kind: str | None = None, poll_s: float
 
 def export(path: Path, how: str) -> Iterator[str]:
     """The whole journal as lines of text, `how` is jsonl or csv (with a header). Raises as `listed` does."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     if how == "csv":
-        writer.writerow(_COLUMNS)
+        yield _csv_line(_COLUMNS)
     for row in listed(path):
-        if how == "jsonl":
+        if how == "csv":
+            yield _csv_line([json.dumps(row[k], ensure_ascii=False) if k == "body" else row[k] for k in _COLUMNS])
+        else:
             yield json.dumps({k: row[k] for k in _COLUMNS}, ensure_ascii=False)
-            continue
-        writer.writerow([json.dumps(row[k], ensure_ascii=False) if k == "body" else row[k] for k in _COLUMNS])
-        yield buffer.getvalue().rstrip("\n")
-        buffer.seek(0)
-        buffer.truncate()
+
+
+def _csv_line(values: Sequence[object]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(values)
+    return buffer.getvalue()
