@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.gallery import COHORT, likeness
@@ -117,6 +118,18 @@ def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, base
 
 def strangeness(rows: Floats, baseline: float = 0.0) -> Floats:
     """float32[n]: the relative similarity of each unit vector float32[n, dim] as a stranger to all the others."""
+    return _as_strangers(rows, baseline)[1]
+
+
+def nearest_others(rows: Floats, baseline: float = 0.0) -> list[tuple[int, float]]:
+    """For each person the row of the one who resembles him most, and how much; for at most 2,000 people."""
+    if len(rows) < 3:  # noqa: PLR2004  two people and a cohort of one
+        return []
+    best, relative = _as_strangers(rows[:_SAMPLE], baseline)
+    return [(int(row), float(value)) for row, value in zip(best, relative, strict=True)]
+
+
+def _as_strangers(rows: Floats, baseline: float) -> tuple[NDArray[np.intp], Floats]:
     similarities = likeness(rows @ rows.T, baseline)
     np.fill_diagonal(similarities, -2.0)
     keep = min(COHORT + 1, len(rows) - 1)
@@ -127,7 +140,7 @@ def strangeness(rows: Floats, baseline: float = 0.0) -> Floats:
     in_cohort = top[:, 0] >= top[best, keep - 2]
     without = top[best, :-1].sum(axis=1) + np.where(in_cohort, top[best, -1] - top[:, 0], 0.0)
     crowd = np.maximum(0.0, without / (keep - 1))
-    return np.asarray(top[:, 0] - SHARE * (own + crowd), np.float32)
+    return best, np.asarray(top[:, 0] - SHARE * (own + crowd), np.float32)
 
 
 def _tail(values: Floats) -> tuple[float, float]:

@@ -1,0 +1,1 @@
+"""Measuring how well and how fast faces are recognised, with the product's own parts and rules."""

@@ -1,0 +1,140 @@
+"""Printed photographs of residents against the whole product: is one accepted, and what do the living pay for it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from agent.core.recognition import Bound, Level, Recognised, Rules, Spoof, Verdict, rules_for
+from agent.evaluation.open_set import build_gallery
+from agent.evaluation.sessions import USUAL_RATE, Seen
+from agent.evaluation.stats import upper95
+from agent.evaluation.walkups import WalkUp, bound_for, frames_of, judge, match_rules, walk_ups
+from models.arrays import Floats
+from models.gallery import Gallery
+from models.pipeline import Pipeline
+
+NOT_MEASURED: Final = (
+    "screens (replayed pictures and video)",
+    "paper masks with holes",
+    "three-dimensional masks",
+    "other cameras and light than this set's webcam",
+)
+_ROSTER: Final = 200
+_ENROLMENT: Final = 3
+_SHORTEST: Final = 3  # frames of an attempt: the fewest that can open
+_LIVE_EVERY: Final = 2
+_LIVE_SHORTEST: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """A door with the NUAA people and some others enrolled."""
+
+    seen: Seen
+    gallery: Gallery
+    bound: Bound
+    rules: Rules
+
+    def verdict(self, walk_up: WalkUp, rules: Rules | None = None) -> Verdict:
+        frames = frames_of(walk_up, self.seen.table, self.gallery, self.rules.min_agreement)
+        return judge(frames, rules or self.rules, self.bound).verdict
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Attempts of one kind of attack. `prints`: different prints behind them (attempts at one print overlap)."""
+
+    tried: int = 0
+    accepted: int = 0
+    match_alone: int = 0
+    prints: int = 0
+
+    def row(self, kind: str) -> dict[str, Any]:
+        return {
+            "kind": kind,
+            "tried": self.tried,
+            "accepted": self.accepted,
+            "apcer": round(self.accepted / self.tried, 5),
+            "apcer_upper95": round(upper95(self.accepted, self.tried), 5),
+            "prints": self.prints,
+            "accepted_by_match_alone": round(self.match_alone / self.tried, 5),
+        }
+
+
+def attacks(seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline, level: Level) -> dict[str, Any]:
+    """The report of `door-agent evaluate attacks`. One attempt begins at every frame of every print."""
+    live = seen.live()
+    known = {person: seen.vectors(seen.rows[sessions[0]], _ENROLMENT) for person, sessions in live.items()}
+    filling = {name: others[name][:_ENROLMENT] for name in sorted(others)[: _ROSTER - len(known)]}
+    gallery, calibration = build_gallery(known | filling, pipeline)
+    alike = pipeline.embedder.same_person_similarity
+    rules = rules_for(level, liveness_available=pipeline.liveness is not None, min_agreement=alike)
+    door = _Door(seen, gallery, bound_for(calibration, USUAL_RATE, gallery), rules)
+    kinds = _printed(door, known)
+    return {
+        "attacks": [kind.row(name) for name, kind in sorted(kinds.items()) if kind.tried],
+        **_living(door, live),
+        "policy": _words(rules, pipeline),
+        "fpir_target": round(USUAL_RATE, 6),
+        "max_match_distance": round(door.bound.max_match_distance, 5),
+        "roster": len(gallery),
+        "not_measured": list(NOT_MEASURED),
+    }
+
+
+def _printed(door: _Door, known: Mapping[str, Floats]) -> dict[str, _Kind]:
+    kinds: dict[str, _Kind] = defaultdict(_Kind)
+    alone = match_rules(door.rules.min_agreement)
+    for session, rows in door.seen.rows.items():
+        if session.live or session.person not in known:
+            continue
+        counted = kinds[f"print, position {session.name.partition('-')[2]}"], kinds["print, all positions"]
+        for kind in counted:
+            kind.prints += 1
+        for walk_up in walk_ups(session.person, rows, every=1, shortest=_SHORTEST):
+            accepted = _opens(door.verdict(walk_up))
+            matched = isinstance(door.verdict(walk_up, alone), Recognised)
+            for kind in counted:
+                kind.tried += 1
+                kind.accepted += accepted
+                kind.match_alone += matched
+    return dict(kinds)
+
+
+def _living(door: _Door, live: Mapping[str, object]) -> dict[str, Any]:
+    """How many of the living are taken for prints, and how many of the enrolled do not get in at all."""
+    tried = taken_for_print = refused = 0
+    for session, rows in door.seen.rows.items():
+        if not session.live or session.person not in live:
+            continue
+        for walk_up in walk_ups(session.person, rows, every=_LIVE_EVERY, shortest=_LIVE_SHORTEST):
+            verdict = door.verdict(walk_up)
+            tried += 1
+            taken_for_print += isinstance(verdict, Spoof)
+            refused += not isinstance(verdict, Recognised)
+    if tried == 0:
+        return {"bpcer": None, "bpcer_upper95": None, "bona_fide_tried": 0, "bona_fide_refused": None}
+    return {
+        "bpcer": round(taken_for_print / tried, 5),
+        "bpcer_upper95": round(upper95(taken_for_print, tried), 5),
+        "bona_fide_tried": tried,
+        "bona_fide_refused": round(refused / tried, 5),
+    }
+
+
+def _opens(verdict: Verdict) -> bool:
+    return isinstance(verdict, Recognised) and not verdict.needs_phone
+
+
+def _words(rules: Rules, pipeline: Pipeline) -> str:
+    if rules.needs_phone:
+        return f"{rules.level}: the face alone does not open, the phone is asked for as well"
+    if rules.min_liveness is None or pipeline.liveness is None:
+        return f"{rules.level}: no presentation-attack check"
+    return (
+        f"{rules.level}: {pipeline.liveness.name}, mean of at least {rules.min_frames} frames"
+        f" that agree on the person at least {rules.min_liveness}"
+    )

@@ -1,0 +1,201 @@
+"""The NUAA people: known from one session, met in another, with strangers from the same set before the same camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from agent.core.recognition import Recognised, stranger_rate
+from agent.evaluation.faces import Faces, Manner, largest, look, progress
+from agent.evaluation.open_set import PICTURES, RATES, build_gallery
+from agent.evaluation.pictures import Session
+from agent.evaluation.stats import by_person95
+from agent.evaluation.walkups import Outcome, WalkUp, bound_for, frames_of, judge, match_rules, walk_ups
+from models.arrays import Floats
+from models.pipeline import Pipeline
+
+USUAL_RATE: Final = stranger_rate(1.0, 20.0)  # the configuration's own defaults: one a year, twenty passages a day
+SIZES: Final = (100, 500, 1000)
+_EVERY: Final = 3
+_SHORTEST: Final = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All sessions, and what the pipeline sees in their frames: session -> rows of `table`."""
+
+    table: Faces
+    rows: dict[Session, range]
+
+    def live(self) -> dict[str, list[Session]]:
+        """Live sessions of each person."""
+        found: dict[str, list[Session]] = {}
+        for session in self.rows:
+            if session.live:
+                found.setdefault(session.person, []).append(session)
+        return found
+
+    def vectors(self, rows: range, count: int) -> Floats:
+        """Unit vectors float32[count, dim] of good frames, spread over these rows; of any with a face if none is."""
+        found = [row for row in rows if self.table.found[row]]
+        good = [row for row in found if self.table.flaw_word(row) is None] or found
+        return self.table.vector[[good[int(at)] for at in np.linspace(0, len(good) - 1, count)]]
+
+
+@dataclass(slots=True)
+class Tally:
+    """Who was tried how often, and how often what should not happen happened."""
+
+    failed: dict[str, int] = field(default_factory=dict)
+    tried: dict[str, int] = field(default_factory=dict)
+
+    def add(self, person: str, *, failed: bool) -> None:
+        """One try."""
+        self.failed[person] = self.failed.get(person, 0) + failed
+        self.tried[person] = self.tried.get(person, 0) + 1
+
+    def figures(self, name: str) -> dict[str, Any]:
+        """Share that failed, with an interval over people."""
+        failed = np.array([float(self.failed[person]) for person in self.tried], np.float32)
+        tried = np.array([float(tries) for tries in self.tried.values()], np.float32)
+        share = float(failed.sum() / max(1.0, float(tried.sum())))
+        return {name: round(share, 5), f"{name}_ci95": [round(one, 5) for one in by_person95(failed, tried)]}
+
+
+@dataclass(slots=True)
+class _Row:
+    residents: Tally = field(default_factory=Tally)
+    strangers: Tally = field(default_factory=Tally)
+    distances: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def count(self, walk_up: WalkUp, outcome: Outcome, *, resident: bool) -> None:
+        recognised = isinstance(outcome.verdict, Recognised)
+        if not resident:
+            self.strangers.add(walk_up.person, failed=recognised)
+            return
+        right = isinstance(outcome.verdict, Recognised) and outcome.verdict.person_id == walk_up.person
+        self.residents.add(walk_up.person, failed=not right)
+        if right:
+            self.seconds.append(outcome.after_s)
+
+
+def see(pipeline: Pipeline, sessions: Sequence[Session]) -> Seen:
+    """Look at every frame as at a video's."""
+    paths: list[Path] = []
+    rows = {}
+    for session in sessions:
+        rows[session] = range(len(paths), len(paths) + len(session.frames))
+        paths += session.frames
+    return Seen(look(pipeline, paths, name="nuaa", manner=Manner(largest, still=False, liveness=True)), rows)
+
+
+def cross_session(
+    seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline, *, draws: int, sizes: Sequence[int] = SIZES
+) -> list[dict[str, Any]]:
+    """Rows like the open set's, after at most three seconds of frames. `others` (LFW) fill the roster."""
+    live = seen.live()
+    if sum(len(sessions) > 1 for sessions in live.values()) < 2 or len(live) < 3:  # noqa: PLR2004  known and unknown
+        return []
+    rows = []
+    for size in [size for size in sizes if size <= len(others)] or [len(others) + 2]:
+        for enrolment in PICTURES:
+            table = {rate: _Row() for rate in (*RATES, USUAL_RATE)}
+            for draw in range(draws):
+                _one_draw(seen, others, pipeline, (size, enrolment, draw), table)
+            rows += [_figures(size, enrolment, rate, row) for rate, row in table.items()]
+        progress(f"other session: {size} people enrolled, done")
+    return rows
+
+
+def _one_draw(
+    seen: Seen,
+    others: Mapping[str, Floats],
+    pipeline: Pipeline,
+    setting: tuple[int, int, int],
+    table: Mapping[float, _Row],
+) -> None:
+    """Two thirds of the people with two sessions live here; they are enrolled in one and come in the other."""
+    size, enrolment, draw = setting
+    live, first = seen.live(), draw % 2
+    rng = np.random.default_rng((draw, 1))
+    twice = [str(person) for person in rng.permutation(sorted(person for person in live if len(live[person]) > 1))]
+    residents = set(twice[: max(1, len(twice) * 2 // 3)])
+    known = {person: seen.vectors(seen.rows[live[person][first]], enrolment) for person in sorted(residents)}
+    filling = [str(name) for name in rng.permutation(sorted(others))][: size - len(residents)]
+    gallery, calibration = build_gallery(known | {name: others[name][:enrolment] for name in filling}, pipeline)
+    rules = match_rules(pipeline.embedder.same_person_similarity)
+    for walk_up in _approaches(seen, residents, first):
+        frames = frames_of(walk_up, seen.table, gallery, rules.min_agreement)
+        for rate, row in table.items():
+            bound = bound_for(calibration, rate, gallery)
+            row.distances.append(bound.max_match_distance)
+            row.count(walk_up, judge(frames, rules, bound), resident=walk_up.person in residents)
+
+
+def _approaches(seen: Seen, residents: set[str], first: int) -> Iterator[WalkUp]:
+    for person, sessions in seen.live().items():
+        for number, session in enumerate(sessions):
+            if person not in residents or number != first:
+                yield from walk_ups(person, seen.rows[session], every=_EVERY, shortest=_SHORTEST)
+
+
+def _figures(size: int, enrolment: int, rate: float, row: _Row) -> dict[str, Any]:
+    return {
+        "n": size,
+        "enrolment": enrolment,
+        "probes": "up to 3 s of frames",
+        "fpir_target": round(rate, 6),
+        **row.strangers.figures("fpir"),
+        **row.residents.figures("fnir"),
+        "max_match_distance": round(float(np.mean(row.distances)), 5),
+        "decided_after_s": round(float(np.median(row.seconds)), 2) if row.seconds else None,
+        "residents": len(row.residents.tried),
+        "residents_tried": sum(row.residents.tried.values()),
+        "strangers": len(row.strangers.tried),
+        "strangers_tried": sum(row.strangers.tried.values()),
+    }
+
+
+def ways_to_enrol(seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline) -> list[dict[str, Any]]:
+    """Refusals in the second half of the other session: one session known, both, or updated after one opening.
+
+    The update adds the mean of one second of frames of a confirmed visit (face and phone) to the templates.
+    """
+    ways: dict[str, Tally] = {}
+    live = {person: sessions for person, sessions in seen.live().items() if len(sessions) > 1}
+    rules = match_rules(pipeline.embedder.same_person_similarity)
+    for first in (0, 1):
+        for way in ("three pictures of one session", "and an update after one visit", "three of each session"):
+            known = {person: _known(seen, sessions, way, first) for person, sessions in live.items()}
+            filling = {name: others[name][:3] for name in sorted(others)[: 200 - len(known)]}
+            gallery, calibration = build_gallery(known | filling, pipeline)
+            bound = bound_for(calibration, USUAL_RATE, gallery)
+            for person, sessions in live.items():
+                later = _halves(seen.rows[sessions[1 - first]])[1]
+                for walk_up in walk_ups(person, later, every=_EVERY, shortest=_SHORTEST):
+                    frames = frames_of(walk_up, seen.table, gallery, rules.min_agreement)
+                    verdict = judge(frames, rules, bound).verdict
+                    right = isinstance(verdict, Recognised) and verdict.person_id == person
+                    ways.setdefault(way, Tally()).add(person, failed=not right)
+    return [
+        {"enrolment": way, "fpir_target": round(USUAL_RATE, 6), **tally.figures("fnir")} for way, tally in ways.items()
+    ]
+
+
+def _known(seen: Seen, sessions: Sequence[Session], way: str, first: int) -> Floats:
+    one = seen.vectors(seen.rows[sessions[first]], 3)
+    earlier = _halves(seen.rows[sessions[1 - first]])[0]
+    if "update" in way:
+        visit = seen.vectors(earlier, 10).mean(axis=0)
+        return np.concatenate([one, visit[None] / np.linalg.norm(visit)]).astype(np.float32)
+    return np.concatenate([one, seen.vectors(earlier, 3)]) if "each" in way else one
+
+
+def _halves(rows: range) -> tuple[range, range]:
+    middle = (rows.start + rows.stop) // 2
+    return range(rows.start, middle), range(middle, rows.stop)

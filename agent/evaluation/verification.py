@@ -1,0 +1,78 @@
+"""One to one: are two pictures of the same person? LFW's protocol, for comparison with what others publish."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import Floats
+
+_RATES: Final = (1e-3, 1e-4, 1e-5)
+_BLOCK: Final = 500
+
+
+def verification(
+    folds: Sequence[Sequence[tuple[Path, Path, bool]]], vectors: Mapping[Path, Floats], person: Sequence[str]
+) -> dict[str, Any]:
+    """Accuracy as in LFW's protocol, and true accept rates at fixed false accept rates.
+
+    `vectors` holds every picture's unit vector in the order of `person`, the names. Pairs with a picture that is not
+    there are left out.
+    """
+    report = _all_pairs(np.stack(list(vectors.values())), np.array(person)) if vectors else {}
+    scores, same = [], []
+    for fold in folds:
+        known = [(one, other, truth) for one, other, truth in fold if one in vectors and other in vectors]
+        scores.append(np.array([float(vectors[one] @ vectors[other]) for one, other, _ in known], np.float32))
+        same.append(np.array([truth for _, _, truth in known], np.bool_))
+    if not folds or not all(len(one) for one in scores):
+        return {"accuracy": None, "tar_at_far_1e3": None, "all_pairs": report}
+    accuracies = [_fold_accuracy(scores, same, at) for at in range(len(folds))]
+    every, truth = np.concatenate(scores), np.concatenate(same)
+    return {
+        "accuracy": round(float(np.mean(accuracies)), 5),
+        "accuracy_standard_error": round(float(np.std(accuracies, ddof=1) / np.sqrt(len(folds))), 5),
+        "tar_at_far_1e3": round(_accepted(every[truth], every[~truth], 1e-3), 5),
+        "pairs": len(every),
+        "folds": len(folds),
+        "all_pairs": report,
+    }
+
+
+def _fold_accuracy(scores: Sequence[Floats], same: Sequence[NDArray[np.bool_]], held_out: int) -> float:
+    """Accuracy in one fold at the similarity that is best in all the others."""
+    rest = [at for at in range(len(scores)) if at != held_out] or [held_out]
+    others = np.concatenate([scores[at] for at in rest])
+    truth = np.concatenate([same[at] for at in rest])
+    order = np.argsort(-others)
+    right = np.cumsum(np.where(truth[order], 1, -1))
+    best = float(others[order[int(np.argmax(right))]])
+    return float(((scores[held_out] >= best) == same[held_out]).mean())
+
+
+def _accepted(genuine: Floats, impostor: Floats, rate: float) -> float:
+    """Share of genuine pairs above what a share `rate` of the others reaches."""
+    allowed = int(rate * len(impostor))
+    limit = np.sort(impostor)[::-1][min(allowed, len(impostor) - 1)]
+    return float((genuine > limit).mean())
+
+
+def _all_pairs(vectors: Floats, person: NDArray[np.str_]) -> dict[str, Any]:
+    """Every picture with every other one: millions of different pairs, so that small rates can be read."""
+    genuine, impostor = [], []
+    for start in range(0, len(vectors), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(vectors)))
+        scores = vectors[rows] @ vectors.T
+        later = np.arange(len(vectors))[None] > rows[:, None]
+        same = person[rows][:, None] == person[None]
+        genuine.append(scores[later & same])
+        impostor.append(scores[later & ~same].astype(np.float16))
+    mates, others = np.concatenate(genuine), np.concatenate(impostor)
+    if not len(mates) or not len(others):
+        return {}
+    rates = {f"tar_at_far_{rate:.0e}": round(_accepted(mates, others, rate), 5) for rate in _RATES}
+    return {"same": len(mates), "different": len(others), **rates}
