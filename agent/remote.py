@@ -188,8 +188,17 @@ class RemoteDesk:
 
 
 def load_command_keys(folder: Path) -> dict[str, bytes]:
-    """Public keys that may sign commands: every NAME.pem of a folder, NAME is the key id. An absent folder: none."""
-    return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.pem"))} if folder.is_dir() else {}
+    """Public keys that may sign commands: every NAME.pem of a folder, NAME is the key id. An absent folder: none.
+
+    Raises:
+        ConfigError: a key is there and cannot be read.
+    """
+    try:
+        return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.pem"))} if folder.is_dir() else {}
+    except OSError as e:
+        raise ConfigError(
+            f"{e.filename or folder}: cannot be read ({e.strerror}); check owner and mode of {folder}"
+        ) from e
 
 
 def sign(private_pem: bytes, key_id: str, door: str, claims: Mapping[str, Any]) -> bytes:

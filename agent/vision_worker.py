@@ -244,7 +244,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        run(settings_of(arguments.config), stopping, Notifier())
+        settings = settings_of(arguments.config)
+        (idle if settings.camera.source == "none" else run)(settings, stopping, Notifier())
     except (DoorAgentError, HardwareError) as error:
         _LOG.error("%s", error)
         return error.exit_code
@@ -252,6 +253,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _LOG.error("%s", error)
         return 6
     return 0
+
+
+def idle(_settings: VisionSettings, stopping: threading.Event, notifier: Notifier) -> None:
+    """A door without a camera: nothing to see, but no unit either that systemd would start over and over."""
+    notifier.tell("READY=1")
+    while not stopping.wait(_ALIVE_EVERY_S):
+        notifier.tell("WATCHDOG=1")
 
 
 def settings_of(path: Path) -> VisionSettings:

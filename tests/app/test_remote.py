@@ -146,6 +146,12 @@ def test_another_key_opens_nothing():
     assert world.intents == []
 
 
+def test_a_key_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "manager1.pem").mkdir()  # root may read any file, but nobody reads a folder
+    with pytest.raises(ConfigError, match=r"manager1\.pem: cannot be read"):
+        load_command_keys(tmp_path)
+
+
 def test_keys_are_the_pem_files_of_a_folder(tmp_path):
     (tmp_path / "manager1.pem").write_bytes(PUBLIC)
     assert load_command_keys(tmp_path) == {"manager1": PUBLIC}

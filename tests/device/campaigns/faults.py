@@ -15,9 +15,9 @@ def run(door: Door, site: Site, *, faults: int) -> dict[str, Any]:
     """`faults` in all."""
     cuts = faults // POWER_SHARE
     site.wait_online()
-    result = door.drill("faults", faults=faults - cuts, timeout_s=300 + 40 * faults)
     chance = random.Random(1)  # noqa: S311  repeatable, not secret
     after = [power_cut(door, site, str(chance.randrange(1000))) for _ in range(cuts)]
+    result = door.drill("faults", faults=faults - cuts, timeout_s=300 + 40 * faults)
     unordered = result.pop("unordered_rises") + sum(n for n, _ in after)
     energised = sum(on for _, on in after)
     return {**result, "power_cuts": cuts, "unordered_rises": unordered, "energised_after_power_cut": energised}
