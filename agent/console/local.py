@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import warnings
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -28,7 +29,11 @@ class LocalServer:
         listener = socket.create_server((host, port), backlog=64)
         self._address = (host, int(listener.getsockname()[1]))
         self._sockets: dict[int, Any] = {}
-        self._server = create_server(app, sockets=[listener], threads=threads, ident="", map=self._sockets)
+        with warnings.catch_warnings():  # send_bytes is deprecated, but without it an event waits for 18 KB more
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._server = create_server(
+                app, sockets=[listener], threads=threads, ident="", map=self._sockets, send_bytes=1
+            )
         self._closing = threading.Event()
         self._loop = threading.Thread(target=self._run, name=name, daemon=True)
         self._loop.start()

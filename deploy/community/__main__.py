@@ -9,13 +9,14 @@ import threading
 from functools import partial
 from pathlib import Path
 
+from agent.console.local import LocalServer
 from agent.core.commands import Action
 from agent.errors import ConfigError, DoorAgentError
 from deploy.community.commander import Commander
 from deploy.community.consumer import Consumer, News
 from deploy.community.feed import Feed
 from deploy.community.ledger import Connection, Ledger, SqliteConnection
-from deploy.community.page import OpenDoor, PageServer, serve
+from deploy.community.page import OpenDoor, serve
 from deploy.community.settings import Settings, load
 
 _ORDERS_AT_ONCE = 4
@@ -91,7 +92,7 @@ def _commander(settings: Settings) -> Commander | None:
         raise ConfigError(f"command_key_file {settings.command_key_file}: cannot be read ({e.strerror})") from e
 
 
-def _serve(settings: Settings, feed: Feed, open_door: OpenDoor | None) -> PageServer | None:
+def _serve(settings: Settings, feed: Feed, open_door: OpenDoor | None) -> LocalServer | None:
     if not settings.http_port:
         return None
     return serve(feed, settings.http_host, settings.http_port, open_door, settings.frame_ancestors)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, jsonify, request
-from waitress import create_server
 
-from agent.console.local import LOOPBACK
+from agent.console.local import LOOPBACK, LocalServer
 from agent.errors import LinkError
 from deploy.community.feed import Feed
 from deploy.phone.serve import blueprint
@@ -103,26 +101,12 @@ def _stream(feed: Feed, number: int) -> Iterator[str]:
             yield f"data: {json.dumps(entry, ensure_ascii=False)}\n\n"
 
 
-class PageServer:
-    """Serves until closed."""
-
-    def __init__(self, app: Flask, host: str, port: int) -> None:
-        try:
-            with warnings.catch_warnings():  # deprecated, but without it an event waits for 18 KB more
-                warnings.simplefilter("ignore", DeprecationWarning)
-                self._server = create_server(app, host=host, port=port, threads=_THREADS, send_bytes=1, ident="")
-        except OSError as e:
-            raise LinkError(f"{host}:{port}: the page can't be served there ({e.strerror}); set http_port") from e
-        self._thread = threading.Thread(target=self._server.run, name="page", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop listening; open streams end with the process."""
-        self._server.close()
-
-
 def serve(
     feed: Feed, host: str, port: int, open_door: OpenDoor | None = None, frame_ancestors: str = "'self'"
-) -> PageServer:
+) -> LocalServer:
     """Serve the page in the background. Raises LinkError when the port is taken."""
-    return PageServer(build(feed, open_door, frame_ancestors, local=host in LOOPBACK), host, port)
+    app = build(feed, open_door, frame_ancestors, local=host in LOOPBACK)
+    try:
+        return LocalServer(app, host, port, _THREADS, "page")
+    except OSError as e:
+        raise LinkError(f"{host}:{port}: the page can't be served there ({e.strerror}); set http_port") from e
