@@ -104,7 +104,7 @@ class Door:
             local.write_text(CONFIG.format(**values) + self.extra)
             self.guest.push(local, to="/home/pi/door.toml.new")
         owner = "-g door -m 640" if path.startswith("/etc") else "-m 644"
-        self.guest.run(f"install {owner} /home/pi/door.toml.new {path}")
+        self.guest.run(f"install {owner} /home/pi/door.toml.new {path}; sync")  # a power cut may come next
 
     def rewire(self, *, active_high: bool, persist: bool | None = None) -> None:
         """Another relay board and its resistor, another kernel habit: services stop, lines idle, services start."""

@@ -83,7 +83,7 @@ class Site:
         for name, path in keys.items():
             door.guest.push(path, to="/home/pi/key.new")
             door.guest.run(f"install -m 600 -o door-agent -g door /home/pi/key.new {FILES}/{name}; rm /home/pi/key.new")
-        door.guest.run(f"chown door-agent:door {FILES}/command-keys; sync")
+        door.guest.run(f"chown door-agent:door {FILES}/command-keys")
         door.extra = SERVER_CONFIG
         door.write_config()
 

@@ -1,0 +1,212 @@
+"""Many doors on one machine: the agent's real outbox and link, a real broker and server, a broker that dies in between.
+
+python -m tests.faults.fleet --doors 200 --seconds 20
+Each door journals an event every `--every` seconds; half-way the broker is killed and comes back, and everybody
+reconnects. The last line printed is one JSON object: doors, events, lost, doubled, reordered, events_per_s, ack_p50_ms,
+ack_p99_ms, reconnect_s, reconnect_peak_ratio (share of the fleet that came back within the busiest second),
+kib_per_door.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import queue
+import random
+import resource
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from agent.clock import SystemClock
+from agent.core.events import Kind, Record
+from agent.core.stream import Committed, LinkUp
+from agent.link_settings import LinkSettings
+from agent.mqtt_link import MqttLink
+from agent.outbox import Outbox, OutboxSettings
+from tests.faults.bench import ROOT, Bench, wait_until
+
+_DOORS_A_PROCESS = 120  # select() ends at 1,024 descriptors, a door has six
+_PATHS = ("ca", "cert", "key", "server_key")
+
+
+class Door:
+    """One door of a worker: outbox, link, and when its rows came to be acknowledged."""
+
+    def __init__(self, config: dict, folder: Path) -> None:
+        settings = LinkSettings(**{k: Path(v) if k in _PATHS else v for k, v in config.items()})
+        self.mailbox: queue.SimpleQueue[object] = queue.SimpleQueue()
+        path = folder / "doors" / settings.door / "journal.db"
+        self.outbox = Outbox(
+            OutboxSettings(path, "site", settings.door, ballast_bytes=4096), self.mailbox.put, SystemClock()
+        )
+        self.link = MqttLink(settings, self.mailbox.put, self.outbox)
+        self.n, self.due_s = 0, 0.0
+        self.waiting: list[tuple[int, float]] = []
+        self.sent_s: dict[str, float] = {}
+        self.ups_s: list[float] = []
+        self.acks_ms: list[float] = []
+
+    def event(self, now_s: float) -> None:
+        self.n += 1
+        self.sent_s[str(self.n)] = now_s
+        self.outbox.append(Record(Kind.DOOR_PHYSICAL, {"n": self.n, "state": "Open"}), token=str(self.n))
+
+    def look(self, now_s: float) -> None:
+        while not self.mailbox.empty():
+            event = self.mailbox.get()
+            if isinstance(event, LinkUp):
+                self.ups_s.append(now_s)
+            elif isinstance(event, Committed):
+                self.waiting.append((event.seq, self.sent_s.pop(event.token)))
+        acked = self.outbox.status().acked_seq
+        self.acks_ms += [(now_s - sent_s) * 1000 for seq, sent_s in self.waiting if seq <= acked]
+        self.waiting = [w for w in self.waiting if w[0] > acked]
+
+
+def work(config: dict) -> dict:
+    """A worker process: its share of the doors, for as long as told, then until everything is acknowledged."""
+    clock, rng = SystemClock(), random.Random(config["seed"])  # noqa: S311  spread, not secrecy
+    before_kib = _rss_kib()
+    doors = [Door(c, Path(config["folder"])) for c in config["doors"]]
+    for door in doors:
+        door.outbox.start()
+        door.link.start()
+    sys.stdout.write("started\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    began_s = clock.now_s()
+    end_s = began_s + config["seconds"]
+    for door in doors:
+        door.due_s = began_s + rng.uniform(0, config["every_s"])
+    while (now_s := clock.now_s()) < end_s or any(d.outbox.status().depth or d.waiting or d.sent_s for d in doors):
+        for door in doors:
+            if door.due_s <= now_s < end_s:
+                door.due_s += config["every_s"]
+                door.event(now_s)
+            door.look(clock.now_s())
+        time.sleep(0.01)
+        if now_s > end_s + 180:
+            break
+    took_s, kib = clock.now_s() - began_s, (_rss_kib() - before_kib) / len(doors)
+    for door in doors:
+        door.link.stop()
+        door.outbox.stop()
+    return {
+        "events": {d.link._settings.door: d.n for d in doors},
+        "acks_ms": [a for d in doors for a in d.acks_ms],
+        "ups_s": [u for d in doors for u in d.ups_s],
+        "seconds": took_s,
+        "kib": kib,
+    }
+
+
+def _rss_kib() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
+
+
+def run(doors: int, seconds: float, every_s: float, folder: Path) -> dict[str, float]:
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    names = [f"d{n}" for n in range(doors)]
+    bench = Bench(folder, doors=tuple(names))
+    configs = [bench.link_config(name) for name in names]
+    bench.broker.start()
+    bench.server.start()
+    shares = range(-(-doors // _DOORS_A_PROCESS))
+    workers = [_start(bench, configs[i :: len(shares)], seconds, every_s, i) for i in shares]
+    try:
+        for worker in workers:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "started\n"
+        wait_until(lambda: _heard(bench) == doors, 120, "every door's first row")
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+        time.sleep(seconds / 2)
+        killed_s = SystemClock().now_s()
+        bench.broker.kill()
+        time.sleep(1.0)
+        bench.broker.start()
+        back_s = SystemClock().now_s()
+        results = [json.loads(worker.communicate(timeout=seconds + 300)[0]) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+        bench.stop()
+    return _summary(bench, doors, results, killed_s, back_s)
+
+
+def _start(bench: Bench, configs: list[dict], seconds: float, every_s: float, number: int) -> subprocess.Popen[str]:
+    config = {"doors": configs, "folder": str(bench.folder), "seconds": seconds, "every_s": every_s, "seed": number}
+    path = bench.folder / f"worker-{number}.json"
+    path.write_text(json.dumps(config))
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.fleet", "--worker", str(path)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def _heard(bench: Bench) -> int:
+    try:
+        db = sqlite3.connect(f"file:{bench.database}?mode=ro", uri=True)
+        try:
+            return int(db.execute("SELECT count(DISTINCT device) FROM events").fetchone()[0])
+        finally:
+            db.close()
+    except sqlite3.OperationalError:
+        return 0
+
+
+def _summary(bench: Bench, doors: int, results: list[dict], killed_s: float, back_s: float) -> dict[str, float]:
+    made = {f"site/{name}": n for r in results for name, n in r["events"].items()}
+    db = sqlite3.connect(f"file:{bench.database}?mode=ro", uri=True)
+    stored: dict[str, list[int]] = {}
+    for device, body in db.execute(
+        "SELECT device, body FROM events WHERE kind = ? ORDER BY id", (str(Kind.DOOR_PHYSICAL),)
+    ):
+        stored.setdefault(device, []).append(json.loads(body)["n"])
+    db.close()
+    events = sum(made.values())
+    ups_s = sorted(u for r in results for u in r["ups_s"] if u > killed_s)
+    peak = max((sum(u <= t < u + 1.0 for t in ups_s) for u in ups_s), default=0)
+    cuts = statistics.quantiles([a for r in results for a in r["acks_ms"]], n=100)
+    return {
+        "doors": doors,
+        "events": events,
+        "lost": sum(len(set(range(1, n + 1)) - set(stored.get(d, []))) for d, n in made.items()),
+        "doubled": sum(len(s) - len(set(s)) for s in stored.values()),
+        "reordered": sum(s != sorted(s) for s in stored.values()),
+        "events_per_s": round(events / max(r["seconds"] for r in results), 1),
+        "ack_p50_ms": round(cuts[49], 1),
+        "ack_p99_ms": round(cuts[98], 1),
+        "reconnect_s": round(ups_s[-1] - back_s, 1) if ups_s else 0.0,
+        "reconnect_peak_ratio": round(peak / doors, 2),
+        "kib_per_door": round(max(r["kib"] for r in results)),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--doors", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between two events of a door")
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    a = parser.parse_args()
+    if a.worker:
+        print(json.dumps(work(json.loads(a.worker.read_text()))))  # noqa: T201
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        result = run(a.doors, a.seconds, a.every, Path(folder))
+    print(json.dumps(result))  # noqa: T201
+    return int(bool(result["lost"] or result["doubled"] or result["reordered"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
