@@ -7,12 +7,14 @@ import importlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from hardware.errors import ChipError, LineError
 
 MIN_VERSION = 0x00020200  # 0.2.2.0, the first that claims reliably on kernel 6; the stub 0.0.0.2 has no version at all
+_LOOK_EVERY_S = 0.05
 
 
 def load_lgpio() -> Any:  # noqa: ANN401  a C module without types
@@ -43,13 +45,19 @@ def load_lgpio() -> Any:  # noqa: ANN401  a C module without types
     return lgpio
 
 
-def open_chip(lgpio: Any, chip: int) -> int:  # noqa: ANN401  see load_lgpio
+def open_chip(lgpio: Any, chip: int, wait_s: float = 0.0) -> int:  # noqa: ANN401  see load_lgpio
     """Open /dev/gpiochipN and return lgpio's handle.
+
+    `wait_s`: how long it may take to appear and become ours. At a boot the kernel makes it, and udev gives it to its
+    group some seconds later.
 
     Raises:
         ChipError: it is not there, or not ours to open.
     """
     device = f"/dev/gpiochip{chip}"
+    deadline_s = time.monotonic() + wait_s
+    while not os.access(device, os.R_OK | os.W_OK) and time.monotonic() < deadline_s:
+        time.sleep(_LOOK_EVERY_S)
     there = _device_paths()
     if device not in there:
         raise ChipError(

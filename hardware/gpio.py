@@ -143,14 +143,14 @@ def mock_board() -> GpioBoard:
     return GpioBoard(MockFactory(pin_class=LevelMockPin))
 
 
-def lgpio_board(chip: int) -> GpioBoard:
-    """The real lines of /dev/gpiochipN.
+def lgpio_board(chip: int, wait_s: float = 0.0) -> GpioBoard:
+    """The real lines of /dev/gpiochipN, which may take `wait_s` to appear.
 
     Raises:
         ChipError: no chip, no right, or no fit library; never another back-end instead.
     """
     lgpio = chips.load_lgpio()
-    lgpio.gpiochip_close(chips.open_chip(lgpio, chip))  # for its messages; gpiozero opens it by itself
+    lgpio.gpiochip_close(chips.open_chip(lgpio, chip, wait_s))  # for its messages; gpiozero opens it by itself
     return GpioBoard(_lgpio_factory(lgpio, chip), lgpio)
 
 

@@ -40,6 +40,7 @@ HANG_KILLED_AFTER_S = 1.5  # a kernel timer, armed anew ten times a second; its 
 ARM_EVERY_S = 0.1
 VERIFY_EVERY_S = 0.05  # the pin is read back
 OFF_WAIT_S = 0.2  # the pin must show what is driven within this time (a relay board's input filter takes microseconds)
+CHIP_WAIT_S = 15.0  # at a boot; below TimeoutStartSec of systemd/door-guard.service
 MAX_AGENTS = 4  # the agent, and room for its next incarnation or a person with a tool
 MESSAGES_PER_TURN = 32
 MAX_ID_CHARS = 80
@@ -235,12 +236,12 @@ def run(settings: GuardSettings, allowed_uids: frozenset[int]) -> None:
         HardwareError: a line, the chip or the socket cannot be had or was lost; the relay is dropped by then.
     """
     stop: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda found, _: stop.append(found))
     notifier = Notifier()
     with contextlib.ExitStack() as stack:
         board = _open_board(settings)
         stack.callback(board.close)
+        for number in (signal.SIGTERM, signal.SIGINT):  # before any line is claimed; until then a signal just ends us
+            signal.signal(number, lambda found, _: stop.append(found))
         listener = Listener(settings.socket_path, allowed_uids=allowed_uids)
         stack.callback(listener.close)
         bench = Bench(board, settings.bench_path) if isinstance(board, SimulatedBoard) else None
@@ -272,7 +273,7 @@ def run(settings: GuardSettings, allowed_uids: frozenset[int]) -> None:
 def _open_board(settings: GuardSettings) -> Board:
     if settings.backend == "simulated":
         return SimulatedBoard()
-    return lgpio_board(settings.chip)
+    return lgpio_board(settings.chip, CHIP_WAIT_S)
 
 
 def main(argv: list[str] | None = None) -> int:

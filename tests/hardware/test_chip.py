@@ -77,6 +77,19 @@ def test_a_chip_of_somebody_else_names_the_group(lgpio, monkeypatch):
         chip.open_chip(lgpio, 0)
 
 
+def test_a_chip_that_udev_gives_us_a_moment_after_the_boot_is_waited_for(lgpio, monkeypatch):
+    looks = iter([False, False, False])
+    monkeypatch.setattr(os, "access", lambda *_: next(looks, True))
+    assert chip.open_chip(lgpio, 0, wait_s=5.0) == 7
+    assert next(looks, None) is None
+
+
+def test_a_chip_that_never_becomes_ours_is_told_after_the_wait(lgpio, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ChipError, match="group gpio"):
+        chip.open_chip(lgpio, 0, wait_s=0.1)
+
+
 @pytest.mark.parametrize(("version", "says"), [(None, "empty stub"), (0x00020000, "version 0x00020000")])
 def test_an_unfit_library_is_refused_loudly(lgpio, version, says, monkeypatch):
     stub = types.ModuleType("lgpio")

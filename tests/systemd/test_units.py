@@ -11,7 +11,7 @@ import pytest
 
 from agent.cli.common import DEFAULT_CONFIG
 from agent.config import Runtime, Store
-from hardware.guard import HANG_KILLED_AFTER_S, WATCHDOG_EVERY_S
+from hardware.guard import CHIP_WAIT_S, HANG_KILLED_AFTER_S, WATCHDOG_EVERY_S
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNITS = ["door-guard", "door-agent", "door-vision"]
@@ -79,6 +79,7 @@ def test_the_guards_times_fit_its_program():
     watchdog_s = float(one("door-guard", "WatchdogSec"))
     assert 3 * WATCHDOG_EVERY_S < watchdog_s <= 2.0
     assert watchdog_s > HANG_KILLED_AFTER_S
+    assert float(one("door-guard", "TimeoutStartSec")) > CHIP_WAIT_S
 
 
 def test_every_end_of_the_guard_drops_the_relay_from_the_guards_own_note():
