@@ -15,11 +15,14 @@ from agent.config import Config
 from agent.controller import Controller
 from agent.core import door
 from agent.core.events import Kind, Priority, Record
+from agent.core.roster_feed import digest
 from agent.core.vision_messages import Settings
 from agent.enrolment import ConsoleAsked
 from agent.errors import ConfigError, HardwareMissingError
 from agent.guard_link import GuardLink
 from agent.health import Health
+from agent.identity import Identity
+from agent.link_settings import pinned_key
 from agent.mailbox import Mailbox
 from agent.mqtt_link import LinkSettings, MqttLink
 from agent.notify import ServiceManager
@@ -28,6 +31,8 @@ from agent.pass_desk import load_pass_keys
 from agent.reception import DoorFacts, Reception
 from agent.remote import RemoteDesk, load_command_keys
 from agent.residents import Residents
+from agent.roster_clerk import RosterClerk
+from agent.roster_desk import RosterDesk, stored_floor
 from agent.roster_store import RosterStore
 from agent.status import StatusBoard
 from agent.vision_link import VisionLink
@@ -45,6 +50,7 @@ class DoorAgent:
         self.mailbox = Mailbox()
         self.board = StatusBoard(_first_facts(config, release))
         self._clock = SystemClock()
+        self._name = f"{config.door.site}/{config.door.id}"
 
     def __enter__(self) -> Self:
         """Open the store and the sockets. Raises DoorAgentError for what a person must mend."""
@@ -92,17 +98,30 @@ class DoorAgent:
         settings, facts = door_settings(config), self._outbox.facts()
         self._controller = Controller(settings, self.mailbox, self._outbox, self._guard, self._clock.now_s, facts)
         link = self._open_link()
-        self._join(Residents(store), link, facts)
-        for part in (self._guard, self._vision, *((link,) if link else ())):
+        identity, clerk = self._open_clerk(facts)
+        self._join(store, link, facts, identity, clerk)
+        for part in (self._guard, self._vision, clerk, *((link,) if link else ())):
             part.start()
             self._stack.callback(part.stop)
         self._open_console()
 
+    def _open_clerk(self, facts: Mapping[str, Any]) -> tuple[Identity | None, RosterClerk]:
+        settings, folder, post = self._link_settings(), Path(self._config.store.state_dir), self.mailbox.post
+        if settings is None:
+            return None, RosterClerk(self._name, folder, post)
+        identity = Identity(self._name, settings.cert, settings.key, folder)
+        key = pinned_key(settings)
+        return identity, RosterClerk(self._name, folder, post, key=key, identity=identity, floor=stored_floor(facts))
+
     def _open_link(self) -> MqttLink | None:
+        settings = self._link_settings()
+        return MqttLink(settings, self.mailbox.post, self._outbox) if settings is not None else None
+
+    def _link_settings(self) -> LinkSettings | None:
         server, door_ = self._config.server, self._config.door
         if server is None:
             return None
-        settings = LinkSettings(
+        return LinkSettings(
             host=server.host,
             port=server.port,
             ca=Path(server.ca_file),
@@ -112,13 +131,30 @@ class DoorAgent:
             site=door_.site,
             door=door_.id,
         )
-        return MqttLink(settings, self.mailbox.post, self._outbox)
 
-    def _join(self, residents: Residents, link: MqttLink | None, facts: Mapping[str, Any]) -> None:
-        config = self._config
-        name = f"{config.door.site}/{config.door.id}"
+    def _join(
+        self,
+        store: RosterStore,
+        link: MqttLink | None,
+        facts: Mapping[str, Any],
+        identity: Identity | None,
+        clerk: RosterClerk,
+    ) -> None:
+        config, name, residents = self._config, self._name, Residents(store)
+        lease_s = config.roster.lease_hours * 3600
         keys = load_command_keys(Path(config.server.command_keys_dir)) if config.server is not None else {}
         remote = RemoteDesk(name, keys, link, self._controller, facts) if link is not None else None
+        roster = RosterDesk(
+            self._controller,
+            clerk,
+            self._clock,
+            held=(store.revision, digest(store.entries())),
+            heard_utc_s=store.heard_utc_s(),
+            facts=facts,
+            fresh=remote.fresh if remote is not None else lambda _challenge, _now_s: False,
+            identity=identity,
+            lease_s=lease_s,
+        )
         reception = Reception(
             DoorFacts(
                 door=name,
@@ -129,6 +165,7 @@ class DoorAgent:
                 vision=vision_settings(config),
                 preview=config.console is not None,
                 has_server=link is not None,
+                lease_s=lease_s,
             ),
             self._controller,
             residents=residents,
@@ -136,6 +173,9 @@ class DoorAgent:
             board=self.board,
             health=Health(self.board, self._clock, self._controller.write, self._outbox.status),
             remote=remote,
+            roster=roster,
+            clerk=clerk,
+            identity=identity,
             clock=self._clock,
             publish_state=link.set_state if link is not None else lambda _: None,
         )

@@ -165,6 +165,15 @@ class Passes(Section):
     )
 
 
+class RosterFeed(Section):
+    """[roster]."""
+
+    lease_hours: float = Field(
+        default=72.0, ge=1.0, le=8760.0,
+        description="visitors and contractors lapse so long after the server's last fresh word; residents never do",
+    )  # fmt: skip
+
+
 class Store(Section):
     """[store]."""
 
@@ -196,6 +205,7 @@ class Config(Section):
     faces: Faces = Faces()
     server: Server | None = None
     passes: Passes = Passes()
+    roster: RosterFeed = RosterFeed()
     store: Store = Store()
     runtime: Runtime = Runtime()
     console: Console | None = None

@@ -226,7 +226,7 @@ class Controller:
                         self._stage(grant.request_id, "energised", event.at_s)
             case LineChanged() | GuardChanged() | AccessRefused() | ModeOrdered():
                 self.step(event, now_s)
-            case Committed():
+            case Committed() if event.token in self._intents:
                 self._act(event.token)
             case CallbackFailed():
                 body: dict[str, Json] = {"where": event.where, "detail": event.detail}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -14,22 +14,27 @@ from agent.core import door
 from agent.core.access import Moment, Rules
 from agent.core.events import Json, Kind, Priority, Record
 from agent.core.journal import ClockQuality
-from agent.core.stream import CommandArrived, LinkDown, LinkUp
-from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, Hello, Pass, Preview, Settings
+from agent.core.roster_feed import WANT_SEALING_KEY, RosterAnnounced, RosterApplied, RosterRefused
+from agent.core.stream import CommandArrived, Committed, LinkDown, LinkUp, RosterArrived
+from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, GalleryRemove, Hello, Pass, Preview, Settings
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
 from agent.face_desk import FaceDesk
 from agent.factors import Factors
 from agent.health import Health
 from agent.hours import Hours
+from agent.identity import Identity
 from agent.pass_desk import PassDesk
 from agent.remote import RemoteDesk
 from agent.residents import Residents
+from agent.roster_clerk import Purged, RosterClerk
+from agent.roster_desk import RosterDesk
 from agent.status import StatusBoard
 from agent.vision_link import VisionLink
 
 _ROSTER_EVERY_S: Final = 1.0
 _OPENINGS_KEPT: Final = 100
 _PREVIEW_FPS: Final = 8.0
+_GONE_AT_ONCE: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class DoorFacts:
     vision: Settings
     preview: bool
     has_server: bool
+    lease_s: float
 
 
 class Reception:
@@ -59,11 +65,15 @@ class Reception:
         board: StatusBoard,
         health: Health,
         remote: RemoteDesk | None,
+        roster: RosterDesk,
+        clerk: RosterClerk,
+        identity: Identity | None,
         clock: Clock,
         publish_state: Callable[[Mapping[str, Any]], None],
     ) -> None:
         self._facts, self._controller, self._residents, self._vision = facts, controller, residents, vision
         self._board, self._health, self._remote, self._clock = board, health, remote, clock
+        self._roster, self._clerk, self._identity = roster, clerk, identity
         self._publish_state = publish_state
         self._zone = ZoneInfo(facts.timezone)
         self._server_heard_s: float | None = None
@@ -105,13 +115,13 @@ class Reception:
                     self._brief_vision()
             case ConsoleAsked():
                 self._enrolment.asked(event)
-            case CommandArrived() if self._remote is not None:
-                self._remote.arrived(event, now_s)
+            case CommandArrived():
+                self._commanded(event, now_s)
             case GalleryLoaded():
                 self._gallery_loaded(event)
             case Pass():
                 self._passes.shown(event, now_s)
-            case _:
+            case _ if not self._roster_news(event, now_s):
                 self._link_changed(event, now_s)
                 self._health.news(event)
 
@@ -161,9 +171,8 @@ class Reception:
             self._server_heard_s = now_s
         if now_s >= self._roster_due_s:
             self._roster_due_s = now_s + _ROSTER_EVERY_S
-            if self._residents.changed():
-                self._roster_row("Changed")
-                self._brief_vision()
+            self._roster_changed()
+            self._roster.tend(now_s)
         self._hours.tend(now_s)
         if self._remote is not None and self._remote.renew_if_due(now_s):
             self._publish(self._published.get("door", {}))
@@ -176,6 +185,37 @@ class Reception:
         if self._networks is not None:
             self._vision.send([self._facts.vision, Preview(self._facts.preview, _PREVIEW_FPS)])
             self._vision.send(self._residents.gallery(*self._networks))
+
+    def _roster_changed(self) -> None:
+        """Look whether the store is another one; people without a face any more leave the gallery at once."""
+        faces = {person.id for person in self._residents.roster.persons.values() if person.faces}
+        if self._residents.changed():
+            now = self._residents.roster.persons
+            gone = sorted(i for i in faces if i not in now or not now[i].faces)
+            for at in range(0, len(gone), _GONE_AT_ONCE):
+                self._vision.send([GalleryRemove(tuple(gone[at : at + _GONE_AT_ONCE]))])
+            self._roster_row("Changed")
+            self._brief_vision()
+        self._publish(self._published.get("door", {}))
+
+    def _roster_news(self, event: object, now_s: float) -> bool:
+        match event:
+            case RosterArrived():
+                self._clerk.take(event)
+            case RosterAnnounced() | RosterApplied() | RosterRefused() | Purged() | Committed():
+                self._roster.news(event, now_s)
+                self._roster_changed()
+            case _:
+                return False
+        return True
+
+    def _commanded(self, event: CommandArrived, now_s: float) -> None:
+        if self._remote is None:
+            return
+        if event.payload != WANT_SEALING_KEY:
+            self._remote.arrived(event, now_s)
+        elif self._identity is not None and not event.retained:
+            self._remote.answer(event.correlation, {"stage": "sealing-key", **self._identity.sealing_key()})
 
     def _gallery_loaded(self, event: GalleryLoaded) -> None:
         self._board.update(roster={**self._roster_facts(), "ready": event.refused is None, "in_use": event.templates})
@@ -208,7 +248,11 @@ class Reception:
         state = {
             "online": True,
             "door": dict(door_facts),
-            "roster": {"epoch": self._residents.roster.epoch, "persons": len(self._residents.roster.persons)},
+            "roster": {
+                "epoch": self._residents.roster.epoch,
+                "persons": len(self._residents.roster.persons),
+                **self._roster.facts(),
+            },
             "clock": str(self._clock.quality()),
             "challenge": challenge,
         }
@@ -217,18 +261,21 @@ class Reception:
             self._publish_state(state)
 
     def _rules(self) -> Rules:
-        rules = Rules(self._residents.roster.calendar, self._facts.high_security)
-        return rules if self._facts.has_server else replace(rules, lease_s=None)
+        lease_s = self._facts.lease_s if self._facts.has_server else None
+        return Rules(self._residents.roster.calendar, self._facts.high_security, lease_s)
 
     def _moment(self) -> Moment:
         trusted = self._clock.quality() in (ClockQuality.NTP, ClockQuality.RTC)
         local = datetime.now(self._zone) if trusted else None
-        heard_s = self._server_heard_s
-        return Moment(local, 0, None if heard_s is None else self._clock.now_s() - heard_s)
+        now_s, heard_s = self._clock.now_s(), self._server_heard_s
+        if self._roster.served:  # then only the server's own signed word counts, not that a broker is there
+            return Moment(local, 0, self._roster.silent_s(now_s))
+        return Moment(local, 0, None if heard_s is None else now_s - heard_s)
 
     def _roster_facts(self) -> dict[str, Any]:
         roster = self._residents.roster
-        return {"epoch": roster.epoch, "persons": len(roster.persons), "templates": self._residents.template_count()}
+        people, templates = len(roster.persons), self._residents.template_count()
+        return {"epoch": roster.epoch, "persons": people, "templates": templates, **self._roster.facts()}
 
     def _roster_row(self, state: str, **more: Json) -> None:
         body: dict[str, Json] = {"state": state, "epoch": self._residents.roster.epoch, **more}

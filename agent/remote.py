@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from pyseto import Key
 
 from agent.controller import Intent
 from agent.core.commands import (
+    MAX_LEASE_CHALLENGE_AGE_S,
     WANT_CHALLENGE,
     Action,
     Book,
@@ -91,6 +93,7 @@ class RemoteDesk:
         self._challenges = Challenges()
         self._asked: dict[str, _Asked] = {}
         self._challenge_rate, self._refusal_rate = Rate(_CHALLENGES_PER_S), Rate(_REFUSALS_WRITTEN_PER_S)
+        self._public_rate = Rate(_CHALLENGES_PER_S)
         self._unwritten = 0
 
     def challenge(self) -> str | None:
@@ -107,6 +110,15 @@ class RemoteDesk:
     def connected(self) -> None:
         """Every connection gets a challenge of its own."""
         self._challenges = Challenges()
+
+    def answer(self, correlation: bytes | None, reply: Mapping[str, Any]) -> None:
+        """Answer what was asked without a signature because the answer is public."""
+        if self._public_rate.take(time.clock_gettime(time.CLOCK_BOOTTIME)):
+            self._link.reply(correlation, reply)
+
+    def fresh(self, challenge: str, now_s: float) -> bool:
+        """Whether a challenge is this door's own and young enough for a lease: nothing is opened by it."""
+        return self._challenges.fresh(challenge, now_s, MAX_LEASE_CHALLENGE_AGE_S)
 
     def arrived(self, event: CommandArrived, now_s: float) -> None:
         """A message on dn/command."""

@@ -21,6 +21,7 @@ from agent.core.roster import (
     parse,
     person_json,
 )
+from agent.core.roster_feed import PERSON, REVOKED
 from agent.core.vision_messages import (
     MAX_TEMPLATES_PER_MESSAGE,
     GalleryAdd,
@@ -123,6 +124,8 @@ class Residents:
         person = self.person(person_id)
         if person is None:
             raise StoreError(f"{person_id}: nobody of this id; see door-agent enroll --list")
+        if person_id in self.roster.managed:
+            raise StoreError(f"{person_id}: is kept by the server; register the phone there")
         self._must_be_new(key)
         if len(person.phones) >= MAX_PHONES:
             raise StoreError(f"{person_id}: has {MAX_PHONES} phones already")
@@ -132,10 +135,25 @@ class Residents:
         return changed
 
     def remove(self, person_id: str) -> bool:
-        """Forget somebody: person, templates and the pages that held them."""
+        """Forget somebody: person, templates and the pages that held them.
+
+        Raises:
+            StoreError: the server keeps this person.
+        """
+        if person_id in self.roster.managed:
+            raise StoreError(
+                f"{person_id}: is kept by the server; remove the person there. To forget only the face here: "
+                f"door-agent enroll --withdraw {person_id}"
+            )
         gone = self._store.remove(person_id)
         self.roster = self._read()
         return gone
+
+    def withdraw(self, person_id: str, now_utc_s: int) -> bool:
+        """Consent withdrawn: the face is forgotten here, the person stays. False: nobody of this id."""
+        found = self._store.withdraw(person_id, now_utc_s)
+        self.roster = self._read()
+        return found
 
     def snapshot(self) -> dict[str, Any]:
         """What is stored, in the shape that core/roster.py's parse takes."""
@@ -147,14 +165,12 @@ class Residents:
         People who stay keep their templates unless they have no face any more; people left out are forgotten.
 
         Raises:
-            StoreError: somebody else changed the roster since it was read.
+            StoreError: somebody else changed the roster since it was read, or the server keeps it.
         """
-        site = {
-            "schedules": [written(schedule) for schedule in roster.calendar.schedules.values()],
-            "holidays": sorted(roster.calendar.holidays),
-            "unlock_hours": written(roster.unlock_hours),
-        }
-        self._store.replace([person_json(person) for person in roster.persons.values()], site, self.roster.epoch)
+        if self._store.revision:
+            raise StoreError("this door's roster is kept by the server: change people and hours there")
+        people = [person_json(person) for person in roster.persons.values()]
+        self._store.replace(people, hours_json(roster), self.roster.epoch)
         self.roster = self._read()
 
     def _must_be_new(self, key: PhoneKey) -> None:
@@ -167,8 +183,18 @@ class Residents:
         self._seen = self._store.data_version()
         found = parse(self.snapshot())
         if isinstance(found, Roster):
-            return found
+            kept = self._store.managed()
+            return replace(found, managed=kept[PERSON], revoked=kept[REVOKED])
         raise StoreError(f"the roster on this device cannot be read: {found.reason}; enrol again or import it anew")
+
+
+def hours_json(roster: Roster) -> dict[str, Any]:
+    """Schedules, holidays and unlock hours, JSON-shaped."""
+    return {
+        "schedules": [written(schedule) for schedule in roster.calendar.schedules.values()],
+        "holidays": sorted(roster.calendar.holidays),
+        "unlock_hours": written(roster.unlock_hours),
+    }
 
 
 def consent_now(now_utc_s: int, *, guardian: str | None = None, under_14: bool = False) -> Consent:

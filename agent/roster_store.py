@@ -8,12 +8,13 @@ another person does not open. No picture is ever stored. One connection, one thr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.errors import StoreError
+from agent.roster_store_feed import FeedTables, StoredTemplate
 
-SCHEMA_VERSION = 2
+__all__ = ["RosterStore", "StoredTemplate"]
+
+SCHEMA_VERSION = 3
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 # what makes the next version out of 0 (an empty file), 1, …; never edited once released
@@ -41,22 +45,19 @@ INSERT INTO meta VALUES (0);
 CREATE TABLE site (body TEXT NOT NULL) STRICT;
 INSERT INTO site VALUES ('{"holidays": [], "schedules": [], "unlock_hours": []}');
 """,
+    """
+CREATE TABLE managed (kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id))
+  STRICT, WITHOUT ROWID;
+CREATE TABLE feed (revision INTEGER NOT NULL, heard_utc_s INTEGER NOT NULL) STRICT;
+INSERT INTO feed VALUES (0, 0);
+CREATE TABLE purges (
+  person_id TEXT NOT NULL, at_utc_s INTEGER NOT NULL, reason TEXT NOT NULL, templates INTEGER NOT NULL,
+  told INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (person_id, at_utc_s)) STRICT, WITHOUT ROWID;
+""",
 )
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTemplate:
-    """One template, opened; `vector` is float32 little-endian bytes."""
-
-    person_id: str
-    template_id: str
-    model_id: str
-    alignment_id: str
-    quality: float
-    vector: bytes
-
-
-class RosterStore:
+class RosterStore(FeedTables):
     """The door's own people. Raises StoreError, with what to do, for a file it cannot use."""
 
     def __init__(self, folder: Path) -> None:
@@ -86,11 +87,15 @@ class RosterStore:
         """Epoch, everybody and the site's hours at one moment, as core/roster.py's JSON shape."""
         self._db.execute("BEGIN")  # one view, whatever another process writes meanwhile
         try:
-            site = json.loads(self._db.execute("SELECT body FROM site").fetchone()[0])
-            people = self._db.execute("SELECT body FROM persons ORDER BY id")
-            return {**site, "epoch": self.epoch, "persons": [json.loads(body) for (body,) in people]}
+            return self.snapshot_here()
         finally:
             self._db.execute("COMMIT")
+
+    def snapshot_here(self) -> dict[str, Any]:
+        """See FeedTables."""
+        site = json.loads(self._db.execute("SELECT body FROM site").fetchone()[0])
+        people = self._db.execute("SELECT body FROM persons ORDER BY id")
+        return {**site, "epoch": self.epoch, "persons": [json.loads(body) for (body,) in people]}
 
     def person(self, person_id: str) -> dict[str, Any] | None:
         """One person, or None."""
@@ -133,6 +138,19 @@ class RosterStore:
             self._db.execute("UPDATE meta SET epoch = epoch + 1")
         return self.epoch
 
+    def withdraw(self, person_id: str, at_utc_s: int) -> bool:
+        """Consent withdrawn: the face is purged, the person stays. False: nobody of this id."""
+        with self._transaction():
+            person = self.person(person_id)
+            if person is not None:
+                self._purge([person_id], "withdrawn", at_utc_s)
+                consent = person.get("consent")
+                kept = {**consent, "withdrawn_utc_s": consent.get("withdrawn_utc_s") or at_utc_s} if consent else None
+                self._put_person({**person, "consent": kept, "faces": []})
+                self._db.execute("UPDATE meta SET epoch = epoch + 1")
+        self.scrub()
+        return person is not None
+
     def replace(self, persons: list[dict[str, Any]], site: dict[str, Any], was_epoch: int) -> None:
         """Everybody and the site's hours in one transaction. People left out are forgotten as by `remove`.
 
@@ -145,23 +163,24 @@ class RosterStore:
             if self.epoch != was_epoch:
                 raise StoreError(f"{self._path}: somebody else changed the roster meanwhile; do it again")
             ids = json.dumps([person["id"] for person in persons])
+            out = self._db.execute("SELECT id FROM persons WHERE id NOT IN (SELECT value FROM json_each(?))", (ids,))
+            self._purge([i for (i,) in out.fetchall()], "removed", int(time.time()))
             self._db.execute("DELETE FROM persons WHERE id NOT IN (SELECT value FROM json_each(?))", (ids,))
             for person in persons:
                 self._put_person(person)
-            self._db.execute(
-                "DELETE FROM templates WHERE person_id IN "
-                "(SELECT id FROM persons WHERE json_array_length(body, '$.faces') = 0)"
-            )
+            faceless = [person["id"] for person in persons if not person.get("faces")]
+            self._purge(faceless, "withdrawn", int(time.time()))
             self._db.execute("UPDATE site SET body = ?", (_text(site),))
             self._db.execute("UPDATE meta SET epoch = epoch + 1")
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.scrub()
 
     def remove(self, person_id: str) -> bool:
         """Forget a person; freed pages are overwritten, the write-ahead log emptied. False: nobody of this id."""
         with self._transaction():
+            self._purge([person_id], "removed", int(time.time()))
             gone = self._db.execute("DELETE FROM persons WHERE id = ?", (person_id,)).rowcount > 0
             self._db.execute("UPDATE meta SET epoch = epoch + 1")
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.scrub()
         return gone
 
     def _put_person(self, person: dict[str, Any]) -> None:
@@ -175,7 +194,7 @@ class RosterStore:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return (*names, template.quality, nonce, self._cipher.encrypt(nonce, template.vector, _bound_to(*names)))
 
-    def _transaction(self) -> _Transaction:
+    def _transaction(self) -> contextlib.AbstractContextManager[None]:
         return _Transaction(self._db, self._path)
 
     def _prepare(self) -> None:

@@ -21,6 +21,7 @@ from agent.core.events import Json
 
 MAX_TOKEN_BYTES: Final = 2048
 MAX_CHALLENGE_AGE_S: Final = 10.0
+MAX_LEASE_CHALLENGE_AGE_S: Final = 70.0  # of a roster's lease: opens nothing, only says that the server was there then
 CHALLENGE_EVERY_S: Final = 30.0
 WANT_CHALLENGE: Final = b'{"want":"challenge"}'  # unsigned: it only makes the door publish a new random number
 _REMEMBERED_RESULTS: Final = 128
@@ -94,9 +95,9 @@ class Challenges:
         """When the next one is due."""
         return self.issued[0][1] + CHALLENGE_EVERY_S if self.issued else 0.0
 
-    def fresh(self, value: str, now_s: float) -> bool:
-        """Was it ours, and issued within the last 10 s?"""
-        return any(known == value and 0 <= now_s - at_s <= MAX_CHALLENGE_AGE_S for known, at_s in self.issued)
+    def fresh(self, value: str, now_s: float, max_age_s: float = MAX_CHALLENGE_AGE_S) -> bool:
+        """Was it ours, and issued within the last 10 s (or `max_age_s`)?"""
+        return any(known == value and 0 <= now_s - at_s <= max_age_s for known, at_s in self.issued)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ on the device: nothing of this module is ever a row or a message by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Final
@@ -33,7 +33,8 @@ VERSION: Final = 1
 MAX_PERSONS: Final = 20_000
 MAX_FACES: Final = 5
 MAX_PHONES: Final = 5
-FACE_PURPOSE: Final = "face-at-the-door"
+FACE_PURPOSE: Final = "face-at-the-door"  # enrolled at one door, and never leaves it
+SITE_PURPOSE: Final = "face-at-all-doors"  # a consent of its own: the server may hand the templates to the site's doors
 _Id = Annotated[str, text(128)]
 _Utc = Annotated[int, integer(0, 2**40)]  # seconds since 1970 UTC
 _UtcOrNone = Annotated[int | None, optional(integer(0, 2**40))]
@@ -52,7 +53,7 @@ class PersonKind(StrEnum):
 class Consent:
     """That somebody agreed to be recognised, for what, and when. Under 14 a guardian agreed: `guardian` says who."""
 
-    purpose: Annotated[str, word(FACE_PURPOSE)]
+    purpose: Annotated[str, word(FACE_PURPOSE, SITE_PURPOSE)]
     given_utc_s: _Utc
     under_14: Annotated[bool, flag]
     guardian: Annotated[str | None, optional(text(200))]
@@ -118,6 +119,8 @@ class Roster:
     calendar: Calendar
     unlock_hours: tuple[UnlockHours, ...] = ()
     faces_left_out: tuple[str, ...] = ()
+    managed: frozenset[str] = frozenset()  # people whom the server keeps
+    revoked: frozenset[str] = frozenset()  # visitor passes, by id
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,22 @@ def parse(value: object) -> Roster | Rejected:
     except BadValueError as error:
         return Rejected(f"roster: {error}")
     return Roster(shape.epoch, MappingProxyType(found), calendar, shape.unlock_hours, left_out)
+
+
+def merged(sent: Person, before: Person | None, here: Person | None, withdrawn_utc_s: int | None) -> Person:
+    """The server's word on a person together with what only this door knows.
+
+    `before` is what the server said last, `here` what the door has. The door keeps the name, and faces and consent that
+    were given at the door; `withdrawn_utc_s`: a consent given up to then no longer holds, whatever the server says.
+    """
+    theirs = {face.template_id for face in (*sent.faces, *(before.faces if before else ()))}
+    own = tuple(face for face in here.faces if face.template_id not in theirs) if here else ()
+    consent = sent.consent or (here.consent if here else None)
+    if consent is not None and withdrawn_utc_s is not None and consent.given_utc_s <= withdrawn_utc_s:
+        consent = replace(consent, withdrawn_utc_s=consent.withdrawn_utc_s or withdrawn_utc_s)
+    faces = (*sent.faces, *own)[:MAX_FACES] if consent is not None and consent.lawful else ()
+    name = sent.name or (here.name if here else "")
+    return replace(sent, name=name, consent=consent, faces=faces)
 
 
 def parse_person(value: object) -> Person | Rejected:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 import threading
 from functools import partial
 from pathlib import Path
 
+import pyseto
+
 from agent.console.local import LocalServer
 from agent.core.commands import Action
+from agent.core.events import Kind
 from agent.errors import ConfigError, DoorAgentError
 from deploy.community.commander import Commander
 from deploy.community.consumer import Consumer, News
 from deploy.community.feed import Feed
 from deploy.community.ledger import Connection, Ledger, SqliteConnection
 from deploy.community.page import OpenDoor, serve
+from deploy.community.people import People
+from deploy.community.publisher import Publisher
 from deploy.community.settings import Settings, load
 
 _ORDERS_AT_ONCE = 4
@@ -43,6 +49,9 @@ def run(settings: Settings) -> None:
     feed = Feed(ledger.newest(200), ledger.doors())
     commander = _commander(settings)
 
+    people = People(settings.people_dir)
+    publisher = _publisher(settings, people, ledger, feed)
+
     orders = threading.BoundedSemaphore(_ORDERS_AT_ONCE)
 
     def tell(news: News) -> None:
@@ -50,22 +59,38 @@ def run(settings: Settings) -> None:
             _obey(commander, orders, news)
             return
         feed.add(news)
+        publisher.hear(news)
         if commander is not None:
             commander.hear(news)
 
     consumer = Consumer(settings.consumer(), ledger, tell)
     if commander is not None:
         commander.connect(consumer.send_command)
+    publisher.connect(consumer.send_roster, consumer.send_command)
     open_door = None if commander is None else partial(commander.order, action=Action.OPEN, actor="manager")
     server = _serve(settings, feed, open_door)
     consumer.start()
+    publisher.start()
     where = f"http://{settings.http_host}:{settings.http_port}/" if server else "no page"
     sys.stdout.write(f"community server ready: {where}\n")
     sys.stdout.flush()
     done.wait()
+    publisher.stop()
     consumer.stop()
     if server is not None:
         server.close()
+
+
+def _publisher(settings: Settings, people: People, ledger: Ledger, feed: Feed) -> Publisher:
+    try:
+        key = pyseto.Key.new(version=4, purpose="public", key=settings.signing_key_file.read_bytes())
+        publisher = Publisher(people, key, settings.ca_file.read_bytes(), feed.add)
+    except (OSError, ValueError) as e:
+        raise ConfigError(f"{settings.signing_key_file}, {settings.ca_file}: cannot be used ({e})") from e
+    for device, body in ledger.bodies(Kind.ROSTER):  # a receipt that came while this server was being killed
+        with contextlib.suppress(ValueError, KeyError):
+            publisher.receipt(device, body)
+    return publisher
 
 
 def _obey(commander: Commander | None, orders: threading.BoundedSemaphore, news: News) -> None:

@@ -101,9 +101,9 @@ class Consumer:
         properties.ResponseTopic = topic(device, "up/reply")
         self._client.publish(topic(device, "dn/command"), token, qos=1, properties=properties)
 
-    def send_roster(self, device: str, payload: bytes) -> None:
-        """Publish the signed roster, the one downlink that the broker keeps."""
-        self._client.publish(topic(device, "dn/roster"), payload, qos=1, retain=True)
+    def send_roster(self, device: str, payload: bytes, keep: bool = True) -> None:  # noqa: FBT001, FBT002  a callback
+        """Publish something of the signed roster; its head is the one downlink that the broker keeps."""
+        self._client.publish(topic(device, "dn/roster"), payload, qos=1, retain=keep)
 
     # ------------------------------------------------------------ paho's thread: queue, nothing else
 

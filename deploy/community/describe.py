@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.core.events import Kind
 from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, sealed
+from agent.core.roster_feed import MAX_TOKEN_BYTES
 from agent.core.sync import BATCH_ROWS, WINDOW_ROWS, Ack
 from agent.wire import AckData, CloudEvent, Hello, ack_data, batch_json
 
@@ -31,6 +32,11 @@ class State(BaseModel):
     door: dict[str, Any] | None = Field(
         default=None, description="mode, lock, contact, relay, alarms: facts, no wishes"
     )
+    roster: dict[str, Any] | None = Field(
+        default=None,
+        description="revision and digest held of the server's roster, wanted, drift, stale, sealing (names the key)",
+    )
+    challenge: str | None = Field(default=None, description="random; what commands and leases must name")
 
 
 class Reply(BaseModel):
@@ -50,7 +56,7 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "reply": ("up/reply", "Answers to commands, stage by stage, never ahead of the facts."),
     "ack": ("dn/ack", "Cumulative, after the server's own commit; a PASETO v4.public token. Never retained."),
     "command": ("dn/command", "A PASETO v4.public token of at most 2 KiB, message expiry 10 s. Never retained."),
-    "roster": ("dn/roster", "The signed roster: the only retained downlink."),
+    "roster": ("dn/roster", "The signed roster: heads, of which the newest is the only retained downlink, and parts."),
 }
 
 
@@ -65,7 +71,12 @@ def document() -> dict[str, Any]:
         "reply": _schema(Reply, schemas),
         "ack": _token("claims: AckData; implicit assertion: the device's name", schemas),
         "command": _token("claims: see agent/core/commands.py; implicit assertion: the device's name", schemas),
-        "roster": _token("the roster snapshot, see agent/core/roster.py", schemas),
+        "roster": _token(
+            "claims: Head or Part of agent/core/roster_feed.py; footer: the device's name as `door`; implicit "
+            "assertion: roster:{site}/{door}",
+            schemas,
+            MAX_TOKEN_BYTES,
+        ),
     }
     _schema(AckData, schemas)
     return {
@@ -124,9 +135,9 @@ def _batch(into: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "minItems": 1, "maxItems": BATCH_ROWS, "items": _schema(CloudEvent, into)}
 
 
-def _token(what: str, into: dict[str, Any]) -> dict[str, Any]:
-    into["Token"] = {"type": "string", "pattern": r"^v4\.public\.[A-Za-z0-9_.-]+$", "maxLength": 2048}
-    return {"allOf": [{"$ref": "#/components/schemas/Token"}], "description": what}
+def _token(what: str, into: dict[str, Any], max_bytes: int = 2048) -> dict[str, Any]:
+    into["Token"] = {"type": "string", "pattern": r"^v4\.public\.[A-Za-z0-9_.-]+$"}
+    return {"allOf": [{"$ref": "#/components/schemas/Token"}, {"maxLength": max_bytes}], "description": what}
 
 
 # ---------------------------------------------------------------- examples

@@ -219,6 +219,11 @@ class Ledger:
         names = ("device", "epoch", "seq", "kind", "priority", "wall_ms", "clock")
         return [dict(zip(names, f, strict=False)) | {"body": json.loads(f[7])} for f in reversed(found)]
 
+    def bodies(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
+        """Door and body of every event of a kind, oldest first."""
+        found = self.db.execute("SELECT device, body FROM events WHERE kind = ? ORDER BY id", (str(kind),))
+        return [(device, json.loads(body)) for device, body in found]
+
     def close(self) -> None:
         """Let go of the database."""
         self.db.close()

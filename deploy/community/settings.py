@@ -25,6 +25,7 @@ class Settings(BaseModel):
     signing_key_file: Path = Field(description="private Ed25519 key that signs acknowledgements, PEM")
     command_key_file: Path | None = Field(default=None, description="private Ed25519 key that signs orders to doors")
     command_key_id: str = Field(default="manager1", description="the name of its public half on the doors")
+    people_dir: Path = Field(default=Path("people"), description="people, doors' groups, passes; mode 0700")
     name: str = Field(default="community", description="certificate name and MQTT client id")
     subscription: str = Field(default="doors/+/+/up/#", description="the doors this process looks after")
     database: str = Field(default="community.db", description="a file for SQLite, or postgresql://user@host/name")
@@ -59,7 +60,8 @@ def load(path: Path) -> Settings:
         faults = (f"{path}: {'.'.join(map(str, f['loc']))}: {f['msg']}" for f in e.errors(include_url=False))
         raise ConfigError("\n".join(faults)) from e
     folder = path.resolve().parent
-    files = {name: folder / getattr(found, name) for name in ("ca_file", "cert_file", "key_file", "signing_key_file")}
+    names = ("ca_file", "cert_file", "key_file", "signing_key_file", "people_dir")
+    files = {name: folder / getattr(found, name) for name in names}
     database = found.database if "://" in found.database else str(folder / found.database)
     return found.model_copy(update={**files, "database": database})
 

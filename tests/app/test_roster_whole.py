@@ -108,7 +108,7 @@ def test_a_version_1_file_is_brought_forward_with_everybody_in_it(tmp_path: Path
             assert residents.person("p-li").name == "Li Mei"
             assert vectors(residents) == {"p-li": VECTOR}
             assert residents.roster.unlock_hours == ()
-            assert store._db.execute("PRAGMA user_version").fetchone() == (2,)
+            assert store._db.execute("PRAGMA user_version").fetchone() == (3,)
 
 
 def test_a_step_to_the_new_version_that_fails_leaves_the_old_one(tmp_path: Path):

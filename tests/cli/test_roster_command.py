@@ -138,6 +138,10 @@ def test_who_stays_keeps_the_face_who_is_left_out_is_purged_from_the_disk(
     assert residents.person(stays).extended_release
     assert vectors(residents) == {stays: VECTOR}
     assert sealed not in files()
+    assert b"Bo" not in files()
+    [purge] = residents._store.purges()  # the id stays until the journal has the receipt
+    residents._store.told(purge)
+    residents._store.scrub()
     assert goes.encode() not in files()
 
 

@@ -1,0 +1,336 @@
+"""The site's people, hours, doors and visitor passes, as the server keeps them: what each door's roster is made from.
+
+Two SQLite files in one folder: `roster.db`, the same store as on a door (templates sealed at rest), and `site.db`.
+Every call opens what it needs, so any thread may call, and so may the command line while the server runs; the server
+notices within a second. Names stay here: a door gets ids.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from agent.core.bounded import Rejected
+from agent.core.journal import canonical
+from agent.core.roster import SITE_PURPOSE, VERSION, FaceTemplate, Person, Roster, parse, parse_person, person_json
+from agent.core.roster_feed import PERSON, REVOKED, SITE, WITHDRAWN, Entries, Held, digest
+from agent.errors import ConfigError, StoreError
+from agent.residents import NewFace, hours_json
+from agent.roster_store import RosterStore, StoredTemplate
+
+EVERYBODY: Final = "*"
+_KEPT_REVISIONS: Final = 5  # a door that has one of these gets the difference, any other the whole
+_GUARDIAN: Final = "on record"  # a guardian's name is nobody's business at a door
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS change (number INTEGER NOT NULL);
+INSERT INTO change SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM change);
+CREATE TABLE IF NOT EXISTS doors (
+  device TEXT PRIMARY KEY, groups TEXT NOT NULL, sealing BLOB, sealing_name TEXT NOT NULL DEFAULT '',
+  revision INTEGER NOT NULL DEFAULT 0, digest TEXT NOT NULL DEFAULT '',
+  heard_utc_s INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE IF NOT EXISTS published (
+  device TEXT NOT NULL, revision INTEGER NOT NULL, digest TEXT NOT NULL, entries TEXT NOT NULL,
+  at_utc_s INTEGER NOT NULL,
+  PRIMARY KEY (device, revision)) STRICT;
+CREATE TABLE IF NOT EXISTS passes (
+  pass_id TEXT PRIMARY KEY, body TEXT NOT NULL, until_utc_s INTEGER NOT NULL, revoked_utc_s INTEGER) STRICT;
+CREATE TABLE IF NOT EXISTS withdrawals (person_id TEXT PRIMARY KEY, at_utc_s INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS receipts (
+  person_id TEXT NOT NULL, device TEXT NOT NULL, utc_s INTEGER NOT NULL, reason TEXT NOT NULL,
+  templates INTEGER NOT NULL, receipt TEXT NOT NULL, PRIMARY KEY (person_id, device, utc_s)) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A door whose roster this server keeps. `held` is what it last said to have; `sealing` opens templates there."""
+
+    device: str
+    groups: tuple[str, ...]
+    sealing: bytes | None
+    sealing_name: str
+    held: Held
+    heard_utc_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A revision that a door should have, or had."""
+
+    revision: int
+    digest: str
+    entries: Entries
+
+
+class People:
+    """See the module's first lines. Raises StoreError for files that cannot be used, ConfigError for a bad request."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self.site() as db:
+            db.executescript(_SCHEMA)
+        with self._store():
+            pass
+
+    # ------------------------------------------------------------ people and hours
+
+    def roster(self) -> Roster:
+        """Everybody and the hours, with names."""
+        with self._store() as store:
+            return _parsed(store.snapshot())
+
+    def put(self, changes: Mapping[str, Any]) -> Person:
+        """Change or add one person: `id`, and fields of agent/core/roster.py's Person; what is left out stays.
+
+        Faces are not taken here; a consent that no longer allows one purges it everywhere.
+        """
+        if "faces" in changes:
+            raise ConfigError("faces are enrolled, not written: see `manage enrol`")
+        with self._store() as store:
+            before = store.snapshot()
+            known = {person["id"]: person for person in before["persons"]}
+            person_id = str(changes.get("id", ""))
+            new = {**person_json(Person(id="")), **known.get(person_id, {}), **changes}
+            found = parse_person(new)
+            if isinstance(found, Rejected):
+                raise ConfigError(found.reason)
+            known[person_id] = person_json(found)
+            _parsed({**before, "persons": list(known.values())})
+            store.put(person_json(found), None if found.faces else [])
+            store.scrub()
+        self._changed()
+        return found
+
+    def add_faces(self, person_id: str, faces: Iterable[NewFace], model_id: str, alignment_id: str) -> Person:
+        """Templates for all the doors that this person may use, instead of earlier ones.
+
+        Raises:
+            ConfigError: nobody of this id, or the consent is not one for a face at all doors.
+        """
+        person = self.roster().persons.get(person_id)
+        if person is None:
+            raise ConfigError(f"{person_id}: nobody of this id")
+        consent = person.consent
+        if consent is None or not consent.lawful or consent.purpose != SITE_PURPOSE:
+            raise ConfigError(f"{person_id}: needs a consent of its own for {SITE_PURPOSE}; or enrol at one door")
+        now = time.time_ns()
+        templates = [
+            StoredTemplate(person_id, f"t-{now:x}-{n}", model_id, alignment_id, face.quality, face.vector)
+            for n, face in enumerate(faces)
+        ]
+        listed = tuple(FaceTemplate(t.template_id, model_id, alignment_id) for t in templates)
+        changed = replace(person, faces=listed)
+        with self._store() as store:
+            store.put(person_json(changed), templates)
+        self._changed()
+        return changed
+
+    def remove(self, person_id: str) -> bool:
+        """Somebody moved out: gone here and, with the next revision, from every door."""
+        with self._store() as store:
+            gone = store.remove(person_id)
+        self._changed()
+        return gone
+
+    def withdraw(self, person_id: str) -> int:
+        """A consent is withdrawn: no face here from now on, and at no door, also where only a door knows the person.
+
+        Returns the time of it. Each door that had a template answers with a signed receipt, see `withdrawals`.
+        """
+        now_s = int(time.time())
+        with self._store() as store:
+            store.withdraw(person_id, now_s)
+        with self.site() as db:
+            db.execute("INSERT OR REPLACE INTO withdrawals VALUES (?, ?)", (person_id, now_s))
+        self._changed()
+        return now_s
+
+    def set_hours(self, hours: Mapping[str, Any]) -> None:
+        """Schedules, holidays, unlock hours: keys left out stay."""
+        with self._store() as store:
+            before = store.snapshot()
+            found = _parsed({**before, **hours})
+            store.replace([person_json(p) for p in found.persons.values()], hours_json(found), found.epoch)
+        self._changed()
+
+    # ------------------------------------------------------------ doors
+
+    def set_door(self, device: str, groups: Iterable[str]) -> None:
+        """Keep the roster of this door from now on; `groups` may come in, EVERYBODY is all."""
+        with self.site() as db:
+            db.execute(
+                "INSERT INTO doors (device, groups) VALUES (?, ?)"
+                " ON CONFLICT (device) DO UPDATE SET groups = excluded.groups",
+                (device, json.dumps(sorted(set(groups)))),
+            )
+        self._changed()
+
+    def doors(self) -> dict[str, Door]:
+        """Every door whose roster is kept here."""
+        with self.site() as db:
+            found = db.execute(
+                "SELECT device, groups, sealing, sealing_name, revision, digest, heard_utc_s FROM doors ORDER BY device"
+            ).fetchall()
+        return {d: Door(d, tuple(json.loads(g)), s, n, Held(r, h), at) for d, g, s, n, r, h, at in found}
+
+    def sealing_key(self, device: str, public: bytes, name: str) -> None:
+        """A door's key for templates, once the site's authority vouched for it."""
+        with self.site() as db:
+            db.execute("UPDATE doors SET sealing = ?, sealing_name = ? WHERE device = ?", (public, name, device))
+        self._changed()
+
+    def held(self, device: str, revision: int, digest_: str) -> None:
+        """What a door says that it has."""
+        with self.site() as db:
+            db.execute(
+                "UPDATE doors SET revision = ?, digest = ?, heard_utc_s = ? WHERE device = ?",
+                (revision, digest_, int(time.time()), device),
+            )
+
+    def drift(self) -> list[dict[str, Any]]:
+        """For each door: what it should have, what it has, whether they differ. JSON-shaped, for the page."""
+        wanted = {device: self.published(device) for device in self.doors()}
+        return [
+            {
+                "device": door.device,
+                "groups": list(door.groups),
+                "wanted": w.revision if w else 0,
+                "held": door.held.revision,
+                "drift": w is not None and (w.revision, w.digest) != (door.held.revision, door.held.digest),
+                "heard_utc_s": door.heard_utc_s,
+            }
+            for door, w in ((door, wanted[door.device]) for door in self.doors().values())
+        ]
+
+    # ------------------------------------------------------------ what doors get
+
+    def entries(self, door: Door, roster: Roster | None = None) -> dict[tuple[str, str], str]:
+        """The roster of one door: ids, no names; faces only with a consent for all doors and a key."""
+        roster = roster or self.roster()
+        found = {
+            (PERSON, person.id): canonical(person_json(_for_door(person, sealed=door.sealing is not None)))
+            for person in roster.persons.values()
+            if EVERYBODY in door.groups or set(door.groups) & set(person.groups)
+        }
+        found[SITE, ""] = canonical(hours_json(roster))
+        now_s = int(time.time())
+        with self.site() as db:
+            for pass_id, until_s in db.execute(
+                "SELECT pass_id, until_utc_s FROM passes WHERE revoked_utc_s IS NOT NULL AND until_utc_s > ?", (now_s,)
+            ):
+                found[REVOKED, pass_id] = canonical({"until_s": until_s})
+            for person_id, at_s in db.execute("SELECT person_id, at_utc_s FROM withdrawals"):
+                found[WITHDRAWN, person_id] = canonical({"at_utc_s": at_s})
+        return found
+
+    def templates(self, person_ids: Iterable[str]) -> Iterator[StoredTemplate]:
+        """Opened templates of these people, of every network."""
+        wanted, roster = set(person_ids), self.roster()
+        networks = {(f.model_id, f.alignment_id) for i in wanted for f in roster.persons[i].faces}
+        with self._store() as store:
+            for model_id, alignment_id in sorted(networks):
+                yield from (t for t in store.templates(model_id, alignment_id) if t.person_id in wanted)
+
+    def published(self, device: str, revision: int | None = None) -> Published | None:
+        """The newest revision for a door, or that one if it is still known."""
+        with self.site() as db:
+            row = db.execute(
+                "SELECT revision, digest, entries FROM published WHERE device = ? AND coalesce(revision = ?, TRUE)"
+                " ORDER BY revision DESC LIMIT 1",
+                (device, revision),
+            ).fetchone()
+        return Published(row[0], row[1], {(k, i): body for k, i, body in json.loads(row[2])}) if row else None
+
+    def publish(self, device: str, entries: Entries, above: int = 0) -> Published:
+        """A new revision, above every earlier one and above `above`."""
+        before = self.published(device)
+        revision = max(before.revision if before else 0, above) + 1
+        rows = json.dumps([[kind, name, body] for (kind, name), body in entries.items()])
+        with self.site() as db:
+            db.execute(
+                "INSERT INTO published VALUES (?, ?, ?, ?, ?)",
+                (device, revision, digest(entries), rows, int(time.time())),
+            )
+            db.execute(
+                "DELETE FROM published WHERE device = ?1 AND revision NOT IN"
+                " (SELECT revision FROM published WHERE device = ?1 ORDER BY revision DESC LIMIT ?2)",
+                (device, _KEPT_REVISIONS),
+            )
+        return Published(revision, digest(entries), dict(entries))
+
+    # ------------------------------------------------------------ receipts
+
+    def receipt(self, device: str, said: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
+        """A door's signed word that templates are purged, its signature checked already."""
+        row = (str(said["person_id"]), device, int(said["utc_s"]), str(said["purged"]), int(said["templates"]))
+        with self.site() as db:
+            db.execute("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?, ?, ?)", (*row, json.dumps(whole)))
+
+    def withdrawals(self) -> list[dict[str, Any]]:
+        """Every withdrawn consent: which doors sent a receipt, which were not heard of yet. JSON-shaped."""
+        doors = self.doors()
+        with self.site() as db:
+            found = db.execute("SELECT person_id, at_utc_s FROM withdrawals ORDER BY at_utc_s DESC").fetchall()
+            receipts = db.execute("SELECT person_id, device, utc_s, reason, templates FROM receipts").fetchall()
+        out = []
+        for person_id, at_s in found:
+            got = [dict(zip(("device", "utc_s", "reason", "templates"), r[1:], strict=True)) for r in receipts
+                   if r[0] == person_id]  # fmt: skip
+            waiting = [d for d, door in doors.items() if not self._knows(door, person_id)]
+            out.append({"person_id": person_id, "at_utc_s": at_s, "receipts": got, "waiting": waiting})
+        return out
+
+    def _knows(self, door: Door, person_id: str) -> bool:
+        """Whether what the door has says so already."""
+        held = self.published(door.device, door.held.revision)
+        return held is not None and held.digest == door.held.digest and (WITHDRAWN, person_id) in held.entries
+
+    # ------------------------------------------------------------ files
+
+    def change(self) -> int:
+        """Rises with every change that a door might have to hear of."""
+        with self.site() as db:
+            return int(db.execute("SELECT number FROM change").fetchone()[0])
+
+    def _changed(self) -> None:
+        with self.site() as db:
+            db.execute("UPDATE change SET number = number + 1")
+
+    @contextlib.contextmanager
+    def site(self) -> Iterator[sqlite3.Connection]:
+        """The connection to site.db for one piece of work; committed at the end."""
+        path = self.folder / "site.db"
+        try:
+            with contextlib.closing(sqlite3.connect(path, timeout=10)) as db, db:
+                db.execute("PRAGMA journal_mode=WAL")
+                db.execute("PRAGMA synchronous=FULL")
+                yield db
+        except sqlite3.Error as e:
+            raise StoreError(f"{path}: cannot be used ({e})") from e
+
+    @contextlib.contextmanager
+    def _store(self) -> Iterator[RosterStore]:
+        with contextlib.closing(RosterStore(self.folder)) as store:
+            yield store
+
+
+def _parsed(snapshot: Mapping[str, Any]) -> Roster:
+    found = parse({"v": VERSION, **snapshot})
+    if isinstance(found, Rejected):
+        raise ConfigError(found.reason)
+    return found
+
+
+def _for_door(person: Person, *, sealed: bool) -> Person:
+    consent = person.consent
+    if consent is not None and consent.guardian:
+        consent = replace(consent, guardian=_GUARDIAN)
+    lawful = sealed and consent is not None and consent.lawful and consent.purpose == SITE_PURPOSE
+    return replace(person, name="", consent=consent, faces=person.faces if lawful else ())
