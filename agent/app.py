@@ -179,6 +179,7 @@ class DoorAgent:
             clock=self._clock,
             publish_state=link.set_state if link is not None else lambda _: None,
         )
+        reception.remember(self._outbox.newest())
         self._controller.join(reception)
 
     def _open_console(self) -> None:

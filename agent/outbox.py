@@ -18,6 +18,7 @@ from typing import Any
 
 from agent.clock import Clock
 from agent.core.events import Json, Kind, Priority, Record
+from agent.core.journal import Row
 from agent.core.stream import Committed, OutboxStatus, StoreFailed, StoreRecovered, StoreReported
 from agent.core.sync import AckJudged, Batch, HeadMoved
 from agent.errors import StoreError
@@ -27,13 +28,14 @@ from agent.outbox_open import is_damage, open_journal, replace_journal
 from agent.outbox_quota import Limits, level, live_bytes, tidy
 from agent.outbox_schema import JournalDamagedError
 from agent.outbox_store import Store
-from agent.outbox_work import Entry, Fetch, FetchRows, Ring, Stop, Trouble, Wake, Weigh, Work, fetched, weighed
+from agent.outbox_work import Entry, Fetch, FetchRows, Ring, Stop, Trouble, Wake, Weigh, Work, fetched, newest, weighed
 
 __all__ = ["Outbox", "OutboxSettings"]
 
 _GROUP_ROWS = 200  # of one commit
 _TIDY_EVERY_S = 30.0
 _REPLACE_EVERY_S = 60.0
+_REMEMBERED_ROWS = 60
 _UNSAVED_ACKS = 2000  # acknowledged rows that a crash may ask the server about again
 
 
@@ -52,6 +54,7 @@ class Outbox(Desk):
         self._store: Store | None = None
         self._status = OutboxStatus()
         self._facts: Mapping[str, Any] = {}
+        self._newest: tuple[Row, ...] = ()
         self._trouble = Trouble()
         self._tidy_at_s = self._replace_again_s = 0.0
         self._quota_word = "quota-ok"
@@ -82,6 +85,10 @@ class Outbox(Desk):
         """The facts stored by the last run, as they were when start() returned."""
         return self._facts
 
+    def newest(self) -> tuple[Row, ...]:
+        """The newest rows of the last run, oldest first, as they were when start() returned."""
+        return self._newest
+
     def status(self) -> OutboxStatus:
         """A snapshot, from any thread."""
         return self._status
@@ -99,6 +106,7 @@ class Outbox(Desk):
         opened = open_journal(self._settings.path, self._device, self._moment())
         self._store = opened.store
         self._facts = opened.store.facts()
+        self._newest = newest(opened.store, _REMEMBERED_ROWS)
         if opened.word != "ok":
             self._post(StoreReported(opened.word, opened.detail))
 

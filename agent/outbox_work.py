@@ -112,6 +112,13 @@ class Trouble:
         return True
 
 
+def newest(store: Store, count: int) -> tuple[Row, ...]:
+    """At most `count` of the newest rows of the epoch that grows, oldest first. Raises JournalDamagedError."""
+    e = store.current
+    items = store.read(e, max(e.last_seq - count, e.base_seq) + 1, count)
+    return tuple(i for i in items if isinstance(i, Row))
+
+
 def fetched(store: Store, work: Fetch | FetchRows) -> Batch | None:
     """The answer to a fetch; None for an epoch that is not here."""
     e = store.epoch(work.epoch)

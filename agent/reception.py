@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from agent.clock import Clock
+from agent.clock import Clock, rfc3339
 from agent.controller import Controller
 from agent.core import door
 from agent.core.access import Moment, Rules
 from agent.core.events import Json, Kind, Priority, Record
-from agent.core.journal import ClockQuality
+from agent.core.journal import ClockQuality, Row
 from agent.core.roster_feed import WANT_SEALING_KEY, RosterAnnounced, RosterApplied, RosterRefused
 from agent.core.stream import CommandArrived, Committed, LinkDown, LinkUp, RosterArrived
 from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, GalleryRemove, Hello, Pass, Preview, Settings
@@ -137,10 +137,17 @@ class Reception:
     def wrote(self, record: Record) -> None:
         """See Others: the page's feed shows what the journal got, without receipts."""
         self._hours.wrote(record, self._clock.now_s())
-        body = {key: value for key, value in record.body.items() if key not in ("receipt", "detail")}
-        at_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._show(self._clock.utc_ms(), str(record.kind), int(record.priority), record.body)
+
+    def remember(self, rows: Iterable[Row]) -> None:
+        """Show what was written before this start, oldest first: a restarted door does not look forgetful."""
+        for row in rows:
+            self._show(row.wall_ms, row.kind, row.priority, row.body)
+
+    def _show(self, utc_ms: int, kind: str, priority: int, body: Mapping[str, Json]) -> None:
+        shown = {key: value for key, value in body.items() if key not in ("receipt", "detail")}
         self._board.add_event(
-            {"at_utc": at_utc, "kind": str(record.kind), "priority": int(record.priority), "body": self._named(body)}
+            {"at_utc": rfc3339(utc_ms), "kind": kind, "priority": priority, "body": self._named(shown)}
         )
 
     def changed(self, state: door.DoorState) -> None:

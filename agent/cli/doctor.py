@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -13,6 +14,9 @@ from agent.cli.common import add_command, print_json
 
 if TYPE_CHECKING:
     from agent.config import Config
+
+
+_IN_MEMORY = ("tmpfs", "ramfs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ def _stores(config: Config) -> Iterator[Check]:
             do_this=f"mkdir -p {folder} and give it to the agent's user, or run the installer again",
         )
         return
+    yield _disk(folder, config.store.quota_mib)
     try:
         store = RosterStore(folder)
         residents = Residents(store)
@@ -115,6 +120,35 @@ def _stores(config: Config) -> Iterator[Check]:
         expected="at least one resident",
         do_this="door-agent enroll NAME PICTURE PICTURE PICTURE --consent" if not people else "",
     )
+
+
+def _disk(folder: Path, quota_mib: int) -> Check:
+    """The journal's disk: it survives a power cut, has room for the quota, and nobody else can fill it."""
+    from agent.outbox_disk import bytes_on_disk
+
+    kind, alone = _file_system(folder)
+    space = os.statvfs(folder)
+    room_mib = (space.f_bavail * space.f_frsize + bytes_on_disk(folder / "journal.db")) // (1024 * 1024)
+    own = "a partition of its own" if alone else "shared with the system (a partition of its own is better)"
+    do_this = "put store.state_dir on a disk, see deploy/README.md" if kind in _IN_MEMORY else ""
+    if room_mib <= quota_mib:
+        do_this = "free space there, or lower store.quota_mib"
+    return Check(
+        "state disk",
+        ok=not do_this,
+        found=f"{kind}, {own}, room for {room_mib} MiB of events",
+        expected=f"a disk with more than {quota_mib} MiB (store.quota_mib)",
+        do_this=do_this,
+    )
+
+
+def _file_system(folder: Path) -> tuple[str, bool]:
+    """Its type, and whether it is another one than the system's own."""
+    device = folder.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    kind = next((m[m.index("-") + 1] for m in mounts if m[2] == number), "unknown file system")
+    return kind, device != Path("/").stat().st_dev
 
 
 def _clock() -> Check:

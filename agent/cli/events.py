@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,12 +15,15 @@ from agent.cli.common import add_command, print_json
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Options."""
-    parser = add_command(subparsers, "events", "List, follow, verify or export the event journal of this door.")
-    parser.add_argument("action", choices=("list", "tail", "verify", "export"), help="tail goes on until Ctrl-C")
+    parser = add_command(subparsers, "events", "List, follow, verify, export or report the event journal of this door.")
+    actions = ("list", "tail", "verify", "export", "report")
+    parser.add_argument("action", choices=actions, help="tail goes on until Ctrl-C; report prints a day as a page")
     parser.add_argument("--journal", type=Path, metavar="FILE", help="instead of the one in --config")
     parser.add_argument("-n", "--newest", type=int, default=20, help="rows of list and tail (default 20)")
     parser.add_argument("--kind", help="only kinds that begin so, such as AccessControl/")
     parser.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="of export")
+    parser.add_argument("--day", type=_day, metavar="YYYY-MM-DD", help="of report, local time (default: today)")
+    parser.add_argument("--timezone", help="IANA name for report (default: door.timezone)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,12 +37,42 @@ def run(arguments: argparse.Namespace) -> int:
         case "export":
             for line in outbox_report.export(path, arguments.format):
                 print(line)
+        case "report":
+            _report(path, arguments)
         case "tail":
             _print(outbox_report.tail(path, newest=arguments.newest, kind=arguments.kind), as_json=arguments.json)
         case _:
             rows = outbox_report.listed(path, newest=arguments.newest, kind=arguments.kind)
             _print(rows, as_json=arguments.json)
     return 0
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(f"{text} is not a day such as 2026-11-23") from e
+
+
+def _report(path: Path, arguments: argparse.Namespace) -> None:
+    from zoneinfo import ZoneInfo
+
+    from agent.config import load
+    from agent.day_report import day_report
+    from agent.errors import DoorAgentError
+
+    zone = arguments.timezone or load(arguments.config).door.timezone
+    try:
+        today = dt.datetime.now(ZoneInfo(zone)).date()
+    except (ValueError, OSError, KeyError) as e:
+        message = f"--timezone {zone}: no such time zone; give an IANA name such as Asia/Shanghai"
+        raise DoorAgentError(message, exit_code=2) from e
+    day = arguments.day or today
+    page = day_report(path, day, zone)
+    if arguments.json:
+        print_json({"day": day.isoformat(), "timezone": zone, "page": page})
+    else:
+        print(page)
 
 
 def _configured(config: str) -> Path:

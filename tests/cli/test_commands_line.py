@@ -11,6 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
+from agent.cli import doctor
+from agent.cli.main import main
+from agent.core.events import Kind, Record
+from agent.core.journal import ClockQuality
+from agent.outbox_open import open_journal
+from agent.outbox_schema import Moment
 from fixtures.pictures import PicturesMissingError
 from fixtures.scenes import enrolment_pictures
 
@@ -154,3 +160,30 @@ def test_events_without_a_journal_says_where_it_should_be(shell: Shell):
 def test_errors_are_json_too(shell: Shell):
     code, out, _ = shell.run("events", "verify", "--json")
     assert json.loads(out)["exit_code"] == code == 4
+
+
+def test_the_day_is_a_page_and_a_wrong_day_or_zone_is_the_users(shell: Shell, capsys):
+    """`events report` prints one self-contained page; what it can't understand exits 2."""
+    moment = Moment("boot", 1, 1_790_000_000_000, ClockQuality.NTP)  # 2026-09-21 in Xiamen
+    store = open_journal(shell.folder / "state" / "journal.db", "garden/gate-1", moment).store
+    store.append([(moment, Record(Kind.DOORBELL, {"state": "Ring"}))])
+    store.close()
+    report = ["events", "report", "--config", str(shell.config)]
+    assert main([*report, "--day", "2026-09-21"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith("<!doctype html>")
+    assert "Door/Doorbell" in page
+    assert main([*report, "--day", "2026-09-20", "--timezone", "UTC", "--json"]) == 0
+    assert "Door/Doorbell" not in json.loads(capsys.readouterr().out)["page"]
+    assert main([*report, "--timezone", "Mars/Base"]) == 2
+    assert "IANA" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*report, "--day", "yesterday"])
+    assert "not a day" in capsys.readouterr().err
+
+
+def test_doctor_says_what_disk_the_journal_is_on(tmp_path: Path):
+    """Room for the quota is expected; a quota larger than the disk is named with what to do."""
+    disk = doctor._disk(tmp_path, 8)
+    assert disk.ok == (not disk.found.startswith("tmpfs"))
+    assert "store.quota_mib" in doctor._disk(tmp_path, 2**40).do_this
