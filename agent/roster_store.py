@@ -65,7 +65,11 @@ class RosterStore(FeedTables):
         self._cipher = AESGCM(_load_key(folder / "roster.key", fresh=not self._path.exists()))
         try:
             self._db = sqlite3.connect(self._path, isolation_level=None)
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self._db.close()
+                raise
         except sqlite3.DatabaseError as e:
             raise StoreError(f"{self._path}: not a usable roster ({e}); move it away, then enrol again") from e
         self._path.chmod(0o600)

@@ -57,7 +57,7 @@ def test_no_byte_of_a_template_stands_on_the_disk_before_or_after_withdrawal(sto
 def test_a_row_moved_to_another_person_does_not_open(store: RosterStore, tmp_path: Path):
     store.put(ANNA, [template()])
     store.put({"id": "p-thief"}, None)
-    with sqlite3.connect(tmp_path / "roster.db") as thief:
+    with contextlib.closing(sqlite3.connect(tmp_path / "roster.db", isolation_level=None)) as thief:
         thief.execute("UPDATE templates SET person_id = 'p-thief'")
     with pytest.raises(StoreError, match="p-thief does not open"):
         opened(store)
@@ -89,7 +89,7 @@ def test_a_damaged_file_is_a_message_and_an_empty_one_is_new(tmp_path: Path, con
 
 def test_a_newer_version_is_left_alone(tmp_path: Path):
     RosterStore(tmp_path).close()
-    with sqlite3.connect(tmp_path / "roster.db") as newer:
+    with contextlib.closing(sqlite3.connect(tmp_path / "roster.db", isolation_level=None)) as newer:
         newer.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="newer release"):
         RosterStore(tmp_path)

@@ -194,7 +194,7 @@ def test_the_last_will_says_offline_and_the_state_comes_back_with_the_link(site,
     until(lambda: {"online": True, "door": {"lock": "secured"}} in states, "the state")
     link.enabled(on=False)
     until(lambda: states[-1] == {"online": False}, "the will")
-    assert posts.of(LinkDown)[-1].cause == "off"
+    assert posts.wait_for(LinkDown)[-1].cause == "off"
     link.enabled(on=True)
     until(lambda: states[-1] == {"online": True, "door": {"lock": "secured"}}, "the state again")
     server.disconnect()

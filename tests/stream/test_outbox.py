@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -71,11 +72,10 @@ def test_rows_can_neither_be_changed_nor_deleted_by_hand(make):
     outbox, posts = make()
     commit(outbox, posts, 3)
     outbox.stop()
-    with sqlite3.connect(journal(outbox)) as db:
+    with contextlib.closing(sqlite3.connect(journal(outbox))) as db:
         for statement in ("UPDATE rows SET body = '{}'", "DELETE FROM rows"):
             with pytest.raises(sqlite3.IntegrityError, match="journal rows"):
                 db.execute(statement)
-    db.close()
 
 
 @pytest.mark.parametrize("how", ["garbage", "changed row", "cut tail", "newer version", "not ours", "other door"])
