@@ -24,6 +24,7 @@ from agent.vision_link import VisionGone, VisionNonsense
 
 _QUEUE_EVERY_S = 0.25
 _CLOCK_EVERY_S = 10.0
+_BACKLOG_ROWS = 20  # fewer are on their way, not waiting: the state would change with every event
 
 
 class Health:
@@ -50,6 +51,17 @@ class Health:
                 self._clock_quality = quality
                 self._board.update(clock={"quality": quality})
                 self._row(Kind.CLOCK, {"state": quality}, Priority.LOW)
+
+    def summary(self) -> dict[str, Json]:
+        """How the parts are, for up/state; what is known of the guard stands in `guard` of the board."""
+        queue, guard = self._queue(), self._board.snapshot().get("guard", {})
+        return {
+            "guard": bool(guard.get("up")),
+            "vision": bool(self._vision.get("up")),
+            "camera": self._vision.get("camera_state"),
+            "store": queue.state,
+            "queue": queue.depth if queue.depth >= _BACKLOG_ROWS else 0,
+        }
 
     def news(self, event: object) -> bool:
         """Take one event. False: it is nothing for here."""

@@ -262,6 +262,7 @@ class Reception:
             },
             "clock": str(self._clock.quality()),
             "challenge": challenge,
+            "health": self._health.summary(),
         }
         if state != self._published:
             self._published = state

@@ -102,7 +102,9 @@ class DemoControls:
         self._acts: dict[str, Callable[[], object]] = {
             **{name: partial(world.play, scene) for name, scene in _SCENES.items()},
             "phone_pass": world.show_phone,
-            "remote_open": world.order_open,
+            "remote_open": partial(world.order, "open"),
+            "lock_down": partial(world.order, "lock-down"),
+            "release_lock_down": partial(world.order, "release-lock-down"),
             "uplink_cut": world.uplink.cut,
             "uplink_restore": world.uplink.restore,
             "fire_on": lambda: hand.set("fire", active=True),
@@ -116,6 +118,7 @@ class DemoControls:
             "kill_agent": world.children["agent"].kill,
             "kill_guard": world.children["guard"].kill,
             "kill_server": world.children["server"].kill,
+            "kill_broker": world.kill_broker,
         }
 
     def act(self, name: str) -> dict[str, Any]:
@@ -134,6 +137,14 @@ class DemoControls:
             if not scenes:
                 found[name] = {"ready": False, "why": "a real camera is in use: walk up yourself"}
         return found
+
+    def counters(self) -> dict[str, Any]:
+        """What the door wrote, what the server has, and how often a process was killed: nothing may get lost."""
+        return self._world.counters()
+
+    def enter(self) -> str:
+        """A link that signs this browser in at the manager's page."""
+        return self._world.manager.link()
 
     def addresses(self) -> dict[str, str]:
         """Where the other two pages are."""

@@ -28,6 +28,12 @@ class DemoControls(Protocol):
     def addresses(self) -> Mapping[str, str]:
         """{"console": url, "server": url}."""
 
+    def counters(self) -> Mapping[str, Any]:
+        """{"written": rows at the door, "epoch": of its journal, "held": {epoch: rows at the server}, "kills": n}."""
+
+    def enter(self) -> str:
+        """A link that signs a browser in at the server's page, once."""
+
 
 def make_app(demo: DemoControls) -> Flask:
     """The application, for 127.0.0.1 only. A button without a capability is shown as not there yet."""
@@ -47,7 +53,14 @@ def make_app(demo: DemoControls) -> Flask:
 
     @app.get("/api/state")
     def state() -> Response:
-        return jsonify({"capabilities": dict(demo.capabilities()), "addresses": dict(demo.addresses())})
+        told = {"capabilities": demo.capabilities(), "addresses": demo.addresses(), "counters": demo.counters()}
+        return jsonify({name: dict(value) for name, value in told.items()})
+
+    @app.get("/server")
+    def server() -> AnyResponse:
+        only_own_page()
+        address, _, secret = demo.enter().partition("#")
+        return redirect(f"{address}?lang={'en' if request.args.get('lang') == 'en' else 'zh-CN'}#{secret}")
 
     @app.post("/api/act/<name>")
     def act(name: str) -> Response:

@@ -13,21 +13,25 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from agent.cli.demo_hand import Hand
+from agent.cli.demo_manager import DemoManager
 from agent.cli.demo_processes import Child, Uplink, wait_for
 from agent.core.passes import base45_encode, phone_message
 from agent.errors import DoorAgentError
 from deploy.broker import SERVER_NAME, Broker, free_port
+from deploy.community.history import History
+from deploy.community.ledger import SqliteConnection
 from deploy.pki import Authority, device_name
 
 SITE, DOOR = "garden", "gate-1"
 _READY_S = 30.0
+_BROKER_AWAY_S = 1.0
 
 _CONFIG = """\
 # written by `door-agent demo`; a real door's file looks the same
@@ -132,9 +136,10 @@ class DemoWorld:
             (self.folder / name).mkdir(mode=0o700)
         self._say("certificates and broker")
         authority = Authority(self.folder / "pki", "door-agent demo")
-        broker = Broker(self.folder / "broker", authority)
+        self.broker = broker = Broker(self.folder / "broker", authority)
         broker.start()
         self._stack.callback(broker.stop)
+        self.broker_kills = 0
         self.uplink = Uplink(broker.port)
         self._stack.callback(self.uplink.close)
         policy = self._pull_models()
@@ -229,6 +234,9 @@ class DemoWorld:
         config = self.folder / "community.toml"
         config.write_text(text)
         self._child("server", "deploy.community", "--config", str(config))
+        self._history = History(lambda: SqliteConnection(self.folder / "community.db"))
+        self._stack.callback(self._history.close)
+        self.manager = DemoManager(config, f"http://127.0.0.1:{self.server_port}")
 
     def _child(self, name: str, *module_and_arguments: str) -> None:
         child = Child(name, module_and_arguments, self.folder / "log")
@@ -258,18 +266,26 @@ class DemoWorld:
         public = self._phone.public_key()
         return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
-    def order_open(self) -> dict[str, Any]:
-        """The manager opens from afar, through the server's page."""
-        request = Request(
-            f"http://127.0.0.1:{self.server_port}/api/doors/{SITE}/{DOOR}/open",
-            method="POST",
-            headers={"X-Requested-By": "community-page"},
-        )
-        try:
-            with urlopen(request, timeout=10) as answer:  # noqa: S310
-                return {"answer": json.load(answer)}
-        except (OSError, ValueError) as e:
-            return {"answer": str(e)}
+    def order(self, action: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  JSON-shaped
+        """The manager orders something of the door from afar, as the server's page would."""
+        body = {"action": action, "reason": "shown in the demo", **more}
+        answer = self.manager.ask(f"/api/doors/{SITE}/{DOOR}/orders", body)
+        stage = answer.get("stage")
+        return {"ok": stage in ("accepted", "energised", "done"), "why": answer.get("error") or answer.get("reason")}
+
+    def kill_broker(self) -> None:
+        """SIGKILL, and up again a moment later, as systemd would."""
+        self.broker_kills += 1
+        self.broker.kill()
+        time.sleep(_BROKER_AWAY_S)
+        self.broker.start()
+
+    def counters(self) -> dict[str, Any]:
+        """Rows the door wrote and the server holds (read from the server's own database), and processes killed."""
+        queue = (self.door_status() or {}).get("queue", {})
+        kills = self.broker_kills + sum(child.starts - 1 for child in self.children.values())
+        held = self._history.held(f"{SITE}/{DOOR}")
+        return {"written": queue.get("head_seq"), "epoch": queue.get("epoch"), "kills": kills, "held": held}
 
     def door_status(self) -> dict[str, Any] | None:
         """The console's snapshot, or None while the agent is away."""
@@ -278,7 +294,7 @@ class DemoWorld:
 
     def server_entries(self) -> list[dict[str, Any]]:
         """The newest entries of the server's feed."""
-        entries: list[dict[str, Any]] = _get(f"http://127.0.0.1:{self.server_port}/api/now").get("entries", [])
+        entries: list[dict[str, Any]] = self.manager.ask("/api/now").get("entries", [])
         return entries
 
     def wait_ready(self, timeout_s: float, stop: threading.Event) -> bool:

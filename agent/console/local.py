@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 import warnings
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -22,17 +23,20 @@ _POLICY: Final = (
 class LocalServer:
     """Serves an application from its making to `close`. Raises OSError when the port is taken; port 0 takes a free one.
 
-    `threads` bounds how many answers are under way at once: a stream holds one as long as its page is open.
+    `threads` bounds how many answers are under way at once: a stream holds one as long as its page is open. `more` are
+    waitress' own settings, for a page behind a proxy.
     """
 
-    def __init__(self, app: Flask, host: str, port: int, threads: int, name: str) -> None:
+    def __init__(
+        self, app: Flask, host: str, port: int, threads: int, name: str, more: Mapping[str, Any] | None = None
+    ) -> None:
         listener = socket.create_server((host, port), backlog=64)
         self._address = (host, int(listener.getsockname()[1]))
         self._sockets: dict[int, Any] = {}
         with warnings.catch_warnings():  # send_bytes is deprecated, but without it an event waits for 18 KB more
             warnings.simplefilter("ignore", DeprecationWarning)
             self._server = create_server(
-                app, sockets=[listener], threads=threads, ident="", map=self._sockets, send_bytes=1
+                app, sockets=[listener], threads=threads, ident="", map=self._sockets, send_bytes=1, **(more or {})
             )
         self._closing = threading.Event()
         self._loop = threading.Thread(target=self._run, name=name, daemon=True)

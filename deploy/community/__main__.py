@@ -1,4 +1,7 @@
-"""`python -m deploy.community --config FILE`: the stand-in community server and its page."""
+"""`python -m deploy.community --config FILE`: the stand-in community server and its page.
+
+`… --config FILE manager add NAME --role owner` says who may use the page, and prints a link that signs in once.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ import contextlib
 import signal
 import sys
 import threading
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyseto
 
@@ -19,8 +22,11 @@ from agent.errors import ConfigError, DoorAgentError
 from deploy.community.commander import Commander
 from deploy.community.consumer import Consumer, News
 from deploy.community.feed import Feed
+from deploy.community.history import History
 from deploy.community.ledger import Connection, Ledger, SqliteConnection
-from deploy.community.page import OpenDoor, serve
+from deploy.community.manager_command import add_parser, manage
+from deploy.community.office import Office
+from deploy.community.page import Order, PageParts, serve
 from deploy.community.people import People
 from deploy.community.publisher import Publisher
 from deploy.community.settings import Settings, load
@@ -29,11 +35,17 @@ _ORDERS_AT_ONCE = 4
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until SIGINT or SIGTERM."""
+    """Run until SIGINT or SIGTERM; or answer one `manager` command."""
     parser = argparse.ArgumentParser(prog="python -m deploy.community", description=__doc__)
     parser.add_argument("--config", required=True, type=Path, help="TOML file, see deploy/community/README.md")
+    add_parser(parser.add_subparsers(dest="what", metavar="manager"))
+    given = parser.parse_args(arguments)
     try:
-        run(load(parser.parse_args(arguments).config))
+        settings = load(given.config)
+        if given.what == "manager":
+            manage(given, Office(database(settings.managers_database)), _page_url(settings))
+        else:
+            run(settings)
     except DoorAgentError as e:
         sys.stderr.write(f"{e}\n")
         return e.exit_code
@@ -67,18 +79,38 @@ def run(settings: Settings) -> None:
     if commander is not None:
         commander.connect(consumer.send_command)
     publisher.connect(consumer.send_roster, consumer.send_command)
-    open_door = None if commander is None else partial(commander.order, action=Action.OPEN, actor="manager")
-    server = _serve(settings, feed, open_door)
+    office = Office(database(settings.managers_database))
+    history = History(lambda: database(settings.database))
+    server = _serve(settings, PageParts(feed, office, history, _order(commander), settings.public_url,
+                                        settings.frame_ancestors))  # fmt: skip
     consumer.start()
     publisher.start()
-    where = f"http://{settings.http_host}:{settings.http_port}/" if server else "no page"
-    sys.stdout.write(f"community server ready: {where}\n")
+    sys.stdout.write(f"community server ready: {_page_url(settings) + '/' if server else 'no page'}\n")
+    if server and not office.managers():
+        sys.stdout.write("nobody may sign in yet: add `manager add NAME --role owner` to this command\n")
     sys.stdout.flush()
     done.wait()
     publisher.stop()
     consumer.stop()
+    feed.close()
     if server is not None:
         server.close()
+    history.close()
+    office.close()
+
+
+def _order(commander: Commander | None) -> Order | None:
+    if commander is None:
+        return None
+
+    def order(device: str, action: Action, actor: str, for_s: float | None) -> dict[str, Any]:
+        return commander.order(device, action, actor, **({} if for_s is None else {"for_s": for_s}))
+
+    return order
+
+
+def _page_url(settings: Settings) -> str:
+    return settings.public_url or f"http://{settings.http_host}:{settings.http_port}"
 
 
 def _publisher(settings: Settings, people: People, ledger: Ledger, feed: Feed) -> Publisher:
@@ -117,10 +149,10 @@ def _commander(settings: Settings) -> Commander | None:
         raise ConfigError(f"command_key_file {settings.command_key_file}: cannot be read ({e.strerror})") from e
 
 
-def _serve(settings: Settings, feed: Feed, open_door: OpenDoor | None) -> LocalServer | None:
+def _serve(settings: Settings, parts: PageParts) -> LocalServer | None:
     if not settings.http_port:
         return None
-    return serve(feed, settings.http_host, settings.http_port, open_door, settings.frame_ancestors)
+    return serve(parts, settings.http_host, settings.http_port, settings.http_proxy)
 
 
 def database(where: str) -> Connection:

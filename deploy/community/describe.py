@@ -37,6 +37,10 @@ class State(BaseModel):
         description="revision and digest held of the server's roster, wanted, drift, stale, sealing (names the key)",
     )
     challenge: str | None = Field(default=None, description="random; what commands and leases must name")
+    health: dict[str, Any] | None = Field(
+        default=None,
+        description="guard, vision: running; camera, store: ok or what is wrong; queue: rows waiting",
+    )
 
 
 class Reply(BaseModel):
@@ -156,7 +160,11 @@ def examples() -> dict[str, Any]:
         "hello": hello.model_dump(mode="json"),
         "events": json.loads(batch_json(DEVICE, [*rows, mark], epoch=EPOCH, now_ms=head.wall_ms)),
         "alarm": json.loads(batch_json(DEVICE, rows[-1:], epoch=EPOCH, now_ms=head.wall_ms)),
-        "state": {"online": True, "door": {"mode": "Locked", "lock": "secured", "contact": "closed"}},
+        "state": {
+            "online": True,
+            "door": {"mode": "Locked", "lock": "secured", "contact": "closed"},
+            "health": {"guard": True, "vision": True, "camera": "ok", "store": "ok", "queue": 0},
+        },
         "reply": {"stage": "accepted", "id": "5f0c9e3a"},
         "ack": ack_data(Ack(EPOCH, head.seq + 1, head.hash, hello.nonce)).model_dump(mode="json"),
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from deploy.community.consumer import News
 
-_KEPT = 200
+_KEPT = 300
 _STREAMED = 500  # doors' states included
 
 
@@ -22,10 +22,12 @@ class Feed:
     ) -> None:
         self._changed = threading.Condition()
         self._number = 0
+        self.closed = False
         self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._stream: deque[dict[str, Any]] = deque(maxlen=_STREAMED)
         self._doors: dict[str, dict[str, Any]] = {
-            name: {"heard_ms": heard_ms, "online": online, "state": state} for name, heard_ms, online, state in doors
+            name: {"heard_ms": heard_ms, "online": online, "state": _shown(state)}
+            for name, heard_ms, online, state in doors
         }
         for event in events:
             self._append({"type": "event", **event})
@@ -39,9 +41,9 @@ class Feed:
                 door = self._doors.setdefault(news.device, door)
             door["heard_ms"] = now_ms
             if news.kind == "state":
-                door["state"], door["online"] = news.what, bool(news.what.get("online"))
+                door["state"], door["online"] = _shown(news.what), bool(news.what.get("online"))
                 self._append({"type": "state", "device": news.device, **door})
-            else:
+            elif news.what.get("stage") != "challenge":  # that is between the door and the commander
                 self._append({"type": news.kind, "device": news.device, "received_ms": now_ms, **news.what})
             self._changed.notify_all()
 
@@ -49,7 +51,7 @@ class Feed:
         self._number += 1
         numbered = {"number": self._number, **entry}
         self._stream.append(numbered)
-        if entry["type"] != "state":
+        if entry["type"] not in ("state", "reply"):
             self._entries.append(numbered)
 
     def snapshot(self) -> dict[str, Any]:
@@ -61,5 +63,16 @@ class Feed:
     def after(self, number: int, timeout_s: float) -> list[dict[str, Any]]:
         """Entries newer than `number`; waits up to `timeout_s` for the first. A slow reader misses the oldest."""
         with self._changed:
-            self._changed.wait_for(lambda: self._number > number, timeout_s)
+            self._changed.wait_for(lambda: self.closed or self._number > number, timeout_s)
             return [e for e in self._stream if e["number"] > number]
+
+    def close(self) -> None:
+        """Nothing more will come: whoever waits is told at once."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+
+def _shown(state: dict[str, Any]) -> dict[str, Any]:
+    """A door's state without what no page needs."""
+    return {key: value for key, value in state.items() if key != "challenge"}

@@ -1,98 +1,126 @@
-"""The manager's page: doors, live events, alarms. Flask behind waitress, server-sent events, no state of its own."""
+"""The manager's page: doors, live events, alarms, orders, the managers themselves. Flask behind waitress, one stream.
+
+`gate.py` decides who gets past; what is said here comes from the feed, the ledger's history and the managers' book.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from flask import Flask, Response, abort, jsonify, request
+from flask import Blueprint, Flask, Response, abort, jsonify, request, send_from_directory
 
-from agent.console.local import LOOPBACK, LocalServer
-from agent.errors import LinkError
+from agent.console.local import LocalServer
+from agent.console.server import STATIC as CONSOLE_STATIC
+from agent.core.commands import Action
+from agent.errors import DoorAgentError, LinkError
 from deploy.community.feed import Feed
+from deploy.community.gate import Gate, needs, open_to_all, session
+from deploy.community.history import DAY_MOST, History
+from deploy.community.limits import PerMinute
+from deploy.community.office import Manager, Office, Role, sign_in_url
 from deploy.phone.serve import blueprint
 
-_FOLDER = Path(__file__).parent / "page"
-_THREADS = 24  # an open page holds one
-_MAX_STREAMS = 16
-_QUIET_S = 15.0  # a comment line this often keeps proxies from closing an idle stream
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors ",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
+_FOLDER: Final = Path(__file__).parent / "page"
+_SHARED: Final = frozenset({"theme.css", "words.js", "sentences.js", "icon.svg"})  # the console's
+_THREADS: Final = 24  # an open page holds one
+_MAX_STREAMS: Final = 16
+_MAX_BODY_BYTES: Final = 64 * 1024
+_QUIET_S: Final = 15.0  # a comment line this often keeps proxies from closing an idle stream
+_ORDERS_PER_MINUTE: Final = 30
+_REASON: Final = range(3, 201)  # characters
+_HOLD_S: Final = range(60, 8 * 3600 + 1)
 
-OpenDoor = Callable[[str], dict[str, Any]]
+# device, action, actor, seconds -> the door's first answer
+Order = Callable[[str, Action, str, float | None], dict[str, Any]]
 
 
-def build(
-    feed: Feed, open_door: OpenDoor | None = None, frame_ancestors: str = "'self'", *, local: bool = False
-) -> Flask:
-    """The application. `open_door` orders an opening (device name -> first answer); without it the button says so.
+@dataclass(frozen=True, slots=True)
+class PageParts:
+    """What the page is made of. `order` None: no key for orders, the buttons say so. `public_url`: behind a proxy."""
 
-    `local`: served on loopback, so only loopback names may ask.
-    """
-    app = Flask("community", static_folder=str(_FOLDER), static_url_path="/page")
+    feed: Feed
+    office: Office
+    history: History
+    order: Order | None = None
+    public_url: str | None = None
+    frame_ancestors: str = "'self'"
+    more: tuple[Blueprint, ...] = ()  # other pages of this server, with rules of their own
+
+
+def build(parts: PageParts) -> Flask:
+    """The application."""
+    app = Flask("community", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     app.register_blueprint(blueprint())
-    streams = threading.BoundedSemaphore(_MAX_STREAMS)
-
-    _protect(app, frame_ancestors, local=local)
-
-    @app.get("/")
-    def index() -> Response:
-        return app.send_static_file("index.html")
-
-    @app.get("/api/now")
-    def now() -> Response:
-        return jsonify({**feed.snapshot(), "can_open": open_door is not None})
-
-    @app.get("/api/stream")
-    def stream() -> Response:
-        if not streams.acquire(blocking=False):
-            return Response("too many open pages", 503)
-        number = request.args.get("after", 0, type=int)
-        response = Response(_stream(feed, number), mimetype="text/event-stream")
-        response.call_on_close(streams.release)
-        return response
-
-    @app.post("/api/doors/<site>/<door>/open")
-    def open_(site: str, door: str) -> tuple[Response, int]:
-        # a form or an image on another page can't send this header, so it can't open a door
-        if request.headers.get("X-Requested-By") != "community-page":
-            return jsonify({"error": "not from this page"}), 403
-        if open_door is None:
-            return jsonify({"error": "remote opening is not set up on this server"}), 501
-        return jsonify(open_door(f"{site}/{door}")), 202
-
+    for other in parts.more:
+        app.register_blueprint(other)
+    gate = Gate(parts.office, parts.public_url, parts.frame_ancestors)
+    gate.install(app)
+    _add_files(app)
+    _add_seeing(app, parts, gate)
+    _add_history(app, parts)
+    _add_orders(app, parts)
+    _add_managers(app, parts)
     return app
 
 
-def _protect(app: Flask, frame_ancestors: str, *, local: bool) -> None:
-    """Who may ask, and what a browser may do with the answer."""
-    policy = _HEADERS["Content-Security-Policy"] + frame_ancestors
+def _add_files(app: Flask) -> None:
+    @app.get("/")
+    @needs(Role.VIEWER)
+    def index() -> Response:
+        return send_from_directory(_FOLDER, "index.html")
 
-    @app.before_request
-    def known_name() -> None:
-        # a foreign name that points at this machine (DNS rebinding) must not open doors through somebody's browser
-        if local and urlsplit(f"//{request.host}").hostname not in LOOPBACK:
-            abort(403, "open this page as http://127.0.0.1 or http://localhost")
+    @app.get("/enter")
+    @open_to_all
+    def enter() -> Response:
+        return send_from_directory(_FOLDER, "enter.html")
 
-    @app.after_request
-    def headers(response: Response) -> Response:
-        for name, value in {**_HEADERS, "Content-Security-Policy": policy}.items():
-            response.headers.setdefault(name, value)  # the phone page sets its own, stricter in some
+    @app.get("/page/<name>")
+    @open_to_all
+    def file(name: str) -> Response:
+        return send_from_directory(CONSOLE_STATIC if name in _SHARED else _FOLDER, name)
+
+
+def _add_seeing(app: Flask, parts: PageParts, gate: Gate) -> None:
+    streams = threading.BoundedSemaphore(_MAX_STREAMS)
+
+    @app.get("/api/me")
+    @needs(Role.VIEWER)
+    def me() -> Response:
+        own = session()
+        names = {f"manager-{number}": name for number, name in parts.office.names().items()}
+        return jsonify(
+            {"name": own.manager.name, "role": own.manager.role, "csrf": own.csrf, "can_order": parts.order is not None,
+             "names": names}
+        )  # fmt: skip
+
+    @app.get("/api/now")
+    @needs(Role.VIEWER)
+    def now() -> Response:
+        return jsonify(parts.feed.snapshot())
+
+    @app.get("/api/stream")
+    @needs(Role.VIEWER)
+    def stream() -> Response:
+        if not streams.acquire(blocking=False):
+            return Response("too many open pages", 503)
+        number, secret = request.args.get("after", 0, type=int), request.cookies.get(gate.cookie, "")
+        told = _stream(parts.feed, number, lambda: parts.office.session(secret) is not None)
+        response = Response(told, mimetype="text/event-stream")
+        response.call_on_close(streams.release)
         return response
 
 
-def _stream(feed: Feed, number: int) -> Iterator[str]:
+def _stream(feed: Feed, number: int, welcome: Callable[[], bool]) -> Iterator[str]:
     yield "retry: 2000\n\n"
-    while True:
+    while welcome() and not feed.closed:
         entries = feed.after(number, _QUIET_S)
         if not entries:
             yield ": still here\n\n"
@@ -101,12 +129,135 @@ def _stream(feed: Feed, number: int) -> Iterator[str]:
             yield f"data: {json.dumps(entry, ensure_ascii=False)}\n\n"
 
 
-def serve(
-    feed: Feed, host: str, port: int, open_door: OpenDoor | None = None, frame_ancestors: str = "'self'"
-) -> LocalServer:
-    """Serve the page in the background. Raises LinkError when the port is taken."""
-    app = build(feed, open_door, frame_ancestors, local=host in LOOPBACK)
+def _add_history(app: Flask, parts: PageParts) -> None:
+    @app.get("/api/day")
+    @needs(Role.VIEWER)
+    def day() -> Response:
+        from_ms, to_ms = _span(1)
+        found = []
+        for event in parts.history.between(from_ms, to_ms, request.args.get("door") or None):
+            found.append(event)
+            if len(found) > DAY_MOST:
+                break
+        return jsonify({"events": found[:DAY_MOST], "more": len(found) > DAY_MOST})
+
+    @app.get("/api/events.csv")
+    @needs(Role.MANAGER)
+    def events_csv() -> Response:
+        from_ms, to_ms = _span(request.args.get("days", 1, type=int))
+        door = request.args.get("door") or None
+        parts.office.note(session().manager, "export", door or "all doors", f"{request.args.get('from')} +{days()} d")
+        lines = parts.history.as_csv(from_ms, to_ms, door)
+        name = f"doors-{request.args.get('from')}.csv"
+        return Response(lines, mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+    def days() -> int:
+        return request.args.get("days", 1, type=int)
+
+
+def _span(days: int) -> tuple[int, int]:
+    """[from, to) in milliseconds UTC from the query: `from` a date, `zone` an IANA name."""
     try:
-        return LocalServer(app, host, port, _THREADS, "page")
+        first = datetime.fromisoformat(request.args.get("from", ""))
+        zone = ZoneInfo(request.args.get("zone", "UTC"))
+    except (ValueError, ZoneInfoNotFoundError, OSError):
+        abort(400, "from=YYYY-MM-DD and zone=Asia/Shanghai are needed")
+    if not 1 <= days <= 400:  # noqa: PLR2004  a year and a month
+        abort(400, "days: 1 to 400")
+    begin = datetime(first.year, first.month, first.day, tzinfo=zone)
+    end = begin + timedelta(days=days)  # on the wall clock of that zone, whatever its summer time does
+    return tuple(int(at.astimezone(UTC).timestamp() * 1000) for at in (begin, end))  # type: ignore[return-value]  # two
+
+
+def _add_orders(app: Flask, parts: PageParts) -> None:
+    limit = PerMinute(_ORDERS_PER_MINUTE)
+
+    @app.post("/api/doors/<site>/<door>/orders")
+    @needs(Role.MANAGER)
+    def order(site: str, door: str) -> tuple[Response, int]:
+        manager, device = session().manager, f"{site}/{door}"
+        action, reason, for_s = _order_asked()
+        if parts.order is None:
+            return jsonify({"error": "no command_key_file on this server: it can't order doors"}), 501
+        if device not in parts.feed.snapshot()["doors"]:
+            abort(404, f"no door {device} has reported to this server")
+        if not limit.allows(str(manager.id)):
+            abort(429, "too many orders; wait a minute")
+        parts.office.note(manager, action, device, reason, "asked")  # first: what can't be written is not ordered
+        told = parts.order(device, action, manager.actor, for_s)
+        outcome = ": ".join(str(told[key]) for key in ("stage", "reason") if told.get(key))
+        parts.office.note(manager, action, device, reason, outcome)
+        return jsonify(told), 202
+
+
+def _order_asked() -> tuple[Action, str, float | None]:
+    body = request.get_json(silent=True)
+    body = body if isinstance(body, dict) else {}
+    action, reason, for_s = body.get("action"), body.get("reason", ""), body.get("for_s")
+    if action not in set(Action):
+        abort(400, f"action: one of {', '.join(Action)}")
+    reason = " ".join(reason.split()) if isinstance(reason, str) else ""
+    if action != Action.IDENTIFY and len(reason) not in _REASON:
+        abort(400, f"reason: {_REASON.start} to {_REASON.stop - 1} characters; it is kept with your name")
+    if (action == Action.HOLD_OPEN) != (type(for_s) is int and for_s in _HOLD_S):
+        abort(400, f"for_s: {_HOLD_S.start} to {_HOLD_S.stop - 1}, for hold-open only")
+    return Action(action), reason, for_s
+
+
+def _add_managers(app: Flask, parts: PageParts) -> None:
+    office = parts.office
+
+    @app.get("/api/acts")
+    @needs(Role.MANAGER)
+    def acts() -> Response:
+        names = {0: "", **office.names()}
+        rows = [{**asdict(act), "name": names.get(act.manager, "?")} for act in office.acts()]
+        return jsonify({"acts": rows, "broken": office.broken()})
+
+    @app.get("/api/managers")
+    @needs(Role.OWNER)
+    def managers() -> Response:
+        return jsonify([asdict(m) for m in office.managers()])
+
+    @app.post("/api/managers")
+    @needs(Role.OWNER)
+    def add() -> Response:
+        body = request.get_json(silent=True)
+        name, role = (body.get("name"), body.get("role")) if isinstance(body, dict) else (None, None)
+        if not isinstance(name, str) or role not in set(Role):
+            abort(400, f"name, and role: one of {', '.join(Role)}")
+        return _with_link(office.add(name, Role(role)), "add-manager")
+
+    @app.post("/api/managers/<int:number>/link")
+    @needs(Role.OWNER)
+    def link(number: int) -> Response:
+        return _with_link(office.named(str(number)), "sign-in-link")
+
+    @app.delete("/api/managers/<int:number>")
+    @needs(Role.OWNER)
+    def remove(number: int) -> Response:
+        manager = office.named(str(number))
+        office.remove(manager)
+        office.note(session().manager, "remove-manager", manager.name)
+        return jsonify({})
+
+    @app.errorhandler(DoorAgentError)
+    def said(error: DoorAgentError) -> tuple[Response, int]:
+        return jsonify({"error": str(error)}), 400
+
+    def _with_link(manager: Manager, action: str) -> Response:
+        office.note(session().manager, action, f"{manager.name} ({manager.role})")
+        base = (parts.public_url or request.host_url).rstrip("/")
+        return jsonify({**asdict(manager), "link": sign_in_url(base, office.link(manager))})
+
+
+def serve(parts: PageParts, host: str, port: int, trusted_proxy: str | None = None) -> LocalServer:
+    """Serve the page in the background. Raises LinkError when the port is taken."""
+    proxy: dict[str, Any] = {}
+    if trusted_proxy is not None:
+        names = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
+        proxy = {"trusted_proxy": trusted_proxy, "trusted_proxy_headers": names, "clear_untrusted_proxy_headers": True}
+    try:
+        return LocalServer(build(parts), host, port, _THREADS, "page", proxy)
     except OSError as e:
         raise LinkError(f"{host}:{port}: the page can't be served there ({e.strerror}); set http_port") from e

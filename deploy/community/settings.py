@@ -6,8 +6,9 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from agent.console.local import LOOPBACK
 from agent.errors import ConfigError
 from deploy.community.consumer import ConsumerSettings
 
@@ -32,8 +33,28 @@ class Settings(BaseModel):
     silence_s: Annotated[float, Field(ge=10, le=86400)] = Field(default=180.0, description="no word for so long: alarm")
     http_host: str = Field(default="127.0.0.1", description="the manager's page listens here")
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8481, description="0: no page")
+    http_proxy: str | None = Field(default=None, description="address of the TLS proxy before the page, as it connects")
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https://[^/?#]+$",
+        description="behind a proxy: what people type, https://doors.example",
+    )
+    managers_database: str = Field(
+        default="managers.db", description="who may sign in and what they did; a file, or postgresql://…"
+    )
     home_assistant: bool = Field(default=False, description="publish each door as a device for Home Assistant")
     frame_ancestors: str = Field(default="'self'", description="who may show the page in a frame")
+
+    @model_validator(mode="after")
+    def _not_in_the_clear(self) -> Settings:
+        if (self.http_proxy is None) != (self.public_url is None):
+            raise ValueError("http_proxy and public_url go together: both behind a TLS proxy, neither on this machine")
+        if self.http_port and self.http_host not in LOOPBACK and self.http_proxy is None:
+            raise ValueError(
+                f"http_host {self.http_host}: sign-ins would cross the network in the clear; keep 127.0.0.1 and use an"
+                " SSH tunnel, or put a TLS proxy before the page and set http_proxy and public_url"
+            )
+        return self
 
     def consumer(self) -> ConsumerSettings:
         """What the consumer needs of it."""
@@ -57,13 +78,14 @@ def load(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as e:
         raise ConfigError(f"{path}: not TOML: {e}") from e
     except ValidationError as e:
-        faults = (f"{path}: {'.'.join(map(str, f['loc']))}: {f['msg']}" for f in e.errors(include_url=False))
+        faults = (": ".join(filter(None, (str(path), *map(str, f["loc"]), f["msg"]))) for f in e.errors())
         raise ConfigError("\n".join(faults)) from e
     folder = path.resolve().parent
-    names = ("ca_file", "cert_file", "key_file", "signing_key_file", "people_dir")
-    files = {name: folder / getattr(found, name) for name in names}
-    database = found.database if "://" in found.database else str(folder / found.database)
-    return found.model_copy(update={**files, "database": database})
+    names = ("ca_file", "cert_file", "key_file", "signing_key_file", "command_key_file", "people_dir")
+    files = {name: folder / getattr(found, name) for name in names if getattr(found, name) is not None}
+    bases = {name: getattr(found, name) for name in ("database", "managers_database")}
+    places = {name: where if "://" in where else str(folder / where) for name, where in bases.items()}
+    return found.model_copy(update={**files, **places})
 
 
 def table() -> str:

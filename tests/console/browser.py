@@ -26,6 +26,10 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+class NavigatedError(AssertionError):
+    """The page went away under an expression."""
+
+
 class Browser:
     """One browser with one page."""
 
@@ -74,6 +78,8 @@ class Browser:
         while True:
             answer = self._next(30)
             if answer.get("id") == self._number:
+                if "navigated" in answer.get("error", {}).get("message", ""):
+                    raise NavigatedError(method)
                 assert "error" not in answer, (method, answer["error"])
                 return answer["result"]
             self._note(answer)
@@ -106,9 +112,15 @@ class Browser:
     def until(self, expression: str, timeout_s: float = 15.0) -> None:
         """Wait until an expression is true."""
         end_s = time.monotonic() + timeout_s
-        while not self.js(expression):
+        while not self._true(expression):
             assert time.monotonic() < end_s, f"never became true: {expression}"
             time.sleep(0.02)
+
+    def _true(self, expression: str) -> bool:
+        try:
+            return bool(self.js(expression))
+        except NavigatedError:  # a sign-in or a redirect was under way: ask the page that came
+            return False
 
     def text(self, selector: str) -> str:
         """What a person reads in an element."""

@@ -12,6 +12,7 @@ class Demo:
     def __init__(self, console_url="http://127.0.0.1:1/"):
         self.pressed = []
         self.console_url = console_url
+        self.held = 12
 
     def act(self, name):
         self.pressed.append(name)
@@ -23,6 +24,12 @@ class Demo:
 
     def addresses(self):
         return {"console": self.console_url, "server": f"{self.console_url}static/icon.svg"}
+
+    def counters(self):
+        return {"written": 12, "epoch": "e2", "held": {"e1": 40, "e2": self.held}, "kills": 3}
+
+    def enter(self):
+        return f"{self.console_url}static/icon.svg#secret"
 
 
 @pytest.fixture
@@ -68,6 +75,20 @@ def test_a_button_that_is_not_ready_says_why_and_does_nothing(page, demo):
     told(page, "Phone pass: It comes with a later release.")
     assert demo.pressed == []
     assert page.js("document.querySelector('#act-print').title") == "the paper is wet"
+
+
+def test_the_counters_compare_the_same_journal_and_say_what_is_missing(page, demo):
+    page.until("document.querySelector('#counters').textContent.includes('nothing lost')")
+    assert "3 processes killed" in page.text("#counters")
+    demo.held = 9
+    page.until("document.querySelector('#counters').textContent.includes('3 on their way')")
+
+
+def test_only_the_demo_page_itself_gets_a_sign_in_link(demo):
+    client = make_app(demo).test_client()
+    assert client.get("/server", base_url="http://127.0.0.1", headers={"Sec-Fetch-Site": "none"}).status_code == 403
+    found = client.get("/server?lang=en", base_url="http://127.0.0.1", headers={"Sec-Fetch-Site": "same-origin"})
+    assert found.location == f"{demo.console_url}static/icon.svg?lang=en#secret"
 
 
 def test_a_capability_that_the_page_does_not_know_gets_a_button_too(page, demo):

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from agent.core.events import Kind, Priority
 from agent.errors import ConfigError
-from deploy.broker import SERVER_NAME, free_port
 from deploy.community import settings
-from deploy.community.consumer import News
 from deploy.community.describe import examples
-from deploy.community.feed import Feed
 from deploy.community.ledger import Ledger
-from deploy.community.page import serve
 from tests.stream.conftest import record, until
 
 README = Path(settings.__file__).parent / "README.md"
@@ -118,63 +112,3 @@ def test_a_silent_door_is_an_alarm_once(site, linked, monkeypatch):
     consumer._look_for_silence()
     assert alarms(site) == ["silence"]
     ledger.close()
-
-
-# ---------------------------------------------------------------- the page
-
-
-@pytest.fixture
-def page():
-    feed, port, opened = Feed([], []), free_port(), []
-    server = serve(feed, "127.0.0.1", port, lambda device: opened.append(device) or {"stage": "accepted"})
-    yield feed, port, opened
-    server.close()
-
-
-def ask(port: int, method: str, path: str, **headers) -> tuple[int, dict, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request(method, path, headers=headers)
-    response = connection.getresponse()
-    body = response.read()
-    connection.close()
-    return response.status, dict(response.getheaders()), body
-
-
-def test_the_page_shows_what_the_consumer_tells(page):
-    feed, port, _ = page
-    feed.add(News("state", "s1/d1", {"online": True, "door": {"lock": "secured"}}))
-    feed.add(News("event", "s1/d1", {"seq": 2, "kind": str(Kind.FIRE), "priority": int(Priority.ALARM), "body": {}}))
-    feed.add(News("alarm", "server", {"word": "database", "detail": "", "at_ms": 1}))
-    status, headers, body = ask(port, "GET", "/api/now")
-    shown = json.loads(body)
-    assert (status, list(shown["doors"]), [e["type"] for e in shown["entries"]]) == (200, ["s1/d1"], ["event", "alarm"])
-    assert "script-src 'self'" in headers["Content-Security-Policy"]
-    for path in ("/", "/page/page.js", "/page/page.css"):
-        assert ask(port, "GET", path)[0] == 200
-
-
-def test_the_stream_brings_what_is_new(page):
-    feed, port, _ = page
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    connection.request("GET", "/api/stream?after=0")
-    response = connection.getresponse()
-    assert response.readline().startswith(b"retry:")
-    feed.add(News("event", "s1/d1", {"seq": 7, "kind": "K", "priority": 1, "body": {}}))
-    response.readline()
-    assert json.loads(response.readline().removeprefix(b"data: "))["seq"] == 7
-    connection.close()
-
-
-def test_only_the_page_itself_can_order_an_opening(page):
-    _, port, opened = page
-    assert ask(port, "POST", "/api/doors/s1/d1/open")[0] == 403
-    assert ask(port, "GET", "/api/doors/s1/d1/open")[0] == 405
-    assert opened == []
-    assert ask(port, "POST", "/api/doors/s1/d1/open", **{"X-Requested-By": "community-page"})[0] == 202
-    assert opened == ["s1/d1"]
-
-
-def test_every_kind_of_event_has_a_name_in_both_languages_on_the_page():
-    script = (Path(settings.__file__).parent / "page" / "page.js").read_text()
-    assert [str(k) for k in Kind if f'"{k}": ["' not in script] == []
-    assert settings.Settings.model_fields["name"].default == SERVER_NAME

@@ -14,16 +14,19 @@ const WORDS = {
   tamper_on: ["拆设备外壳", "Open the case"], tamper_off: ["盖好外壳", "Close the case"],
   fire_on: ["消防报警", "Fire alarm"], fire_off: ["解除报警", "Alarm over"], uplink_cut: ["拔网线", "Cut the line"], uplink_restore: ["接回网线", "Restore the line"],
   kill_vision: ["识别程序", "Recognition"], kill_agent: ["门禁程序", "Agent"], kill_guard: ["硬件程序", "Lock guard"],
-  kill_server: ["服务器", "Server"],
+  kill_server: ["服务器", "Server"], kill_broker: ["消息中转", "Broker"], lock_down: ["封锁", "Lock down"], release_lock_down: ["解除封锁", "End lock-down"],
+  visitor_pass: ["访客通行码", "Visitor pass"],
+  counted: ["门上写了 {0} 条 · 服务器有 {1} 条 · {2}", "The door wrote {0} events · the server has {1} · {2}"],
+  allThere: ["一条不少", "nothing lost"], onTheWay: ["{0} 条在路上", "{0} on their way"], kills: ["已强行终止 {0} 个程序", "{0} processes killed so far"],
   notYet: ["{0}：{1}", "{0}: {1}"], failed: ["{0}：没有做成。{1}", "{0}: did not work. {1}"], done: ["{0}……", "{0}…"],
   starting: ["演示正在启动…", "The demo is starting…"], gone: ["演示已停止。重新运行 make demo。", "The demo has stopped. Run make demo again."],
   unbuilt: ["后续版本提供。", "It comes with a later release."],
 };
 const GROUPS = [
-  ["people", ["resident", "stranger", "print", "two_people", "phone_pass"]],
+  ["people", ["resident", "stranger", "print", "two_people", "phone_pass", "visitor_pass"]],
   ["door", ["exit_button", "door_open", "door_close", "tamper_on", "tamper_off"]],
-  ["house", ["remote_open", "fire_on", "fire_off", "uplink_cut", "uplink_restore"]],
-  ["faults", ["kill_vision", "kill_agent", "kill_guard", "kill_server"]],
+  ["house", ["remote_open", "lock_down", "release_lock_down", "fire_on", "fire_off", "uplink_cut", "uplink_restore"]],
+  ["faults", ["kill_vision", "kill_agent", "kill_guard", "kill_broker", "kill_server"]],
 ];
 const DANGER = /^kill_|^fire_on$|^tamper_on$/;
 
@@ -96,6 +99,16 @@ async function act(name) {
   element.classList.remove("busy");
 }
 
+// What the door wrote against what the server holds of the same journal; while the door is away its last word stands.
+function showCounters(c) {
+  if (!c || c.written == null) return;
+  const held = c.held[c.epoch] ?? 0, missing = c.written - held;
+  const words = [say("counted", c.written, held, missing > 0 ? say("onTheWay", missing) : say("allThere"))];
+  if (c.kills) words.push(say("kills", c.kills));
+  byId("counters").textContent = words.join(" · ");
+  byId("counters").className = missing > 0 ? "" : "good";
+}
+
 async function look() {
   try {
     const fresh = await (await fetch("/api/state")).json();
@@ -108,20 +121,20 @@ async function look() {
     }
     if (known) showReady();
     else drawButtons();
+    showCounters(fresh.counters);
   } catch {
     tell(capabilities === null ? say("starting") : say("gone"), "warn");
   }
-  setTimeout(look, 2000);
+  setTimeout(look, 1000);
 }
 
 // With a real camera nobody acts the resident: whoever sits here enrols from the console in the frame.
 function frame() {
   const real = capabilities?.resident?.ready === false;
-  for (const [id, extra] of [["console", `&embed=1${real ? "&enrol=1" : ""}`], ["server", ""]]) {
-    if (!addresses[id]) continue;
-    byId(id).src = `${addresses[id]}?lang=${language}${extra}`;
-    byId(`${id}-link`).href = `${addresses[id]}?lang=${language}`;
-  }
+  if (!addresses.console) return;
+  byId("console").src = `${addresses.console}?lang=${language}&embed=1${real ? "&enrol=1" : ""}`;
+  byId("console-link").href = `${addresses.console}?lang=${language}`;
+  byId("server").src = byId("server-link").href = `/server?lang=${language}`; // signs this browser in on its way
 }
 
 function speak() {

@@ -89,7 +89,8 @@ function describe(event) {
   const [tone, words, technical = false] = KINDS[event.kind] ?? ["quiet", () => String(event.kind)];
   let shown = OVER.has(body.state) ? "quiet" : tone;
   if (shown === "quiet" && (event.priority ?? 0) >= 2 && body.state !== undefined && !OVER.has(body.state)) shown = "warn";
-  return { text: words(body), tone: shown, technical: technical && (event.priority ?? 0) < 2 };
+  const text = words(body);
+  return { text: text.charAt(0).toUpperCase() + text.slice(1), tone: shown, technical: technical && (event.priority ?? 0) < 2 };
 }
 
 const SHOWN = { looking: "sLooking", "come-closer": "sCloser", "uncover-face": "sUncover", "more-light": "sLight", "show-phone": "sPhone", refused: "sRefused", identify: "sIdentify" };

@@ -1,0 +1,82 @@
+"""What happened, read back from the ledger's tables on a connection of its own: a day for the page, a span as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from agent.clock import rfc3339
+from deploy.community.ledger import Connection
+
+DAY_MOST: Final = 2000
+_CHUNK: Final = 500
+_FIELDS: Final = ("id", "device", "epoch", "seq", "kind", "priority", "wall_ms", "clock", "body")
+_SELECT: Final = f"SELECT {', '.join(_FIELDS)} FROM events WHERE wall_ms >= ? AND wall_ms < ? AND id > ?"  # noqa: S608
+COLUMNS: Final = ("time", "clock", "door", "kind", "state", "reason", "credential", "person", "actor", "row", "body")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+class History:
+    """Safe for any thread: one reader at a time, on a connection made at the first question."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect, self._lock = connect, threading.Lock()
+        self._db: Connection | None = None
+
+    def between(self, from_ms: int, to_ms: int, device: str | None = None) -> Iterator[dict[str, Any]]:
+        """Events whose own time lies in [from_ms, to_ms), in the order of their arrival."""
+        after = 0
+        while True:
+            rows = self._read(from_ms, to_ms, device, after)
+            yield from ({**row, "body": json.loads(row["body"])} for row in rows)
+            if len(rows) < _CHUNK:
+                return
+            after = int(rows[-1]["id"])
+
+    def as_csv(self, from_ms: int, to_ms: int, device: str | None = None) -> Iterator[str]:
+        """The same as lines of CSV with a header, for a spreadsheet: no cell can be taken for a formula."""
+        yield _line(COLUMNS)
+        for event in self.between(from_ms, to_ms, device):
+            body = event["body"]
+            told = [body.get(name, "") for name in ("state", "reason", "credential", "person_id", "actor")]
+            time, row = rfc3339(event["wall_ms"]), f"{event['epoch']}/{event['seq']}"
+            rest = json.dumps(body, ensure_ascii=False, sort_keys=True)
+            yield _line((time, event["clock"], event["device"], event["kind"], *told, row, rest))
+
+    def held(self, device: str) -> dict[str, int]:
+        """Epoch -> how many different rows of it the server has."""
+        found = self._run("SELECT epoch, COUNT(DISTINCT seq) FROM events WHERE device = ? GROUP BY epoch", (device,))
+        return {str(epoch): int(count) for epoch, count in found}
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def _read(self, from_ms: int, to_ms: int, device: str | None, after: int) -> list[dict[str, Any]]:
+        sql = f"{_SELECT}{' AND device = ?' if device else ''} ORDER BY id LIMIT {_CHUNK}"
+        values = (from_ms, to_ms, after, *((device,) if device else ()))
+        return [dict(zip(_FIELDS, row, strict=True)) for row in self._run(sql, values)]
+
+    def _run(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            if self._db is None:
+                self._db = self._connect()
+            return self._db.execute(sql, values)
+
+
+def _line(values: tuple[object, ...]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\r\n").writerow([_harmless(str(value)) for value in values])
+    return buffer.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    """A spreadsheet runs a cell that begins like a formula; with an apostrophe it shows it."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell

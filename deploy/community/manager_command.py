@@ -1,0 +1,74 @@
+"""`… manager add | link | list | remove | acts`: who may use the manager's page, said on the server's own machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from agent.clock import rfc3339
+from agent.errors import StoreError
+from deploy.community.office import LINK_MS, Office, Role, sign_in_url
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Options."""
+    manager = subparsers.add_parser("manager", help="who may use the manager's page; prints one-time sign-in links")
+    acts = manager.add_subparsers(dest="act", required=True, metavar="ACT")
+    for name, help_ in (
+        ("add", "somebody new, with a link that signs in once within 30 minutes"),
+        ("link", "a new link for somebody"),
+        ("remove", "they may not sign in any more, open pages end"),
+        ("list", "everybody"),
+        ("acts", "what the managers did, newest first; checks the chain"),
+    ):
+        parser = acts.add_parser(name, help=help_, description=help_)
+        parser.add_argument("--json", action="store_true", help="machine-readable output")
+        if name in ("add", "link", "remove"):
+            parser.add_argument("name", help="as colleagues call them" if name == "add" else "name or number")
+        if name == "add":
+            parser.add_argument("--role", type=Role, choices=list(Role), default=Role.MANAGER, help="default: manager")
+
+
+def manage(given: argparse.Namespace, office: Office, url: str) -> None:
+    """Do it and print it. Raises DoorAgentError for what a person must mend."""
+    try:
+        told = _do(given, office, url)
+        broken = office.broken() if given.act == "acts" else None
+    finally:
+        office.close()
+    sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n" if given.json else _words(given.act, told))
+    if broken is not None:
+        raise StoreError(f"row {broken} of what the managers did was changed or removed; compare with a backup")
+
+
+def _do(given: argparse.Namespace, office: Office, url: str) -> Any:  # noqa: ANN401  JSON-shaped
+    if given.act == "list":
+        return [asdict(m) for m in office.managers()]
+    if given.act == "acts":
+        names = {0: "command line", **office.names()}
+        return [{**asdict(act), "name": names.get(act.manager, "?")} for act in office.acts()]
+    manager = office.add(given.name, given.role) if given.act == "add" else office.named(given.name)
+    office.note(
+        None,
+        {"add": "add-manager", "link": "sign-in-link", "remove": "remove-manager"}[given.act],
+        f"{manager.name} ({manager.role})",
+    )
+    if given.act == "remove":
+        office.remove(manager)
+        return asdict(manager)
+    return {**asdict(manager), "link": sign_in_url(url, office.link(manager))}
+
+
+def _words(act: str, told: Any) -> str:  # noqa: ANN401  JSON-shaped
+    if act == "list":
+        return "".join(f"{m['id']:4}  {m['role']:8}  {m['name']}\n" for m in told) or "nobody may sign in yet\n"
+    if act == "acts":
+        columns = ("name", "action", "target", "reason", "outcome")
+        return "".join(f"{rfc3339(a['at_ms'])}  {'  '.join(a[c] or '-' for c in columns)}\n" for a in told)
+    if act == "remove":
+        return f"{told['name']} may not sign in any more\n"
+    how = f"open this once, within {LINK_MS // 60_000} minutes, on their own device"
+    return f"{told['name']}, {told['role']}: {how}:\n\n  {told['link']}\n\n"

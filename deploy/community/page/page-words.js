@@ -1,0 +1,75 @@
+// The words that only the manager's page has, [zh-CN, en]; the rest is the console's (words.js, sentences.js).
+"use strict";
+
+Object.assign(WORDS, {
+  title: ["小区门禁", "Community doors"], doors: ["门", "Doors"], events: ["动态", "What happened"], alarms: ["服务器警报", "Server alarms"],
+  noDoors: ["还没有门连接到本服务器。", "No door has reported to this server yet."], views: ["页面", "Pages"],
+  live: ["实时", "live"], away: ["连接中断，正在重连…", "connection lost, trying again…"], leave: ["退出", "Sign out"],
+  v_now: ["门与动态", "Doors"], v_people: ["住户与访客", "People"], v_managers: ["管理记录", "Managers"],
+  seen: ["最后消息", "Last word"], offline: ["离线", "offline"], queue_n: ["{0} 条待上传", "{0} events still to come"],
+  clockBad: ["时钟：{0}", "clock: {0}"], visionDown: ["人脸识别没有运行", "face recognition is not running"], camera: ["摄像头", "camera"],
+  drift: ["名单不是最新（{0}，应为 {1}）", "not the newest list of residents ({0}, should be {1})"], lock: ["锁", "Lock"],
+  residents_n: ["{0} 人（版本 {1}）", "{0} people (version {1})"], contact: ["门扇", "Leaf"],
+
+  // orders
+  lockAll: ["封锁全部门", "Lock down all doors"], a_open: ["远程开门", "Open"], "a_lock-down": ["封锁", "Lock down"],
+  "a_release-lock-down": ["解除封锁", "End lock-down"], "a_hold-open": ["保持开锁 15 分钟", "Keep unlocked for 15 min"],
+  "a_end-hold-open": ["结束保持开锁", "End keeping unlocked"], a_identify: ["让门发出提示", "Let it show itself"],
+  w_open: ["开锁一次，几秒后自动上锁。", "Unlocks once, for a few seconds."],
+  "w_lock-down": ["不再放行任何人（人脸、手机、远程都不行）。出门按钮和消防不受影响。", "Nobody is let in, by face, phone or from afar. Everybody can still leave: exit button and fire alarm work."],
+  "w_release-lock-down": ["恢复正常。", "Back to normal."], "w_hold-open": ["15 分钟内谁都可以进入。", "For 15 minutes anybody can walk in."],
+  "w_end-hold-open": ["门重新上锁。", "The door locks again."], w_identify: ["门口的灯和蜂鸣器会响一下，用来确认是哪扇门。", "Its light and buzzer show which door this is."],
+  title_order: ["{0}：{1}", "{0}: {1}"], allDoors: ["全部门", "all doors"], reason: ["原因（必填）", "Reason (required)"], cancel: ["取消", "Cancel"],
+  reasonWhy: ["原因会和您的名字一起保存在管理记录里。", "Kept with your name in the managers' record."],
+  reasonShort: ["请写明原因，至少三个字。", "Please give a reason, three characters at least."],
+  reasons: ["忘带手机|送货|维修|老人小孩|紧急情况", "forgot the phone|delivery|repair|child or elderly person|emergency"],
+  noKey: ["本服务器没有签名密钥，不能远程操作。", "This server has no key for orders (command_key_file)."],
+  notManager: ["您的角色只能查看。", "Your role may look only."],
+  s_asking: ["正在发送…", "sending…"], "s_no-answer": ["门没有回答：没有执行", "no answer: nothing was done"], s_accepted: ["门已接受", "the door accepted"],
+  s_energised: ["已开锁", "unlocked"], s_taken: ["有人进入", "somebody went in"], "s_not-taken": ["无人进入", "nobody went in"],
+  s_unverified: ["已开锁，是否有人进入不知道", "unlocked; nobody can tell who went in"], s_refused: ["门拒绝了", "the door refused"], s_done: ["已执行", "done"],
+
+  // events
+  day: ["日期", "Day"], csv: ["导出 CSV", "CSV"], filters: ["筛选", "Filter"], f_all: ["全部", "All"], f_people: ["进出", "Comings and goings"],
+  f_refused: ["陌生人与拒绝", "Strangers and refusals"], f_alarms: ["警报", "Alarms"], f_technical: ["技术记录", "Technical"],
+  preview: ["（待确认）", " (to be confirmed)"], notSet: ["时间未校准", "clock not set"], more_n: ["只显示前 {0} 条；请导出 CSV。", "The first {0} only; the CSV has all."],
+  liveAgain: ["回到实时", "Back to live"],
+
+  // alarms of the server
+  "rows-lost": ["记录丢失", "Events lost"], fork: ["记录被篡改或复制", "History forked"], restored: ["记录被回退", "The door's store was rolled back"],
+  damaged: ["记录损坏", "Damaged event"], malformed: ["无法读懂的消息", "Malformed message"], silence: ["门没有消息", "Door is silent"],
+  database: ["数据库无法写入", "The database takes nothing"], poison: ["无法处理的消息", "A message could not be stored"],
+
+  // managers
+  managers: ["管理员", "Managers"], managerName: ["姓名", "Name"], managerRole: ["角色", "Role"], managerAdd: ["添加并生成登录链接", "Add and make a sign-in link"],
+  viewer: ["只看", "viewer"], manager: ["管理员", "manager"], owner: ["负责人", "owner"], newLink: ["新登录链接", "New link"], remove: ["删除", "Remove"],
+  removeSure: ["删除 {0}？其登录立即失效。", "Remove {0}? Their pages end at once."],
+  linkOnce: ["请本人在 30 分钟内打开此链接，只能用一次：", "They open this once, within 30 minutes, on their own device:"], copy: ["复制", "Copy"], copied: ["已复制", "Copied"],
+  acts: ["管理员操作记录", "What the managers did"], actsWhat: ["只能追加，不能修改；每条都与前一条相连。", "Rows are only added, never changed; each is chained to the one before."],
+  actsBroken: ["第 {0} 条被改动或删除！", "Row {0} was changed or removed!"], commandLine: ["服务器命令行", "server's command line"], asked: ["已要求", "asked"],
+  "sign-in": ["登录", "signed in"], "sign-out": ["退出", "signed out"], export: ["导出", "exported"], "add-manager": ["添加管理员", "added a manager"],
+  "sign-in-link": ["生成登录链接", "made a sign-in link"], "remove-manager": ["删除管理员", "removed a manager"],
+
+  // signing in
+  enter: ["登录", "Sign in"], entering: ["正在登录…", "Signing in…"],
+  enterHow: ["本页没有密码。请打开负责人发给您的一次性链接。", "There is no password here. Open the one-time link that an owner gave you."],
+  enterOwner: ["负责人在“管理记录”里生成链接；第一位负责人在服务器上运行：", "An owner makes links under “Managers”; the first one runs this on the server:"],
+  linkUsed: ["此链接已用过或超过 30 分钟，请索取新链接。", "This link was used already or is older than 30 minutes. Ask for a new one."],
+  tooMany: ["尝试次数过多，请稍等一分钟。", "Too many attempts; wait a minute."], noServer: ["服务器没有回应。", "The server does not answer."],
+  toPhone: ["住户手机通行码", "Resident's phone pass"],
+});
+
+function speakStatic() {
+  document.documentElement.lang = language;
+  document.querySelectorAll("[data-text]").forEach((e) => { e.textContent = say(e.dataset.text); });
+  document.querySelectorAll("[data-label]").forEach((e) => { e.setAttribute("aria-label", say(e.dataset.label)); });
+  byId("language").textContent = say("other");
+}
+
+function languageButton(then) {
+  byId("language").addEventListener("click", () => {
+    language = language === "en" ? "zh-CN" : "en";
+    try { localStorage.setItem("language", language); } catch { /* a private window */ }
+    then();
+  });
+}

@@ -1,0 +1,92 @@
+"""A manager's page on a free port, with managers of every role and a scripted way to order doors."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+from agent.core.commands import Action
+from deploy.community.consumer import News
+from deploy.community.feed import Feed
+from deploy.community.history import History
+from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.office import Office, Role
+from deploy.community.page import PageParts, serve
+
+
+class Client:
+    """Plain HTTP with one browser's cookie, so that every header is the test's own."""
+
+    def __init__(self, url: str):
+        self.host = urlsplit(url).netloc
+        self.cookie = self.csrf = ""
+
+    def ask(self, method, path, body=None, **headers):
+        connection = http.client.HTTPConnection(self.host, timeout=10)
+        named = {"Host": self.host, "Connection": "close", "Cookie": self.cookie, "X-CSRF-Token": self.csrf}
+        named |= {"Content-Type": "application/json"} if body is not None else {}
+        named |= {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, body=None if body is None else json.dumps(body), headers=named)
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return SimpleNamespace(
+            status=answer.status,
+            headers=answer.headers,
+            text=data.decode(),
+            json=json.loads(data) if "json" in answer.headers.get("Content-Type", "") else None,
+        )
+
+    def enter(self, secret):
+        answer = self.ask("POST", "/api/enter", {"token": secret})
+        if answer.status == 200:
+            self.cookie = answer.headers["Set-Cookie"].split(";")[0]
+            self.csrf = self.ask("GET", "/api/me").json["csrf"]
+        return answer
+
+
+class Page:
+    """The served page, its parts, and what was ordered through it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.ordered: list[tuple] = []
+        self.answer = {"stage": "accepted", "id": "0123456789abcdef"}
+        self.feed = Feed([], [])
+        self.office = Office(SqliteConnection(folder / "managers.db"))
+        self.ledger = Ledger(SqliteConnection(folder / "community.db"))
+        self.history = History(lambda: SqliteConnection(folder / "community.db"))
+        self.parts = PageParts(self.feed, self.office, self.history, self.order, frame_ancestors="'none'")
+        self.server = serve(self.parts, "127.0.0.1", 0)
+        self.url = self.server.url
+        self.door("garden/gate-1")
+
+    def order(self, device, action, actor, for_s):
+        self.ordered.append((device, action, actor, for_s))
+        return self.answer
+
+    def door(self, name, **facts):
+        calm = {"mode": "Locked", "lock": "secured", "contact": "closed", "fire": False, "alarms": [], "faults": []}
+        state = {"online": True, "door": {**calm, "tamper": False, **facts}, "clock": "ntp", "challenge": "c"}
+        self.feed.add(News("state", name, {**state, "roster": {"epoch": 3, "persons": 214}}))
+
+    def event(self, seq, kind, priority=1, device="garden/gate-1", **body):
+        row = {"epoch": "e", "seq": seq, "kind": str(kind), "priority": int(priority), "clock": "ntp"}
+        self.feed.add(News("event", device, {**row, "wall_ms": 1_790_000_000_000 + seq * 1000, "body": body}))
+
+    def signed_in(self, role: Role, name: str | None = None) -> Client:
+        client = Client(self.url)
+        assert client.enter(self.office.link(self.office.add(name or f"a {role}", role))).status == 200
+        return client
+
+    def close(self):
+        self.feed.close()
+        self.server.close()
+        self.history.close()
+        self.ledger.close()
+        self.office.close()
+
+
+OPEN = {"action": str(Action.OPEN), "reason": "delivery"}

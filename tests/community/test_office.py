@@ -1,0 +1,136 @@
+"""The managers' book: links sign in once, sessions end, what was done can't be changed unnoticed."""
+
+import sqlite3
+import threading
+
+import pytest
+
+from agent.errors import DoorAgentError
+from deploy.community.ledger import SqliteConnection
+from deploy.community.office import IDLE_MS, LINK_MS, SESSION_MS, Office, Role
+
+
+class Book:
+    def __init__(self, folder):
+        self.now_ms = 1_790_000_000_000
+        self.path = folder / "managers.db"
+        self.office = Office(SqliteConnection(self.path), lambda: self.now_ms)
+
+
+@pytest.fixture
+def book(tmp_path):
+    book = Book(tmp_path)
+    yield book
+    book.office.close()
+
+
+def test_a_link_signs_in_once_and_not_after_half_an_hour(book):
+    chen = book.office.add("Chen", Role.OWNER)
+    secret = book.office.link(chen)
+    cookie, session = book.office.enter(secret)
+    assert session.manager == chen
+    assert book.office.session(cookie) == session
+    assert book.office.enter(secret) is None
+    late = book.office.link(chen)
+    book.now_ms += LINK_MS + 1
+    assert book.office.enter(late) is None
+    assert book.office.enter("guessed") is None
+    assert book.office.enter("") is None
+
+
+def test_a_new_link_voids_the_one_before(book):
+    chen = book.office.add("Chen", Role.OWNER)
+    first, second = book.office.link(chen), book.office.link(chen)
+    assert book.office.enter(first) is None
+    assert book.office.enter(second) is not None
+
+
+def test_a_session_ends_when_idle_when_old_and_when_left(book):
+    chen = book.office.add("Chen", Role.OWNER)
+    idle, _ = book.office.enter(book.office.link(chen))
+    book.now_ms += IDLE_MS + 1
+    assert book.office.session(idle) is None
+    old, _ = book.office.enter(book.office.link(chen))
+    for _ in range(SESSION_MS // (IDLE_MS - 1)):
+        book.now_ms += IDLE_MS - 1
+        assert book.office.session(old) is not None
+    book.now_ms += IDLE_MS - 1
+    assert book.office.session(old) is None
+    left, _ = book.office.enter(book.office.link(chen))
+    book.office.leave(left)
+    assert book.office.session(left) is None
+
+
+def test_who_is_removed_is_out_at_once_and_the_last_owner_stays(book):
+    chen, lin = book.office.add("Chen", Role.OWNER), book.office.add("Lin", Role.MANAGER)
+    cookie, _ = book.office.enter(book.office.link(lin))
+    link = book.office.link(lin)
+    book.office.remove(lin)
+    assert book.office.session(cookie) is None
+    assert book.office.enter(link) is None
+    assert book.office.names()[lin.id] == "Lin"
+    with pytest.raises(DoorAgentError, match="only owner"):
+        book.office.remove(chen)
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 81, "Chen"])
+def test_a_name_is_short_and_one_persons(book, name):
+    book.office.add("Chen", Role.VIEWER)
+    with pytest.raises(DoorAgentError):
+        book.office.add(name, Role.VIEWER)
+
+
+def test_the_file_holds_no_secret(book):
+    chen = book.office.add("Chen", Role.OWNER)
+    link = book.office.link(chen)
+    open_link = book.office.link(chen)
+    cookie, _ = book.office.enter(open_link)
+    for other in book.path.parent.glob("managers.db*"):
+        data = other.read_bytes()
+        for secret in (link, open_link, cookie):
+            assert secret.encode() not in data
+
+
+@pytest.mark.parametrize(
+    "crime",
+    [
+        "UPDATE acts SET reason = 'delivery' WHERE id = 2",
+        "DELETE FROM acts WHERE id = 2",
+        "UPDATE acts SET manager = 2 WHERE id = 1",
+        "UPDATE acts SET hash = prev WHERE id = 3",
+    ],
+)
+def test_a_changed_or_removed_act_is_noticed(book, crime):
+    chen = book.office.add("Chen", Role.OWNER)
+    for n in range(4):
+        book.office.note(chen, "open", "garden/gate-1", f"reason {n}", "asked")
+    assert book.office.broken() is None
+    db = sqlite3.connect(book.path)
+    db.execute(crime)
+    db.commit()
+    db.close()
+    assert book.office.broken() is not None
+
+
+def test_two_writers_make_one_chain(book):
+    """The server and the command line write at the same time; every act is kept, none forks the chain."""
+    other = Office(SqliteConnection(book.path), lambda: book.now_ms)
+
+    def write(office):
+        for n in range(25):
+            office.note(None, "open", str(n))
+
+    threads = [threading.Thread(target=write, args=[office]) for office in (book.office, other, book.office)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(other.acts()) == 75
+    assert book.office.broken() is None
+    other.close()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_may_what_the_ones_before_it_may(role):
+    order = [Role.VIEWER, Role.MANAGER, Role.OWNER]
+    assert [role.covers(needed) for needed in order] == [order.index(role) >= n for n in range(3)]

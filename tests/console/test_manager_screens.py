@@ -1,0 +1,214 @@
+"""The manager's page in a real browser: signing in, doors at a glance, orders, filters, on a desktop and on a phone."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.core.events import Kind, Priority
+from deploy.community.consumer import News
+from deploy.community.office import Role, sign_in_url
+from tests.community.manager_site import Page
+
+
+@pytest.fixture
+def site(tmp_path):
+    site = Page(tmp_path)
+    yield site
+    site.close()
+
+
+def sign_in(browser, site, role=Role.OWNER, name="陈美玲", language="en", view="", **size):
+    """Through the one-time link, as a person does."""
+    known = {m.name: m for m in site.office.managers()}
+    manager = known.get(name) or site.office.add(name, role)
+    link = sign_in_url(site.url.rstrip("/"), site.office.link(manager)).replace("/enter#", f"/enter?lang={language}#")
+    browser.open(link, **size)
+    browser.until("document.querySelector('#live-dot')?.classList.contains('good')")
+    if view:
+        browser.js(f"location.hash = '{view}'")
+        browser.until(f"!document.querySelector('#view-{view}').hidden")
+
+
+def reads(browser, selector, words):
+    browser.until(f"document.querySelector({selector!r})?.innerText.includes({words!r})")
+
+
+def give_reason(browser):
+    browser.js("document.querySelector('#order-reason').value = 'delivery'")
+    browser.js("document.querySelector('#order-yes').click()")
+
+
+@pytest.fixture
+def manager(browser, site):
+    sign_in(browser, site)
+    yield browser
+    browser.leave()
+
+
+def test_the_link_signs_in_once_and_leaves_no_secret_in_the_address(browser, site):
+    owner = site.office.add("Chen", Role.OWNER)
+    link = sign_in_url(site.url.rstrip("/"), site.office.link(owner))
+    browser.open(link)
+    browser.until("document.querySelector('#live-dot')?.classList.contains('good')")
+    assert browser.js("location.href") == site.url
+    assert "Chen" in browser.text("#me")
+    browser.js("document.querySelector('#leave').click()")
+    browser.until("location.pathname === '/enter'")
+    browser.open(link)
+    reads(browser, "#told", "used")
+    browser.leave()
+
+
+def test_a_link_opened_again_in_the_same_browser_is_no_obstacle(browser, site):
+    link = sign_in_url(site.url.rstrip("/"), site.office.link(site.office.add("Chen", Role.OWNER)))
+    for _ in range(2):
+        browser.open(link)
+        browser.until("document.querySelector('#live-dot')?.classList.contains('good')")
+    browser.leave()
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({}, "The door is locked"),
+        ({"alarms": ["DoorForcedOpen"]}, "forced open"),
+        ({"alarms": ["DoorOpenTooLong"]}, "open too long"),
+        ({"tamper": True}, "tampering"),
+        ({"fire": True}, "Fire alarm"),
+        ({"mode": "LockedDown"}, "Locked down"),
+    ],
+)
+def test_a_door_says_at_a_glance_how_it_is(manager, site, facts, words):
+    site.door("garden/gate-1", **facts)
+    reads(manager, "#doors", words)
+
+
+def test_what_is_amiss_around_a_door_is_a_badge(manager, site):
+    health = {"guard": True, "vision": False, "camera": "ok", "store": "ok", "queue": 412}
+    state = {"online": True, "door": {"mode": "Locked", "lock": "secured"}, "clock": "floor", "health": health}
+    site.feed.add(News("state", "garden/gate-1", state))
+    for words in ("412 events still to come", "clock: only known", "face recognition is not running"):
+        reads(manager, "#doors .marks", words)
+    site.feed.add(News("state", "garden/gate-1", {"online": False}))
+    reads(manager, "#doors", "offline")
+    assert manager.js("document.querySelectorAll('#doors button:not(:disabled)').length") == 0
+
+
+def test_an_order_asks_for_its_reason_and_shows_the_doors_own_stages(manager, site):
+    manager.js("document.querySelector('#doors summary').click()")
+    manager.js("document.querySelector('#doors button.primary').click()")
+    assert manager.js("document.querySelector('#order').open")
+    manager.js("document.querySelector('#order-yes').click()")
+    reads(manager, "#order-told", "reason")
+    assert site.ordered == []
+    give_reason(manager)
+    reads(manager, "#doors .answer", "the door accepted")
+    assert [order[:2] for order in site.ordered] == [("garden/gate-1", "open")]
+    site.feed.add(News("reply", "garden/gate-1", {"stage": "energised", "id": site.answer["id"]}))
+    reads(manager, "#doors .answer", "unlocked")
+    site.feed.add(News("reply", "garden/gate-1", {"stage": "not-taken", "id": site.answer["id"]}))
+    reads(manager, "#doors .answer", "nobody went in")
+
+
+def test_a_refused_order_says_why(manager, site):
+    site.answer = {"stage": "refused", "reason": "LockedDown", "id": "0123456789abcdef"}
+    manager.js("document.querySelector('#doors summary').click()")
+    manager.js("document.querySelector('#doors button.primary').click()")
+    give_reason(manager)
+    reads(manager, "#doors .answer", "the door refused: locked down")
+
+
+def test_strangers_are_rows_without_pictures_and_filters_show_what_they_say(manager, site):
+    site.event(1, Kind.ACCESS_GRANTED, credential="face", person_id="p-1")
+    site.event(2, Kind.ACCESS_DENIED_UNKNOWN, credential="face", reason="CredentialNotFound")
+    site.event(3, Kind.FIRE, Priority.ALARM, state="Alarm")
+    site.event(4, Kind.DOOR_MODE, state="Accessed")
+    reads(manager, "#events", "Fire alarm")
+    shown = {}
+    for name in ("all", "people", "refused", "alarms", "technical"):
+        manager.js(f"document.querySelector('#filter-{name}').click()")
+        shown[name] = manager.js("document.querySelectorAll('#events li').length")
+    assert shown == {"all": 3, "people": 1, "refused": 1, "alarms": 1, "technical": 4}
+    assert manager.js("document.querySelectorAll('#events img').length") == 0
+
+
+def test_hostile_text_stays_text(manager, site):
+    site.event(1, Kind.ACCESS_DENIED, credential="phone", reason="<img src=x onerror=window.bad=1>")
+    reads(manager, "#events", "<img src=x")
+    assert manager.js("window.bad === undefined")
+    assert manager.problems == []
+
+
+def test_a_viewer_has_no_buttons_and_an_owner_adds_a_manager(browser, site):
+    sign_in(browser, site, Role.VIEWER, "Viewer")
+    assert browser.js("document.querySelectorAll('#doors button').length") == 0
+    assert browser.js("document.querySelector('#views').hidden && document.querySelector('#csv').hidden")
+    sign_in(browser, site, Role.OWNER, "Owner", view="managers")
+    browser.js("document.querySelector('#manager-name').value = 'Wang'")
+    browser.js("document.querySelector('#manager-form button').click()")
+    reads(browser, "#link-text", "/enter#")
+    reads(browser, "#managers", "Wang")
+    reads(browser, "#acts", "added a manager")
+    browser.leave()
+
+
+def test_everything_can_be_reached_with_the_keyboard(manager, site):
+    reached = []
+    for _ in range(16):
+        for kind in ("keyDown", "keyUp"):
+            manager.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        reached.append(manager.js("document.activeElement.id || document.activeElement.tagName"))
+    for name in ("leave", "language", "SUMMARY", "day", "csv", "filter-all", "filter-alarms"):
+        assert name in reached, (name, reached)
+
+
+@pytest.mark.parametrize(
+    ("width", "phone", "language"), [(320, True, "en"), (390, True, "zh-CN"), (1360, False, "zh-CN")]
+)
+def test_nothing_runs_off_the_side(browser, site, width, phone, language):
+    site.door("a-very-long-name-of-a-community/and-the-name-of-its-door-north-gate-12")
+    site.event(1, Kind.ACCESS_GRANTED, credential="face", person_id="p-1")
+    for view in ("now", "managers"):
+        sign_in(browser, site, language=language, view=view, width=width, height=800, phone=phone)
+        assert browser.js("document.documentElement.scrollWidth") <= width
+    assert browser.js("document.documentElement.lang") == language
+    browser.leave()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_screens_of_the_managers_page(browser, site, tmp_path, dark):
+    """Kept in the folder DOOR_AGENT_SCREENSHOTS where that is set."""
+    folder = Path(os.environ.get("DOOR_AGENT_SCREENSHOTS", tmp_path))
+    fill(site)
+    shade = "dark" if dark else "light"
+    for name, width, phone in (("desktop", 1360, False), ("phone", 390, True)):
+        for view in ("now", "managers"):
+            sign_in(browser, site, view=view, width=width, height=860, phone=phone, dark=dark)
+            reads(browser, "#events" if view == "now" else "#acts", "may come in" if view == "now" else "signed in")
+            assert browser.screenshot(folder / f"manager-{view}-{name}-{shade}.png").stat().st_size > 20_000
+    browser.js("location.hash = 'now'; document.querySelector('#doors summary').click()")
+    browser.js("document.querySelector('#doors button.danger').click()")
+    browser.screenshot(folder / f"manager-order-phone-{shade}.png", whole=False)
+    browser.js("document.querySelector('#order').close()")
+    browser.leave()
+
+
+def fill(site):
+    """A community of four doors on a usual afternoon."""
+    site.door("garden/gate-1")
+    site.door("garden/gate-2", mode="LockedDown")
+    health = {"guard": True, "vision": True, "camera": "dark", "store": "ok", "queue": 412}
+    facts = {"mode": "Locked", "lock": "secured", "contact": "open", "alarms": ["DoorOpenTooLong"]}
+    state = {"online": True, "door": facts, "clock": "floor", "health": health, "roster": {"epoch": 3, "persons": 214}}
+    site.feed.add(News("state", "garden/gate-3", state))
+    site.feed.add(News("state", "garden/gate-4", {"online": False}))
+    site.event(1, Kind.ACCESS_GRANTED, credential="face", person_id="p-1")
+    site.event(2, Kind.ACCESS_TAKEN, credential="face", person_id="p-1")
+    site.event(3, Kind.ACCESS_DENIED_UNKNOWN, credential="face", reason="CredentialNotFound", device="garden/gate-2")
+    site.event(4, Kind.ACCESS_DENIED, credential="phone", reason="Replayed")
+    site.event(5, Kind.REQUEST_TO_EXIT)
+    site.event(6, Kind.DOOR_ALARM, Priority.ALARM, state="DoorOpenTooLong", device="garden/gate-3")
+    site.event(7, Kind.ACCESS_GRANTED, credential="remote", actor="manager-1")
+    silence = {"word": "silence", "detail": "nothing heard for 185 s", "at_ms": 1_790_000_009_000}
+    site.feed.add(News("alarm", "garden/gate-4", silence))
