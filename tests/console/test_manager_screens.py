@@ -88,7 +88,7 @@ def test_what_is_amiss_around_a_door_is_a_badge(manager, site):
     health = {"guard": True, "vision": False, "camera": "ok", "store": "ok", "queue": 412}
     state = {"online": True, "door": {"mode": "Locked", "lock": "secured"}, "clock": "floor", "health": health}
     site.feed.add(News("state", "garden/gate-1", state))
-    for words in ("412 events still to come", "clock: only known", "face recognition is not running"):
+    for words in ("412 events still to come", "clock not set", "face recognition is not running"):
         reads(manager, "#doors .marks", words)
     site.feed.add(News("state", "garden/gate-1", {"online": False}))
     reads(manager, "#doors", "offline")

@@ -10,7 +10,7 @@ function badges(door) {
   if (!door.online) return [["warn", say("offline")]];
   const s = door.state, h = s.health ?? {}, found = [];
   if (h.queue > 0) found.push(["warn", say("queue_n", h.queue)]);
-  if (s.clock !== undefined && !["ntp", "rtc"].includes(s.clock)) found.push(["warn", say("clockBad", known("clock_", s.clock))]);
+  if (s.clock !== undefined && !["ntp", "rtc"].includes(s.clock)) found.push(["warn", say("clockBad")]);
   if (h.vision === false) found.push(["warn", say("visionDown")]);
   else if (h.camera && h.camera !== "ok") found.push(["warn", `${say("camera")}: ${known("cam_", h.camera)}`]);
   if (h.store && h.store !== "ok") found.push(["bad", `${say("pStore")}: ${h.store}`]);
@@ -23,7 +23,7 @@ function doorRow(name, door) {
   const [tone, words] = standing({ door_state: facts, guard: { up: door.state.health?.guard !== false }, events: [] }, door.online, null);
   const marks = make("span", undefined, "marks");
   marks.append(...badges(door).map(([t, text]) => make("span", text, `badge ${t}`)));
-  summary.append(make("span", undefined, `dot ${tone === "quiet" ? "good" : tone}`), make("strong", name), make("span", words, `said ${tone}`), marks);
+  summary.append(make("span", undefined, `dot ${tone || "good"}`), make("strong", name), make("span", words, `said ${tone}`), marks);
   more.open = opened.has(name);
   more.addEventListener("toggle", () => { if (more.open) opened.add(name); else opened.delete(name); });
   more.append(summary, factsOf(door, facts), orderButtons(name, door, facts));

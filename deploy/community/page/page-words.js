@@ -7,7 +7,7 @@ Object.assign(WORDS, {
   live: ["实时", "live"], away: ["连接中断，正在重连…", "connection lost, trying again…"], leave: ["退出", "Sign out"],
   v_now: ["门与动态", "Doors"], v_people: ["住户与访客", "People"], v_managers: ["管理记录", "Managers"],
   seen: ["最后消息", "Last word"], offline: ["离线", "offline"], queue_n: ["{0} 条待上传", "{0} events still to come"],
-  clockBad: ["时钟：{0}", "clock: {0}"], visionDown: ["人脸识别没有运行", "face recognition is not running"], camera: ["摄像头", "camera"],
+  clockBad: ["时钟未校准", "clock not set"], visionDown: ["人脸识别没有运行", "face recognition is not running"], camera: ["摄像头", "camera"],
   drift: ["名单不是最新（{0}，应为 {1}）", "not the newest list of residents ({0}, should be {1})"], lock: ["锁", "Lock"],
   residents_n: ["{0} 人（版本 {1}）", "{0} people (version {1})"], contact: ["门扇", "Leaf"],
 
