@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from agent.controller import Intent
-from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide
+from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide, lapsed
 from agent.core.door import grant_refusal
 from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication
 from agent.core.passes import Accepted, Book, Key, Refusal, Rejected, judge, reference
@@ -70,12 +70,13 @@ class PassDesk:
             book=self._book,
             utc_s=_utc_s(moment.local),
             floor_utc_s=moment.floor_utc_s,
+            revoked=self._residents.roster.revoked,
         )
         self._decided[event.payload] = now_s
         if isinstance(judged, Rejected):
             self._refuse(judged.reason.value, judged.person_id, now_s)
         elif judged.person_id is None:
-            self._visitor(judged, event.at_s, now_s)
+            self._visitor(judged, moment, event.at_s, now_s)
         elif now_s - self._admitted.get(judged.person_id, -SAME_PERSON_S) >= SAME_PERSON_S:
             self._resident(judged, judged.person_id, moment, event.at_s, now_s)
 
@@ -96,10 +97,13 @@ class PassDesk:
             self._factors.show(person_id, Credential.PHONE, now_s)
             self._desk.hint(Indication.COME_CLOSER)
 
-    def _visitor(self, accepted: Accepted, at_s: float, now_s: float) -> None:
+    def _visitor(self, accepted: Accepted, moment: Moment, at_s: float, now_s: float) -> None:
+        rules = self._rules()
         refusal = grant_refusal(self._desk.state, Credential.VISITOR_PASS)
-        if self._rules().high_security:
+        if rules.high_security:
             refusal = refusal or Denial.UNAUTHORIZED.value
+        if lapsed(rules, moment):  # a revocation could not have reached this door
+            refusal = refusal or Denial.LEASE_LAPSED.value
         if refusal is not None:
             self._refuse(refusal, None, now_s)
             return

@@ -197,6 +197,8 @@ def hours_json(roster: Roster) -> dict[str, Any]:
     }
 
 
-def consent_now(now_utc_s: int, *, guardian: str | None = None, under_14: bool = False) -> Consent:
+def consent_now(
+    now_utc_s: int, *, guardian: str | None = None, under_14: bool = False, purpose: str = FACE_PURPOSE
+) -> Consent:
     """A consent given now, for the face at the door."""
-    return Consent(FACE_PURPOSE, now_utc_s, under_14, guardian)
+    return Consent(purpose, now_utc_s, under_14, guardian)

@@ -140,10 +140,15 @@ def _not_valid(person: Person, moment: Moment) -> Denial | None:
 
 def _lapsed(person: Person, rules: Rules, moment: Moment) -> Denial | None:
     """Visitors and contractors lapse when a revocation could not have reached the door; residents never do."""
-    if rules.lease_s is None or person.kind not in {PersonKind.VISITOR, PersonKind.CONTRACTOR}:
+    if person.kind not in {PersonKind.VISITOR, PersonKind.CONTRACTOR}:
         return None
-    heard = moment.server_silent_s is not None and moment.server_silent_s <= rules.lease_s
-    return None if heard else Denial.LEASE_LAPSED
+    return Denial.LEASE_LAPSED if lapsed(rules, moment) else None
+
+
+def lapsed(rules: Rules, moment: Moment) -> bool:
+    """Whether the server's last fresh word is older than the lease, or not known."""
+    silent_s = moment.server_silent_s
+    return rules.lease_s is not None and (silent_s is None or silent_s > rules.lease_s)
 
 
 def _not_now(person: Person, rules: Rules, moment: Moment) -> Denial | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -37,6 +37,7 @@ _ALPHABET: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 _VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
 _PHONE: Final = struct.Struct(">BB8s8sI8sB")
 _VISITOR: Final = struct.Struct(">BB8s8sIIBB")
+_PASS_ID: Final = slice(2 + REF_BYTES, 2 + 2 * REF_BYTES)
 _VERSION: Final = 1
 _KEPT_VISITORS: Final = 2000
 
@@ -102,12 +103,21 @@ class Rejected:
     person_id: str | None = None
 
 
+Revoked = Container[str]  # hex of pass_id
 Keys = Callable[[bytes], Key | None]  # key_ref -> key
 Verify = Callable[[bytes, bytes, bytes], bool]  # public key, message, signature -> is it so
 
 
 def judge(  # noqa: PLR0911  one return for each reason, in the order they are checked
-    text: bytes, *, door: str, keys: Keys, verify: Verify, book: Book, utc_s: float | None, floor_utc_s: float = 0.0
+    text: bytes,
+    *,
+    door: str,
+    keys: Keys,
+    verify: Verify,
+    book: Book,
+    utc_s: float | None,
+    floor_utc_s: float = 0.0,
+    revoked: Revoked = frozenset(),
 ) -> Accepted | Rejected:
     """Decide on one code. `door` is "site/id"; `utc_s` None is an untrusted clock: then only the floor counts."""
     raw = base45_decode(text) if len(text) <= MAX_TEXT_BYTES else None
@@ -127,6 +137,8 @@ def judge(  # noqa: PLR0911  one return for each reason, in the order they are c
         return Rejected(Refusal.REVOKED, key.person_id)
     if kind is _PHONE:
         return _phone(message, key, door, book, utc_s, floor_utc_s)
+    if message[_PASS_ID].hex() in revoked:
+        return Rejected(Refusal.REVOKED)
     return _visitor(message, door, book, utc_s, floor_utc_s)
 
 

@@ -105,7 +105,7 @@ class People:
             _parsed({**before, "persons": list(known.values())})
             store.put(person_json(found), None if found.faces else [])
             store.scrub()
-        self._changed()
+        self.changed()
         return found
 
     def add_faces(self, person_id: str, faces: Iterable[NewFace], model_id: str, alignment_id: str) -> Person:
@@ -129,14 +129,14 @@ class People:
         changed = replace(person, faces=listed)
         with self._store() as store:
             store.put(person_json(changed), templates)
-        self._changed()
+        self.changed()
         return changed
 
     def remove(self, person_id: str) -> bool:
         """Somebody moved out: gone here and, with the next revision, from every door."""
         with self._store() as store:
             gone = store.remove(person_id)
-        self._changed()
+        self.changed()
         return gone
 
     def withdraw(self, person_id: str) -> int:
@@ -149,7 +149,7 @@ class People:
             store.withdraw(person_id, now_s)
         with self.site() as db:
             db.execute("INSERT OR REPLACE INTO withdrawals VALUES (?, ?)", (person_id, now_s))
-        self._changed()
+        self.changed()
         return now_s
 
     def set_hours(self, hours: Mapping[str, Any]) -> None:
@@ -158,7 +158,7 @@ class People:
             before = store.snapshot()
             found = _parsed({**before, **hours})
             store.replace([person_json(p) for p in found.persons.values()], hours_json(found), found.epoch)
-        self._changed()
+        self.changed()
 
     # ------------------------------------------------------------ doors
 
@@ -170,7 +170,7 @@ class People:
                 " ON CONFLICT (device) DO UPDATE SET groups = excluded.groups",
                 (device, json.dumps(sorted(set(groups)))),
             )
-        self._changed()
+        self.changed()
 
     def doors(self) -> dict[str, Door]:
         """Every door whose roster is kept here."""
@@ -184,7 +184,7 @@ class People:
         """A door's key for templates, once the site's authority vouched for it."""
         with self.site() as db:
             db.execute("UPDATE doors SET sealing = ?, sealing_name = ? WHERE device = ?", (public, name, device))
-        self._changed()
+        self.changed()
 
     def held(self, device: str, revision: int, digest_: str) -> None:
         """What a door says that it has."""
@@ -299,7 +299,8 @@ class People:
         with self.site() as db:
             return int(db.execute("SELECT number FROM change").fetchone()[0])
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
+        """Say that doors might have to hear of something."""
         with self.site() as db:
             db.execute("UPDATE change SET number = number + 1")
 

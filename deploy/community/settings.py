@@ -26,6 +26,7 @@ class Settings(BaseModel):
     signing_key_file: Path = Field(description="private Ed25519 key that signs acknowledgements, PEM")
     command_key_file: Path | None = Field(default=None, description="private Ed25519 key that signs orders to doors")
     command_key_id: str = Field(default="manager1", description="the name of its public half on the doors")
+    pass_key_file: Path | None = Field(default=None, description="private P-256 key that signs visitor passes, PEM")
     people_dir: Path = Field(default=Path("people"), description="people, doors' groups, passes; mode 0700")
     name: str = Field(default="community", description="certificate name and MQTT client id")
     subscription: str = Field(default="doors/+/+/up/#", description="the doors this process looks after")
@@ -81,7 +82,9 @@ def load(path: Path) -> Settings:
         faults = (": ".join(filter(None, (str(path), *map(str, f["loc"]), f["msg"]))) for f in e.errors())
         raise ConfigError("\n".join(faults)) from e
     folder = path.resolve().parent
-    names = ("ca_file", "cert_file", "key_file", "signing_key_file", "command_key_file", "people_dir")
+    names = (
+        "ca_file", "cert_file", "key_file", "signing_key_file", "command_key_file", "pass_key_file", "people_dir",
+    )  # fmt: skip
     files = {name: folder / getattr(found, name) for name in names if getattr(found, name) is not None}
     bases = {name: getattr(found, name) for name in ("database", "managers_database")}
     places = {name: where if "://" in where else str(folder / where) for name, where in bases.items()}

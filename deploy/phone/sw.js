@@ -6,7 +6,7 @@ const PREFIX = "door-phone-";
 const CACHE = `${PREFIX}__VERSION__`;
 const FILES = [
   "./", "clock.js", "icon-180.png", "icon-maskable.svg", "icon.svg", "key.js", "manifest.webmanifest", "pass.js",
-  "phone.css", "phone.js", "picture.js", "vendor/qrcode.js", "words.js",
+  "phone.css", "phone.js", "picture.js", "vendor/qrcode.js", "visitor-words.js", "visitor.html", "visitor.js", "words.js",
 ];
 
 self.addEventListener("install", (event) => {
@@ -23,7 +23,8 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   if (event.request.method !== "GET") return; // the look at the server's clock is a HEAD: never from the cache
-  const wanted = event.request.mode === "navigate" ? "./" : event.request;
+  const visitor = new URL(event.request.url).pathname.endsWith("/visitor.html"); // its own page, the same folder
+  const wanted = event.request.mode !== "navigate" ? event.request : visitor ? "visitor.html" : "./";
   event.respondWith(caches.open(CACHE)
     .then((cache) => cache.match(wanted))
     .then((kept) => kept ?? fetch(event.request)));

@@ -203,3 +203,20 @@ def test_pass_keys_are_the_pem_files_of_a_folder(world: World, tmp_path):
     (tmp_path / "bad.pem").write_text("rubbish")
     with pytest.raises(ConfigError, match=r"bad\.pem"):
         load_pass_keys(tmp_path)
+
+
+def test_a_revoked_visitor_pass_and_a_lapsed_lease_open_nothing_and_use_nothing_up(world: World):
+    """The revocation comes with the roster; without the server for too long none could have come."""
+    code = sign(world.site, visitor_message(public_of(world.site), (DOOR,), UTC_S, UTC_S + 9000, 1, b"visitor1"))
+    roster = world.residents.roster
+    world.residents.roster = replace(roster, revoked=frozenset({b"visitor1".hex()}))
+    world.show(code)
+    world.residents.roster = roster
+    world.passes = PassDesk(
+        DOOR, world, world.residents, factors=Factors(), rules=lambda: Rules(Calendar(), lease_s=3600.0),
+        moment=lambda: replace(world.moment(), server_silent_s=3601.0), site_keys=[public_of(world.site)], facts={},
+    )  # fmt: skip
+    world.show(code)
+    assert [refused.reason for refused in world.refusals] == ["Revoked", "LeaseLapsed"]
+    assert world.intents == []
+    assert world.facts == {}

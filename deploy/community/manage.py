@@ -1,0 +1,195 @@
+"""`python -m deploy.community.manage --config community.toml`: people, doors, hours and visitor passes from a shell.
+
+Works beside the running server, which notices within a second. Exit codes: 0 done; 1 nobody or nothing of that name;
+2 the command line is wrong; 3 the configuration or a value is wrong; 4 a file cannot be used; 6 face models are
+missing; 7 a picture cannot be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agent.core.bounded import written
+from agent.core.roster import SITE_PURPOSE, person_json
+from agent.errors import ConfigError, DoorAgentError
+from deploy.community.people import People
+from deploy.community.settings import Settings, load
+from deploy.community.visitor_passes import HONEST, PassDesk
+from models.errors import ModelError, PictureUnusableError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    given = _parser().parse_args(arguments)
+    try:
+        settings = load(given.config)
+        answer = given.do(People(settings.people_dir), settings, given)
+    except (DoorAgentError, ModelError) as e:
+        sys.stderr.write(f"{e}\n")
+        return int(getattr(e, "exit_code", 7 if isinstance(e, PictureUnusableError) else 6))
+    text = json.dumps(answer, ensure_ascii=False, indent=2) if given.json else "\n".join(_lines(answer))
+    sys.stdout.write(text + "\n")
+    return int(answer is False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.community.manage", description=__doc__)
+    parser.add_argument("--config", required=True, type=Path, help="the server's TOML file")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    actions = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_people(actions)
+    _add_doors(actions)
+    _add_passes(actions)
+    return parser
+
+
+def _add_people(actions: Any) -> None:  # noqa: ANN401  argparse's type is private
+    one = actions.add_parser("people", help="everybody, with names")
+    one.set_defaults(do=lambda people, _settings, _given: [_shown(p) for p in people.roster().persons.values()])
+    one = actions.add_parser("put", help="add or change one person: a JSON object with id and fields, or - for stdin")
+    one.add_argument("person", metavar="JSON")
+    one.set_defaults(do=_put)
+    one = actions.add_parser("remove", help="somebody moved out: gone here and at every door")
+    one.add_argument("id")
+    one.set_defaults(do=lambda people, _settings, given: people.remove(given.id))
+    one = actions.add_parser("withdraw", help="a consent for the face is withdrawn: no template anywhere")
+    one.add_argument("id")
+    one.set_defaults(do=_withdraw)
+    one = actions.add_parser("withdrawals", help="withdrawn consents and the doors' receipts")
+    one.set_defaults(do=lambda people, _settings, _given: people.withdrawals())
+    one = actions.add_parser("enrol", help="face templates for all doors of a person, from 3 to 5 pictures")
+    one.add_argument("id")
+    one.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE")
+    one.add_argument("--consent", action="store_true", help="the person agreed, apart from anything else, to all doors")
+    one.add_argument("--under-14", action="store_true", help="the person is under 14; needs --guardian")
+    one.add_argument("--guardian", metavar="NAME", help="who agreed for a person under 14")
+    one.set_defaults(do=_enrol)
+    one = actions.add_parser("hours", help="schedules, holidays, unlock_hours from a JSON file, or - for stdin")
+    one.add_argument("file", metavar="FILE")
+    one.set_defaults(do=_hours)
+
+
+def _add_doors(actions: Any) -> None:  # noqa: ANN401  as above
+    one = actions.add_parser("doors", help="which doors are kept, what they should have and what they have")
+    one.set_defaults(do=lambda people, _settings, _given: people.drift())
+    one = actions.add_parser("door", help="keep a door's roster: people of these groups may come in, * is everybody")
+    one.add_argument("device", metavar="SITE/DOOR")
+    one.add_argument("groups", nargs="+", metavar="GROUP")
+    one.set_defaults(do=_door)
+
+
+def _add_passes(actions: Any) -> None:  # noqa: ANN401  as above
+    one = actions.add_parser("pass", help="a visitor pass, as a picture and a link", epilog=HONEST["en"])
+    one.add_argument("--door", action="append", default=[], metavar="SITE/DOOR", help="may be repeated; none: any door")
+    one.add_argument("--from", dest="start", metavar="TIME", help="2026-12-01T18:00, this machine's time zone; now")
+    one.add_argument("--until", required=True, metavar="TIME")
+    one.add_argument("--uses", type=int, default=1, help="openings at each door; 0: no limit; default 1")
+    one.add_argument("--note", default="", help="for whom; stays on this server")
+    one.add_argument("--picture", type=Path, metavar="FILE", help="write it as .svg or .png")
+    one.add_argument("--address", metavar="URL", help="of the server as phones reach it: prints the link")
+    one.set_defaults(do=_pass)
+    one = actions.add_parser("passes", help="passes that are not over")
+    one.set_defaults(do=lambda people, settings, _given: [p.shown() for p in _desk(people, settings).passes()])
+    one = actions.add_parser("revoke", help="refuse a visitor pass from now on")
+    one.add_argument("pass_id")
+    one.set_defaults(do=lambda people, settings, given: _desk(people, settings).revoke(given.pass_id))
+
+
+def _put(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
+    return _shown(people.put(_object(sys.stdin.read() if given.person == "-" else given.person)))
+
+
+def _withdraw(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
+    return {"person_id": given.id, "at_utc_s": people.withdraw(given.id)}
+
+
+def _hours(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if given.file == "-" else Path(given.file).read_text()
+    except OSError as e:
+        raise ConfigError(f"{given.file}: cannot be read ({e.strerror})") from e
+    people.set_hours(_object(text))
+    return {"hours": "set"}
+
+
+def _door(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
+    people.set_door(given.device, given.groups)
+    return {"device": given.device, "groups": given.groups}
+
+
+def _enrol(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
+    from agent.residents import NewFace, consent_now
+    from models.enrol import enrol
+    from models.pictures import read_picture
+    from models.pipeline import PipelineSettings, load_pipeline
+
+    if not given.consent:
+        raise ConfigError("no consent record, no face: ask the person, then add --consent")
+    consent = consent_now(int(time.time()), guardian=given.guardian, under_14=given.under_14, purpose=SITE_PURPOSE)
+    if not consent.lawful:
+        raise ConfigError("a person under 14 needs a guardian's consent: add --guardian NAME")
+    pipeline = load_pipeline(PipelineSettings(liveness="off"))
+    enrolled = enrol(pipeline, [(str(path), read_picture(path)) for path in given.pictures])
+    people.put({"id": given.id, "consent": written(consent)})
+    faces = [NewFace(one.vector.astype("<f4").tobytes(), one.quality) for one in enrolled]
+    network = pipeline.embedder
+    return _shown(people.add_faces(given.id, faces, network.model_id, network.alignment_id))
+
+
+def _pass(people: People, settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
+    start = _time(given.start) if given.start else int(time.time())
+    made = _desk(people, settings).issue(
+        given.door, start, _time(given.until), given.uses, note=given.note, actor="shell"
+    )
+    if given.picture:
+        data = made.png() if given.picture.suffix == ".png" else made.svg().encode()
+        try:
+            given.picture.write_bytes(data)
+        except OSError as e:
+            raise ConfigError(f"{given.picture}: cannot be written ({e.strerror})") from e
+    link = {"link": made.link(given.address)} if given.address else {}
+    return {**made.shown(), **link, "honest": HONEST}
+
+
+def _desk(people: People, settings: Settings) -> PassDesk:
+    if settings.pass_key_file is None:
+        raise ConfigError("pass_key_file is not set: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256")
+    return PassDesk(people, settings.pass_key_file)
+
+
+def _shown(person: Any) -> dict[str, Any]:  # noqa: ANN401  a Person
+    return {**person_json(person), "faces": len(person.faces)}
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise ConfigError(f"not JSON: {e}") from e
+    if not isinstance(value, dict):
+        raise ConfigError("must be a JSON object")
+    return value
+
+
+def _time(text: str) -> int:
+    try:
+        return int(datetime.fromisoformat(text).astimezone(UTC).timestamp())
+    except ValueError as e:
+        raise ConfigError(f"{text}: not a time like 2026-12-01T18:00") from e
+
+
+def _lines(answer: Any) -> list[str]:  # noqa: ANN401  JSON-shaped
+    if isinstance(answer, bool):
+        return ["done" if answer else "nobody or nothing of that name"]
+    rows = answer if isinstance(answer, list) else [answer]
+    return [" ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in row.items()) for row in rows]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

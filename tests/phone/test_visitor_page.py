@@ -1,0 +1,38 @@
+"""The visitor's page in a real browser: what the link holds is drawn, and nothing of it goes to the server."""
+
+import time
+
+import cv2
+import numpy as np
+import zxingcpp
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from deploy.community.people import People
+from deploy.community.visitor_passes import PassDesk
+
+
+def test_a_link_becomes_the_code_that_a_door_reads_in_both_languages(browser, serve, tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "pass.key").write_bytes(key)
+    desk = PassDesk(People(tmp_path / "people"), tmp_path / "pass.key")
+    now_s = int(time.time())
+    made = desk.issue(["garden/gate-1"], now_s, now_s + 3600, 2)
+    address = serve().url.removesuffix("/phone/")
+    browser.complaints()
+    browser.open(made.link(address))
+    browser.wait("return document.querySelector('#pass-qr path').getAttribute('d')?.length > 100")
+    picture = cv2.imdecode(np.frombuffer(browser.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    assert [found.text for found in zxingcpp.read_barcodes(picture)] == [made.text]
+    assert browser.text("#uses") == "Good for 2 openings at each door."
+    browser.touch("#language")
+    assert "每扇门可用 2 次" in browser.text("#uses")
+    assert browser.text("h1") == "访客通行码"
+    asked = browser.run("return performance.getEntriesByType('resource').map((one) => one.name).join()")
+    assert made.text not in asked
+    browser.open("about:blank")
+    browser.open(f"{address}/phone/visitor.html#%%%rubbish")
+    browser.wait("return document.querySelector('#fault').checkVisibility()")
+    assert browser.complaints() == []
