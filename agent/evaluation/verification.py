@@ -35,12 +35,17 @@ def verification(
     every, truth = np.concatenate(scores), np.concatenate(same)
     return {
         "accuracy": round(float(np.mean(accuracies)), 5),
-        "accuracy_standard_error": round(float(np.std(accuracies, ddof=1) / np.sqrt(len(folds))), 5),
-        "tar_at_far_1e3": round(_accepted(every[truth], every[~truth], 1e-3), 5),
+        "accuracy_standard_error": _standard_error(accuracies),
+        "tar_at_far_1e3": _rate(every[truth], every[~truth], 1e-3),
         "pairs": len(every),
         "folds": len(folds),
         "all_pairs": report,
     }
+
+
+def _standard_error(accuracies: Sequence[float]) -> float | None:
+    """Of their mean; None for a single fold, which cannot show any."""
+    return round(float(np.std(accuracies, ddof=1) / np.sqrt(len(accuracies))), 5) if len(accuracies) > 1 else None
 
 
 def _fold_accuracy(scores: Sequence[Floats], same: Sequence[NDArray[np.bool_]], held_out: int) -> float:
@@ -50,15 +55,19 @@ def _fold_accuracy(scores: Sequence[Floats], same: Sequence[NDArray[np.bool_]], 
     truth = np.concatenate([same[at] for at in rest])
     order = np.argsort(-others)
     right = np.cumsum(np.where(truth[order], 1, -1))
-    best = float(others[order[int(np.argmax(right))]])
+    ranked = others[order]
+    right[:-1][ranked[1:] == ranked[:-1]] = -len(right)  # pairs of equal similarity are accepted together
+    best = float(ranked[int(np.argmax(right))])
     return float(((scores[held_out] >= best) == same[held_out]).mean())
 
 
-def _accepted(genuine: Floats, impostor: Floats, rate: float) -> float:
-    """Share of genuine pairs above what a share `rate` of the others reaches."""
+def _rate(genuine: Floats, impostor: Floats, rate: float) -> float | None:
+    """Share of genuine pairs above what a share `rate` of the others reaches; None where either kind is missing."""
+    if not len(genuine) or not len(impostor):
+        return None
     allowed = int(rate * len(impostor))
     limit = np.sort(impostor)[::-1][min(allowed, len(impostor) - 1)]
-    return float((genuine > limit).mean())
+    return round(float((genuine > limit).mean()), 5)
 
 
 def _all_pairs(vectors: Floats, person: NDArray[np.str_]) -> dict[str, Any]:
@@ -72,7 +81,5 @@ def _all_pairs(vectors: Floats, person: NDArray[np.str_]) -> dict[str, Any]:
         genuine.append(scores[later & same])
         impostor.append(scores[later & ~same].astype(np.float16))
     mates, others = np.concatenate(genuine), np.concatenate(impostor)
-    if not len(mates) or not len(others):
-        return {}
-    rates = {f"tar_at_far_{rate:.0e}": round(_accepted(mates, others, rate), 5) for rate in _RATES}
+    rates = {f"tar_at_far_{rate:.0e}": _rate(mates, others, rate) for rate in _RATES}
     return {"same": len(mates), "different": len(others), **rates}

@@ -1,0 +1,169 @@
+"""evaluate, bench, explain, calibrate, replay as somebody who checks the figures meets them: keys and what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.core.recognition import Bound, Evidence, Frame, Level, Recognised, observe, rules_for
+from fixtures.pictures import PicturesMissingError, portrait
+
+Command = Callable[..., tuple[int, Any]]
+RATES = [0.01, 0.003, 0.001]
+ROW = {"n", "enrolment", "probes", "fpir_target", "fpir", "fnir", "fnir_ci95", "max_match_distance"}
+
+
+@pytest.fixture(scope="module")
+def faces(small: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The report of one small run, with its curves."""
+    capture = pytest.MonkeyPatch()
+    out = tmp_path_factory.mktemp("report")
+    written: list[Any] = []
+    capture.setattr("agent.cli.evaluate.print_json", written.append)
+    try:
+        from agent.cli.main import main
+
+        assert main(["evaluate", "faces", "--data", str(small), "--pictures", str(out), "--json"]) == 0
+    finally:
+        capture.undo()
+    (report,) = json.loads(json.dumps(written))
+    return {**report, "folder": out}
+
+
+@pytest.mark.slow
+def test_a_faces_report_has_every_part_and_says_what_it_used(faces: dict[str, Any]) -> None:
+    assert {
+        "verification", "open_set", "cross_session", "light", "masks", "milliseconds_per_stage", "engine", "used",
+    } <= faces.keys()  # fmt: skip
+    assert {"accuracy", "tar_at_far_1e3"} <= faces["verification"].keys()
+    assert faces["used"]["nuaa"]["people"] == 3
+    assert all(faces["milliseconds_per_stage"][stage] > 0 for stage in ("detect", "quality", "embed"))
+
+
+@pytest.mark.slow
+def test_pairs_of_one_person_are_told_from_pairs_of_two(faces: dict[str, Any]) -> None:
+    assert faces["verification"]["folds"] == 2
+    assert faces["verification"]["accuracy"] >= 0.9
+
+
+@pytest.mark.slow
+def test_a_row_of_figures_fits_itself(faces: dict[str, Any]) -> None:
+    """Every figure lies in its own interval; a stricter target never lets in more strangers or more residents."""
+    rows = [*faces["open_set"], *faces["cross_session"]]
+    assert faces["cross_session"]
+    for row in rows:
+        assert row.keys() >= ROW
+        assert row["fnir_ci95"][0] <= row["fnir"] <= row["fnir_ci95"][1]
+        assert row["fpir_ci95"][0] <= row["fpir"] <= row["fpir_ci95"][1]
+    kinds = {(row["n"], row["enrolment"], row["probes"]) for row in rows}
+    for kind in kinds:
+        own = [row for row in rows if (row["n"], row["enrolment"], row["probes"]) == kind]
+        assert [row["fpir_target"] for row in own][:3] == RATES
+        for loose, strict in pairwise(own):
+            assert strict["max_match_distance"] < loose["max_match_distance"]
+            assert strict["fpir"] <= loose["fpir"]
+            assert strict["fnir"] >= loose["fnir"]
+
+
+@pytest.mark.slow
+def test_curves_are_drawn_and_named(faces: dict[str, Any]) -> None:
+    for name in faces["pictures"]:
+        assert (faces["folder"] / name).read_bytes().startswith(b"\x89PNG")
+    assert {"sessions.png", "light.png"} <= set(faces["pictures"])
+
+
+@pytest.mark.slow
+def test_prints_are_counted_and_the_living_are_not_prints(
+    small: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With liveness networks a print is refused; without any the face alone opens nothing, and the policy says so."""
+    code, report = command(capsys, "evaluate", "attacks", "--data", str(small))
+    assert code == 0
+    assert {"attacks", "bpcer", "bpcer_upper95", "policy", "not_measured"} <= report.keys()
+    whole = next(row for row in report["attacks"] if row["kind"] == "print, all positions")
+    assert whole.keys() >= {"tried", "accepted", "apcer", "apcer_upper95"}
+    assert whole["tried"] >= 6
+    assert whole["accepted"] == 0
+    assert whole["apcer_upper95"] == pytest.approx(1 - 0.05 ** (1 / whole["tried"]), abs=1e-4)
+    assert any("screen" in one for one in report["not_measured"])
+    if "minifasnet" in report["policy"]:
+        assert report["bpcer"] <= report["bpcer_upper95"] < 1
+        assert report["bona_fide_refused"] >= report["bpcer"]
+
+
+def test_a_folder_with_nothing_to_measure_is_the_users_mistake(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, report = command(capsys, "evaluate", "faces", "--data", str(tmp_path))
+    assert code == 7
+    assert "--data" in report["error"]
+
+
+@pytest.mark.slow
+def test_bench_compares_both_ways_on_the_same_frames(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        portrait("collins")
+        portrait("hopper")
+    except PicturesMissingError as error:
+        pytest.skip(str(error))
+    code, report = command(capsys, "bench", "faces", "--frames", "3")
+    assert code == 0
+    stages = {stage["name"]: stage for stage in report["stages"]}
+    assert all(stage.keys() >= {"name", "ours_ms", "peer_ms", "ratio"} for stage in stages.values())
+    assert stages["detect"]["ratio"] == pytest.approx(
+        stages["detect"]["peer_ms"] / stages["detect"]["ours_ms"], rel=0.05
+    )
+    whole = report["frame_to_finding"]
+    assert whole.keys() >= {"ours_ms", "peer_ms", "ratio", "peer"}
+    assert whole["ratio"] == pytest.approx(whole["peer_ms"] / whole["ours_ms"], rel=0.05)
+    assert 0 <= report["idle_core_percent"] < 100
+    assert report["rss_mib"] > 0
+
+
+def test_thresholds_follow_from_the_operators_numbers(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fewer strangers a year or more of them passing: a smaller share may get in, so a match must be nearer."""
+    strict = command(capsys, "explain", "thresholds", "--strangers-per-year", "0.1")[1]
+    usual = command(capsys, "explain", "thresholds", "--strangers-per-year", "1")[1]
+    busy = command(capsys, "explain", "thresholds", "--strangers-per-year", "1", "--stranger-passages-per-day", "200")[
+        1
+    ]
+    assert usual["fpir_target"] == pytest.approx(1 / (20 * 365))
+    assert usual["expected_strangers_let_in_per_year"] == pytest.approx(1.0, abs=1e-3)
+    assert strict["fpir_target"] == pytest.approx(busy["fpir_target"]) == pytest.approx(usual["fpir_target"] / 10)
+    assert strict["max_match_distance"] == busy["max_match_distance"] < usual["max_match_distance"]
+    assert command(capsys, "explain", "thresholds", "--strangers-per-year", "0")[0] == 2
+
+
+def test_calibrate_shows_a_curve_that_only_falls(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    code, report = command(capsys, "calibrate")
+    assert code == 0
+    assert report["calibration"]["method"] in ("prior", "none")  # nobody is enrolled here
+    distances = [point["max_match_distance"] for point in report["curve"]]
+    assert distances == sorted(distances, reverse=True)
+    assert [point["fpir"] for point in report["curve"]][:3] == RATES
+
+
+def test_a_changed_receipt_does_not_replay_to_the_same_answer() -> None:
+    """`door-agent replay` decides from the receipt alone, so a receipt that was touched gives itself away."""
+    from agent.cli.replay import _again
+
+    rules, bound = rules_for(Level.CONVENIENCE, liveness_available=False, min_agreement=0.3), _bound()
+    evidence, verdict = Evidence(), None
+    for number in range(3):
+        frame = Frame(number / 10, None, 1.0, None, "p1", 0.9, number + 1, "p1", 0.8, 0.1, 0.1, 10)
+        evidence, verdict = observe(evidence, frame, rules, bound)
+    assert isinstance(verdict, Recognised)
+    receipt = json.loads(json.dumps(verdict.receipt))
+    row = {"seq": 1, "time": "now", "kind": "AccessControl/AccessGranted/Credential", "body": {"receipt": receipt}}
+    assert _again(row, receipt)["same"]
+    receipt["bound"]["max_match_distance"] = 0.1
+    assert not _again(row, receipt)["same"]
+
+
+def _bound() -> Bound:
+    return Bound(0.6, 0.001, 100, 1, "c1", "net/cut")
