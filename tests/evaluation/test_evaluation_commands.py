@@ -121,8 +121,14 @@ def test_bench_compares_both_ways_on_the_same_frames(command: Command, capsys: p
     whole = report["frame_to_finding"]
     assert whole.keys() >= {"ours_ms", "peer_ms", "ratio", "peer"}
     assert whole["ratio"] == pytest.approx(whole["peer_ms"] / whole["ours_ms"], rel=0.05)
+    assert whole["peer_ms"] == min(
+        peer["ms"] for peer in report["peers"] if peer["found_in"]
+    )  # the fastest peer counts
+    assert (
+        200 <= report["first_good_frame_to_decision_ms"] < 400
+    )  # three frames at ten a second, and the last one's time
     assert 0 <= report["idle_core_percent"] < 100
-    assert report["rss_mib"] > 0
+    assert 50 < report["rss_mib"] < 350
 
 
 def test_thresholds_follow_from_the_operators_numbers(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
