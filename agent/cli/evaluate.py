@@ -32,6 +32,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--data", type=Path, required=True, metavar="DIR", help="holds lfw/, nuaa/, yaleb/, masks/ or some of them"
     )
     parser.add_argument("--quick", action="store_true", help="fewer people and draws: under a minute")
+    parser.add_argument(
+        "--leave-out", nargs="+", default=(), metavar="NAME", help="people of lfw/ not to use, as those under two names"
+    )
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="also draw the curves, as PNG files, here")
     parser.add_argument("--policy", choices=("convenience", "standard", "high"), default="standard")
     parser.add_argument("--weights", type=Path, metavar="DIR", help="folder that holds the networks")
@@ -49,12 +52,13 @@ def run(arguments: argparse.Namespace) -> int:
     pipeline = load_pipeline(
         PipelineSettings(weights_folder=arguments.weights, detector=arguments.detector, embedder=arguments.embedder)
     )
-    data = read_folder(arguments.data, quick=arguments.quick)
+    data = read_folder(arguments.data, quick=arguments.quick, leave_out=frozenset(arguments.leave_out))
     report: dict[str, Any] = {
         "engine": pipeline.engine,
         "missing": pipeline.missing,
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "quick": arguments.quick,
+        "left_out": sorted(arguments.leave_out),
         "used": data.used(),
     }
     people = _people(pipeline, data)
