@@ -1,16 +1,16 @@
 """Makes the one file that an installer carries to a door: wheels by hash, weights, units and the on-device installer.
 
-    python -m deploy.bundle --for x86_64-cp313 --out bundle.tar [--weights FOLDER] [--wheel FILE …]
+    door-agent bundle --for aarch64-cp313 --out bundle.tar [--weights FOLDER] [--wheel FILE …] [--key release.key]
 
-Nothing in it is fetched on the device. `manifest.json` names every file with its size and SHA-256;
-deploy/device/install.py refuses a bundle that says otherwise. A wheel is taken only under the hash that deploy/locks/
+Nothing in it is fetched on the device. `manifest.json` names every file with its size and SHA-256, `signature.json`
+says who made it and its number in the order of releases; deploy/device/install.py refuses a bundle that says
+otherwise. A wheel is taken only under the hash that deploy/locks/
 pins. The dlib stack (129 MB, one part of it published as source only) is left out when the bundle carries weights,
 because then no network of it is used.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import io
 import json
@@ -21,11 +21,20 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import tomllib
+import zipapp
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from agent.errors import DoorAgentError
+from deploy.device.install import SIGNED_WORDS
+from deploy.sbom import bill
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 PACKAGES: Final = ("agent", "hardware", "models", "deploy", "fixtures")
@@ -37,7 +46,7 @@ OLDEST_GLIBC: Final = 17
 EPOCH: Final = 315_532_800  # 1980-01-01, the oldest a zip can say: the same tree makes the same wheel
 
 
-class BundleError(RuntimeError):
+class BundleError(DoorAgentError):
     """The bundle cannot be made; the message says what to do."""
 
 
@@ -114,7 +123,7 @@ def pip(*arguments: str) -> None:
 
 def manifest(stage: Path, target: Target) -> dict[str, object]:
     """What the bundle holds: every file with its size and SHA-256."""
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    project = _project()
     files = {
         str(path.relative_to(stage)): {
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -161,7 +170,43 @@ def stage_files(stage: Path, target: Target, weights: Path | None, wheels: list[
     for path in weight_files(weights):
         shutil.copy(path, stage / "weights")
     shutil.copytree(PROJECT / "systemd", stage / "systemd", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
-    shutil.copy(PROJECT / "deploy" / "device" / "install.py", stage)
+    make_runner(stage / "runner.pyz")
+    project = _project()
+    described = bill(
+        project["name"],
+        project["version"],
+        list((stage / "wheels").iterdir()),
+        list((stage / "weights").iterdir()),
+        PROJECT / "models" / "manifest.toml",
+    )
+    (stage / "sbom.cdx.json").write_text(json.dumps(described, indent=1, sort_keys=True))
+
+
+def make_runner(out: Path) -> None:
+    """deploy/device as one file that any Python 3.11 runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "deploy"
+        (package / "device").mkdir(parents=True)
+        for source in sorted((PROJECT / "deploy" / "device").glob("*.py")):
+            shutil.copy(source, package / "device")
+        (package / "__init__.py").touch()
+        for path in (*Path(folder).rglob("*"), Path(folder)):
+            os.utime(path, (EPOCH, EPOCH))
+        zipapp.create_archive(folder, out, main="deploy.device.runner:main", compressed=True)
+
+
+def sign(described: bytes, key_file: Path, serial: int) -> bytes:
+    """`signature.json`: who answers for this manifest, and which of two releases is the newer one."""
+    key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise BundleError(f"{key_file} is not an Ed25519 key; `door-agent site init` makes one")
+    signature = key.sign(SIGNED_WORDS % serial + described)
+    return json.dumps({"serial": serial, "signature": signature.hex()}).encode()
+
+
+def _project() -> dict[str, str]:
+    found: dict[str, str] = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    return found
 
 
 def weight_files(folder: Path | None) -> Iterator[Path]:
@@ -174,37 +219,26 @@ def weight_files(folder: Path | None) -> Iterator[Path]:
             yield folder / name
 
 
-def make(target: Target, out: Path, *, weights: Path | None = None, wheels: list[Path] | None = None) -> str:
-    """Make a bundle at `out`; returns the name of the release in it."""
+def make(
+    target: Target,
+    out: Path,
+    *,
+    weights: Path | None = None,
+    wheels: list[Path] | None = None,
+    key: Path | None = None,
+    serial: int | None = None,
+) -> str:
+    """Make a bundle at `out`, signed if `key` is given; returns the name of the release in it.
+
+    `serial` orders releases (default: seconds since 1970); a device takes none below its own.
+    """
     with tempfile.TemporaryDirectory() as folder:
         stage = Path(folder)
         stage_files(stage, target, weights, wheels or [])
         described = manifest(stage, target)
-        (stage / "manifest.json").write_text(json.dumps(described, indent=1, sort_keys=True))
+        text = json.dumps(described, indent=1, sort_keys=True).encode()
+        (stage / "manifest.json").write_bytes(text)
+        if key:
+            (stage / "signature.json").write_bytes(sign(text, key, int(time.time()) if serial is None else serial))
         write_tar(stage, out)
         return str(described["version"])
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.bundle", description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument(
-        "--for", dest="target", required=True, metavar="MACHINE-PYTHON", help="aarch64-cp313, x86_64-cp313 …"
-    )
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE")
-    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="weight files to carry along")
-    parser.add_argument(
-        "--wheel", action="append", type=Path, default=[], metavar="FILE", help="one more wheel (lgpio)"
-    )
-    chosen = parser.parse_args(argv)
-    try:
-        name = make(Target.parse(chosen.target), chosen.out, weights=chosen.weights, wheels=chosen.wheel)
-    except BundleError as error:
-        sys.stderr.write(f"door-agent bundle: {error}\n")
-        return 1
-    sys.stdout.write(f"{chosen.out}: release {name} for {chosen.target}, {chosen.out.stat().st_size >> 20} MiB\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -52,6 +52,7 @@ class Authority:
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise TypeError(f"{self._key_path} is not an elliptic-curve key")
         self._key = key
+        self._chain = b""  # certificates between what is issued and the root
 
     def device(self, name: str) -> Pair:
         """A client certificate for a door or a service; the same one when it was made before."""
@@ -70,20 +71,20 @@ class Authority:
                 serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
             )
             write_file(pair.cert, public, 0o644)
-            write_file(pair.key, _private_pem(key), 0o600)
+            write_file(pair.key, private_pem(key), 0o600)
         return pair
 
     def _make_root(self, name: str) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = (
-            _builder(subject, subject, key.public_key(), _ROOT_DAYS)
+        certificate = (
+            builder(subject, subject, key.public_key(), _ROOT_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(signs_certificates=True), critical=True)
+            .add_extension(usage(signs_certificates=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )
-        write_file(self._key_path, _private_pem(key), 0o600)
-        write_file(self.cert, builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), 0o644)
+        write_file(self._key_path, private_pem(key), 0o600)
+        write_file(self.cert, certificate.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), 0o644)
 
     def _leaf(self, name: str, *, client: bool, hosts: tuple[str, ...]) -> Pair:
         stem = name.replace("/", ".")
@@ -93,17 +94,18 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
-        builder = (
-            _builder(subject, self._root.subject, key.public_key(), _LEAF_DAYS)
+        certificate = (
+            builder(subject, self._root.subject, key.public_key(), _LEAF_DAYS)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
         if hosts:
-            builder = builder.add_extension(x509.SubjectAlternativeName([_host(h) for h in hosts]), critical=False)
-        write_file(pair.key, _private_pem(key), 0o600)
-        write_file(pair.cert, builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), 0o644)
+            certificate = certificate.add_extension(x509.SubjectAlternativeName(map(_host, hosts)), critical=False)
+        write_file(pair.key, private_pem(key), 0o600)
+        signed = certificate.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        write_file(pair.cert, signed + self._chain, 0o644)
         return pair
 
 
@@ -125,9 +127,10 @@ def write_file(path: Path, data: bytes, mode: int) -> None:
         os.close(folder)
 
 
-def _builder(
+def builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
 ) -> x509.CertificateBuilder:
+    """A certificate of `days` from now, valid from 30 days ago; not signed yet."""
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -140,7 +143,8 @@ def _builder(
     )
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    """What the key of a certificate is for: signing others, or proving who one is."""
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
         key_cert_sign=signs_certificates,
@@ -161,7 +165,8 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _private_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+def private_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    """Unencrypted PKCS 8: a daemon that starts by itself has nobody to type a password."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -17,6 +17,8 @@ from models.errors import ModelError, PictureUnusableError
 # name of the subcommand -> module with add_parser(subparsers) and run(arguments) -> exit code
 COMMANDS = ("run", "demo", "check_config", "enroll", "events", "doctor", "relay_off")
 MORE_COMMANDS = ("roster", "models", "evaluate", "bench", "explain", "calibrate", "replay")
+DEPLOY_COMMANDS = ("provision", "bundle", "site")
+ALL_COMMANDS = (*COMMANDS, *MORE_COMMANDS, *DEPLOY_COMMANDS)
 
 EXIT_CODES = """\
 exit codes:
@@ -29,6 +31,7 @@ exit codes:
   6  face model files are missing or wrong
   7  a picture cannot be used
   8  the server or the broker cannot be reached or refuses this device
+  9  a device cannot be reached, is not the one that was pinned, or cannot be set up
   130  stopped by Ctrl-C
 """
 
@@ -43,7 +46,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"door-agent {release()}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in (*COMMANDS, *MORE_COMMANDS) if only is None else (only,):
+    for name in ALL_COMMANDS if only is None else (only,):
         importlib.import_module(f"agent.cli.{name}").add_parser(subparsers)
     return parser
 
@@ -60,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand. Returns its exit code; errors that are a person's to mend become one message."""
     words = list(sys.argv[1:] if argv is None else argv)
     first = words[0].replace("-", "_") if words else ""
-    arguments = make_parser(first if first in (*COMMANDS, *MORE_COMMANDS) else None).parse_args(words)
+    arguments = make_parser(first if first in ALL_COMMANDS else None).parse_args(words)
     as_json = bool(getattr(arguments, "json", False))
     module = importlib.import_module(f"agent.cli.{arguments.command.replace('-', '_')}")
     try:

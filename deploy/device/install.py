@@ -1,11 +1,14 @@
 """Runs on the door's computer as root: puts one bundle in place, switches to it, starts it.
 
-    python3 install.py BUNDLE.tar [--config door.toml] [--no-start]
+    python3 -m deploy.device.install BUNDLE.tar [--config door.toml] [--no-start]
 
 Needs Python 3.11 and nothing else. Each step looks first and says what it did; a second run does nothing. It can be
 broken off anywhere and run again: a release counts only when its `.complete` mark is on the disk, and `current` is one
-rename. The order: checksums, users, release, weights, units, configuration, switch, start, sync. The last line of
+rename. The order: checksums, release, users and units, weights, configuration, switch, start, sync. The last line of
 output is one JSON object {"release", "steps_done", "seconds"}.
+
+The units are links into `current`: program and unit change in the same rename, so that a power cut between the two
+cannot leave a new unit with an old program.
 """
 
 from __future__ import annotations
@@ -21,23 +24,37 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from deploy.device.signature import signed_by
 
 ROOT = Path("/opt/door-agent")
 UNITS = Path("/etc/systemd/system")
 CONFIG = Path("/etc/door-agent/door.toml")
 WEIGHTS = Path("/var/lib/door-agent/weights")
-# where each kind of file of the bundle's systemd/ folder goes
+LINKED = frozenset({".service", ".socket", ".target", ".slice", ".timer"})
+# where the other files of the bundle's systemd/ folder go, which nothing reads through `current`
 PLACES = {
-    ".service": UNITS,
-    ".socket": UNITS,
-    ".target": UNITS,
-    ".slice": UNITS,
     ".sysusers": Path("/etc/sysusers.d"),
     ".tmpfiles": Path("/etc/tmpfiles.d"),
     ".rules": Path("/etc/udev/rules.d"),
 }
+
+
+# the site's public key for releases; once it is here, an unsigned bundle is refused
+RELEASE_KEY = CONFIG.parent / "release.pub.pem"
+SIGNED_WORDS = b"door-agent release %d\n"  # before the manifest's bytes: a signature for this and nothing else
+UNLISTED = {"manifest.json", "signature.json"}
+# exists while something on the disk is newer than what runs
+RESTART_DUE = ROOT / ".restart-due"
+SETTLE = (
+    "systemd-sysusers",
+    "systemd-tmpfiles --create",
+    "udevadm control --reload",
+    "udevadm trigger --subsystem-match=gpio",
+)
 
 
 class InstallError(RuntimeError):
@@ -47,16 +64,25 @@ class InstallError(RuntimeError):
 class Installer:
     """One run. `done` counts the steps that changed something."""
 
-    def __init__(self, bundle: Path, config: Path | None) -> None:
-        self.bundle, self.config, self.done = bundle, config, 0
+    def __init__(
+        self,
+        bundle: Path,
+        config: Path | None,
+        *,
+        key: Path | None = None,
+        older: bool = False,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
+        self.bundle, self.config, self.done, self.key, self.older = bundle, config, 0, key or RELEASE_KEY, older
+        self.note = note or _print
+        self.serial = 0
         self.manifest: dict[str, Any] = {}
         self.units: list[str] = []
 
     def step(self, what: str, *, did: bool) -> None:
         """Report one step."""
         self.done += did
-        sys.stdout.write(f"{'did ' if did else 'ok  '} {what}\n")
-        sys.stdout.flush()
+        self.note(f"{'did ' if did else 'ok  '} {what}")
 
     @property
     def release(self) -> Path:
@@ -65,14 +91,20 @@ class Installer:
 
     def run(self, *, start: bool) -> None:
         """All steps."""
-        with tempfile.TemporaryDirectory(dir=ensure_folder(ROOT), prefix=".bundle-") as folder:
+        for left in ensure_folder(ROOT).glob(".bundle-*"):
+            shutil.rmtree(left)  # of a run that was broken off
+        with tempfile.TemporaryDirectory(dir=ROOT, prefix=".bundle-") as folder:
             stage = Path(folder)
             self.unpack(stage)
-            self.install_units(stage)
+            restart_due = RESTART_DUE.exists()
+            mark_restart()
             self.install_release(stage)
+            self.install_units()
             self.install_weights(stage)
             self.install_config()
             self.switch()
+        if not self.done and not restart_due:
+            RESTART_DUE.unlink()
         os.sync()
         if start:
             self.start()
@@ -81,43 +113,36 @@ class Installer:
         """The bundle's files, every one of them checked against the manifest."""
         with tarfile.open(self.bundle) as tar:
             tar.extractall(stage, filter="data")
-        self.manifest = json.loads((stage / "manifest.json").read_text())
+        described = (stage / "manifest.json").read_bytes()
+        self.serial = check_signature(described, stage / "signature.json", self.key)
+        self.manifest = json.loads(described)
         wanted = self.manifest["files"]
-        found = {str(p.relative_to(stage)) for p in stage.rglob("*") if p.is_file()} - {"manifest.json"}
+        found = {str(p.relative_to(stage)) for p in stage.rglob("*") if p.is_file()} - UNLISTED
         if found != set(wanted):
             raise InstallError(f"the bundle is not whole: {sorted(found ^ set(wanted))[:5]}; copy it again")
         for name, facts in wanted.items():
             if hashlib.sha256((stage / name).read_bytes()).hexdigest() != facts["sha256"]:
                 raise InstallError(f"{name} in the bundle is damaged; copy the bundle again")
         here = {"machine": platform.machine(), "python": f"cp{sys.version_info.major}{sys.version_info.minor}"}
+        if self.serial < (newest := serial_of(ROOT / "current")) and not self.older:
+            raise InstallError(f"older than what runs here ({self.serial} < {newest}); see --allow-older")
         if self.manifest["for"] != here:
             raise InstallError(f"the bundle is for {self.manifest['for']}, this device is {here}; make one with --for")
 
-    def install_units(self, stage: Path) -> None:
+    def install_units(self) -> None:
         """Users, folders, rules and units, before anything can refer to them."""
-        changed = set()
-        for path in sorted((stage / "systemd").rglob("*")):
-            if path.is_dir():
-                continue
-            suffix = ".service" if path.parent.suffix == ".d" else path.suffix
-            if suffix not in PLACES:
-                continue
-            name = path.stem + ".conf" if suffix in {".sysusers", ".tmpfiles"} else path.name
-            folder = PLACES[suffix] / path.parent.name if path.parent.suffix == ".d" else PLACES[suffix]
-            if replace(ensure_folder(folder) / name, path.read_bytes(), 0o644):
-                changed.add(suffix)
-            if suffix in {".service", ".socket", ".target"} and path.parent.suffix != ".d":
+        changed = False
+        for path in sorted((self.release / "systemd").iterdir()):
+            if path.suffix in LINKED:
                 self.units.append(path.name)
-        self.step("users, folders and units", did=bool(changed))
-        for suffix, command in (
-            (".sysusers", "systemd-sysusers"),
-            (".tmpfiles", "systemd-tmpfiles --create"),
-            (".rules", "udevadm control --reload"),
-        ):
-            if suffix in changed:
-                call(*command.split())
-        if changed & {".service", ".socket", ".target", ".slice"}:
-            call("systemctl", "daemon-reload")
+                changed |= link(ensure_folder(UNITS) / path.name, f"{ROOT}/current/systemd/{path.name}")
+            elif path.suffix in PLACES:
+                name = path.name if path.suffix == ".rules" else path.stem + ".conf"
+                changed |= replace(ensure_folder(PLACES[path.suffix]) / name, path.read_bytes(), 0o644)
+        # each of these does nothing where all is well; a run may have been broken off between file and command
+        for command in SETTLE:
+            call(*command.split())
+        self.step("users, folders and units", did=changed)
 
     def install_release(self, stage: Path) -> None:
         """A virtual environment for each release; it sees the system's packages because lgpio is one of them."""
@@ -128,6 +153,9 @@ class Installer:
             wheels = [str(p) for p in sorted((stage / "wheels").glob("*.whl"))]
             pip = (str(self.release / "venv/bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet")
             call(*pip, "install", "--no-index", "--no-deps", "--compile", *wheels)
+            shutil.copytree(stage / "systemd", self.release / "systemd")
+            shutil.copy(stage / "manifest.json", self.release)
+            (self.release / "serial").write_text(str(self.serial))
             os.sync()
             mark.touch()
             sync_folder(self.release)
@@ -153,28 +181,59 @@ class Installer:
 
     def switch(self) -> None:
         """`current` names the old release or the new one, never none."""
-        link = ROOT / "current"
-        target = f"releases/{self.release.name}"
-        if link.is_symlink() and os.readlink(link) == target:  # noqa: PTH115  compared as text
-            self.step("current release", did=False)
-            return
-        new = ROOT / ".current-new"
-        new.unlink(missing_ok=True)
-        new.symlink_to(target)
-        new.replace(link)
-        sync_folder(ROOT)
-        self.step("current release", did=True)
+        did = link(ROOT / "current", f"releases/{self.release.name}")
+        self.step("current release", did=did)
 
     def start(self) -> None:
         """Units enabled and running with what is on the disk now."""
-        wanted = [u for u in self.units if "\n[Install]" in (UNITS / u).read_text()]
-        if wanted and not all(quiet("systemctl", "is-enabled", u) for u in wanted):
-            call("systemctl", "enable", *wanted)
-            self.done += 1
-        if self.done or not all(quiet("systemctl", "is-active", u) for u in wanted):
+        wanted = [u for u in self.units if "\n[Install]" in (self.release / "systemd" / u).read_text()]
+        links = [link(ensure_folder(UNITS / "multi-user.target.wants") / u, f"../{u}") for u in wanted]
+        due = RESTART_DUE.exists() or any(links) or not all(quiet("systemctl", "is-active", u) for u in wanted)
+        if due:
+            call("systemctl", "daemon-reload")
             call("systemctl", "restart", *wanted)
-            self.step("started " + ", ".join(wanted), did=True)
+            RESTART_DUE.unlink(missing_ok=True)
+        self.step("started " + ", ".join(wanted), did=due)
         os.sync()
+
+
+def check_signature(described: bytes, signature_file: Path, key: Path) -> int:
+    """The release's serial number, 0 for an unsigned bundle on a device that was given no key yet.
+
+    Raises:
+        InstallError: not signed by the site's release key.
+    """
+    if not key.exists():
+        return 0
+    try:
+        said = json.loads(signature_file.read_bytes())
+        serial, signature = int(said["serial"]), bytes.fromhex(said["signature"])
+    except FileNotFoundError as error:
+        raise InstallError("the bundle is not signed; make it with `door-agent bundle --key release.key`") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InstallError("the bundle's signature cannot be read; copy the bundle again") from error
+    if not signed_by(key, SIGNED_WORDS % serial + described, signature):
+        raise InstallError("the bundle is not signed by this site's release key: it is another site's, or changed")
+    return serial
+
+
+def serial_of(release: Path) -> int:
+    """The number under which a release was signed; 0 where there is none."""
+    try:
+        return int((release / "serial").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def mark_restart() -> None:
+    """What follows changes what should run; the mark survives a power cut and goes when the services were restarted."""
+    RESTART_DUE.touch()
+    sync_folder(RESTART_DUE.parent)
+
+
+def _print(what: str) -> None:
+    sys.stdout.write(what + "\n")
+    sys.stdout.flush()
 
 
 def ensure_folder(path: Path) -> Path:
@@ -198,6 +257,18 @@ def replace(path: Path, data: bytes, mode: int) -> bool:
     return True
 
 
+def link(path: Path, target: str) -> bool:
+    """A symbolic link with this very text, in one rename unless it is there already; whether it was made."""
+    if path.is_symlink() and os.readlink(path) == target:  # noqa: PTH115  compared as text
+        return False
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(target)
+    new.replace(path)
+    sync_folder(path.parent)
+    return True
+
+
 def sync_folder(path: Path) -> None:
     """A rename counts only when its folder is on the disk."""
     fd = os.open(path, os.O_RDONLY)
@@ -207,11 +278,12 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def call(*command: str) -> None:
-    """Run a command; its words are shown when it fails."""
+def call(*command: str) -> str:
+    """Run a command; returns what it printed. Its words are shown when it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  fixed commands
     if done.returncode:
         raise InstallError(f"{' '.join(command[:4])} failed:\n{(done.stdout + done.stderr)[-2000:]}")
+    return done.stdout
 
 
 def quiet(*command: str) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.main import COMMANDS, EXIT_CODES, MORE_COMMANDS, make_parser
+from agent.cli.main import ALL_COMMANDS, EXIT_CODES, make_parser
 from agent.core.events import Kind
 from fixtures.config_table import page_with
 
@@ -20,7 +20,7 @@ def test_the_table_of_configuration_keys_is_todays():
 def test_every_command_stands_in_the_readme_and_has_help_and_json():
     text = (ROOT / "README.md").read_text()
     choices = make_parser()._subparsers._group_actions[0].choices
-    assert set(choices) == {name.replace("_", "-") for name in (*COMMANDS, *MORE_COMMANDS)}
+    assert set(choices) == {name.replace("_", "-") for name in ALL_COMMANDS}
     for name, parser in choices.items():
         assert f"`door-agent {name}" in text, name
         assert "--json" in parser.format_help() + "".join(

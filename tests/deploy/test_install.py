@@ -38,19 +38,22 @@ def make_bundle(path: Path, *, version: str = "1.0+a", where: dict[str, str] = H
 def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """A root of its own; commands are noted, not run."""
     called: list[tuple[str, ...]] = []
+
+    def note(*words: str) -> None:
+        called.append(words)
+        if "venv" in words:
+            Path(words[-1]).mkdir(parents=True)
+
     monkeypatch.setattr(install, "ROOT", tmp_path / "opt")
+    monkeypatch.setattr(install, "RESTART_DUE", tmp_path / "opt" / ".restart-due")
     monkeypatch.setattr(install, "CONFIG", tmp_path / "etc" / "door.toml")
     monkeypatch.setattr(install, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setattr(install, "PLACES", dict.fromkeys(install.PLACES, tmp_path / "units"))
     monkeypatch.setattr(install, "UNITS", tmp_path / "units")
-    monkeypatch.setattr(install, "call", lambda *words: called.append(words))
+    monkeypatch.setattr(install, "call", note)
     monkeypatch.setattr(install, "quiet", lambda *_: True)
     monkeypatch.setattr(install.os, "geteuid", lambda: 0)
     return called
-
-
-def fake_venv(root: Path, version: str) -> None:
-    (root / "opt" / "releases" / version).mkdir(parents=True, exist_ok=True)
 
 
 def run(bundle: Path, *more: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, object], str]:
@@ -60,7 +63,6 @@ def run(bundle: Path, *more: str, capsys: pytest.CaptureFixture[str]) -> tuple[i
 
 
 def test_everything_is_put_in_place_and_a_second_run_does_nothing(tmp_path, device, capsys, monkeypatch):
-    monkeypatch.setattr(install.shutil, "rmtree", lambda *_a, **_k: fake_venv(tmp_path, "1.0+a"))
     config = tmp_path / "door.toml"
     config.write_text("x = 1\n")
     bundle = make_bundle(tmp_path / "b.tar")
@@ -75,6 +77,19 @@ def test_everything_is_put_in_place_and_a_second_run_does_nothing(tmp_path, devi
     status, facts, _ = run(bundle, "--config", str(config), capsys=capsys)
     assert (status, facts["steps_done"]) == (0, 0)
     assert not any(words[0] == "systemctl" for words in device)
+
+
+def test_a_run_broken_off_before_the_restart_restarts_the_next_time(tmp_path, device, capsys):
+    bundle = make_bundle(tmp_path / "b.tar")
+    assert run(bundle, "--no-start", capsys=capsys)[0] == 0
+    device.clear()
+    status, facts, _ = run(bundle, capsys=capsys)
+    assert status == 0
+    assert any(words[:2] == ("systemctl", "restart") for words in device)
+    device.clear()
+    status, facts, _ = run(bundle, capsys=capsys)
+    assert (status, facts["steps_done"]) == (0, 0)
+    assert not any(words[:2] == ("systemctl", "restart") for words in device)
 
 
 @pytest.mark.parametrize(

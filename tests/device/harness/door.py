@@ -75,12 +75,15 @@ class Door:
             guest.remove()
         door, source = cls(guest), ensure_bundle()
         guest.start()
-        guest.push(source, PROJECT / "deploy" / "device" / "install.py", HERE / "on_device", to="/home/pi/")
+        with tempfile.TemporaryDirectory() as scratch:
+            runner = Path(scratch) / "runner.pyz"
+            bundle.make_runner(runner)
+            guest.push(source, runner, HERE / "on_device", to="/home/pi/")
         guest.run("install -m 644 /home/pi/on_device/rig-scope.service /etc/systemd/system/")
         guest.run("systemctl enable -q rig-scope && systemctl start rig-scope")
         door.lay_wires()
         door.write_config("/home/pi/door.toml")
-        command = f"python3 /home/pi/install.py /home/pi/{source.name} --config /home/pi/door.toml --no-start"
+        command = f"python3 /home/pi/runner.pyz install /home/pi/{source.name} --config /home/pi/door.toml --no-start"
         sys.stderr.write(guest.run(command, timeout_s=600))
         guest.run(f"rm /home/pi/{source.name} && sync")
         return door

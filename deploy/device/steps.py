@@ -1,0 +1,166 @@
+"""The runner's way of working: look, say what was found and expected, do, look again, write it down.
+
+A step never trusts its own note that it was done: it looks at the device. So a run that was broken off anywhere is
+simply run again, and a second run does nothing. The note (journal.jsonl) is for people: what was done when, and where
+the last run ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.device.install import CONFIG, InstallError, ensure_folder, replace, sync_folder
+
+STATE = Path("/var/lib/door-agent-setup")
+JOURNAL = "journal.jsonl"
+KEPT = "kept"  # files as they were before the first run, for --undo
+_ABSENT = ".absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a step finds: as expected or not, in words."""
+
+    ok: bool
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that should be so. `do` returns what it did in words; `why` is for the dry run and the report."""
+
+    name: str
+    expected: str
+    look: Callable[[], Look]
+    do: Callable[[], str]
+    why: str = ""
+
+
+class Talk:
+    """One JSON object a line: news to the laptop on standard output, its answers on standard input."""
+
+    def tell(self, kind: str, **facts: Any) -> None:  # noqa: ANN401  JSON-shaped
+        """Say something. A laptop that went away ends the run here, which is as good a place as any."""
+        sys.stdout.write(json.dumps({"t": kind, **facts}) + "\n")
+        sys.stdout.flush()
+
+    def ask(self, what: str, **facts: Any) -> dict[str, Any]:  # noqa: ANN401  JSON-shaped
+        """Ask the laptop and wait for its answer."""
+        self.tell("ask", what=what, **facts)
+        line = sys.stdin.readline()
+        if not line:
+            raise InstallError("the connection ended; run the same command again, it goes on from here")
+        answer: dict[str, Any] = json.loads(line)
+        if "refused" in answer:
+            raise InstallError(str(answer["refused"]))
+        return answer
+
+
+class Runner:
+    """Takes steps in order; `done` counts those that changed something."""
+
+    def __init__(self, talk: Talk, *, dry_run: bool) -> None:
+        self.talk, self.dry_run, self.done, self.seen = talk, dry_run, 0, 0
+
+    def take(self, steps: Iterable[Step]) -> None:
+        """Take them.
+
+        Raises:
+            InstallError: a step failed, or did not lead to what it should; the message says which.
+        """
+        for step in steps:
+            self.seen += 1
+            before = step.look()
+            if before.ok or self.dry_run:
+                self._say(step, before, "ok" if before.ok else "would", "")
+                continue
+            self.talk.tell("begin", name=step.name, found=before.found, expected=step.expected)
+            note("begin", step.name)
+            did = step.do()
+            after = step.look()
+            if not after.ok:
+                raise InstallError(f"{step.name}: expected {step.expected}, still found {after.found}")
+            self.done += 1
+            note("done", step.name, did)
+            self._say(step, before, "did", did)
+
+    def _say(self, step: Step, look: Look, what: str, did: str) -> None:
+        facts = {"name": step.name, "found": look.found, "expected": step.expected, "did": did, "why": step.why}
+        self.talk.tell("step", state=what, **facts)
+
+
+def note(what: str, step: str, did: str = "") -> None:
+    """One line of the journal, on the disk when this returns."""
+    line = {"at": round(time.time(), 1), "what": what, "step": step, **({"did": did} if did else {})}
+    if not STATE.exists():
+        STATE.mkdir(parents=True, mode=0o700)
+        sync_folder(STATE.parent)
+    with (STATE / JOURNAL).open("a") as journal:
+        journal.write(json.dumps(line) + "\n")
+        journal.flush()
+        os.fsync(journal.fileno())
+
+
+def broken_off() -> str:
+    """The step in which the last run ended before its end; empty when it did not."""
+    try:
+        last = json.loads((STATE / JOURNAL).read_text().splitlines()[-1])
+    except (OSError, ValueError, IndexError):
+        return ""
+    return str(last["step"]) if last["what"] == "begin" else ""
+
+
+def keep(path: Path) -> None:
+    """Remember a file as it is now, before it is changed for the first time."""
+    copy = STATE / KEPT / str(path).strip("/").replace("/", "%")
+    absent = copy.with_name(copy.name + _ABSENT)
+    if copy.exists() or absent.exists():
+        return
+    ensure_folder(copy.parent)
+    if path.exists():
+        replace(copy, path.read_bytes(), path.stat().st_mode & 0o777)
+    else:
+        replace(absent, b"", 0o600)
+
+
+def undo() -> list[str]:
+    """Every kept file as it was; returns their paths. The boot settings and SSH are then as before the first run."""
+    did = []
+    for copy in sorted((STATE / KEPT).glob("*")) if (STATE / KEPT).is_dir() else []:
+        path = Path("/" + copy.name.removesuffix(_ABSENT).replace("%", "/"))
+        if copy.name.endswith(_ABSENT):
+            path.unlink(missing_ok=True)
+        else:
+            replace(path, copy.read_bytes(), copy.stat().st_mode & 0o777)
+        copy.unlink()
+        did.append(str(path))
+    return did
+
+
+def file_step(
+    name: str, path: Path, data: bytes, mode: int, *, why: str, then: Callable[[], object] | None = None
+) -> Step:
+    """A whole file that should be there with these bytes and this mode; the old one is kept for --undo."""
+
+    def look() -> Look:
+        if not path.exists():
+            return Look(ok=False, found=f"no {path}")
+        same = path.read_bytes() == data and path.stat().st_mode & 0o777 == mode
+        return Look(ok=same, found=str(path) if same else f"{path} with other contents")
+
+    def do() -> str:
+        if not path.is_relative_to(CONFIG.parent):  # the door's own files are not the system's settings
+            keep(path)
+        replace(ensure_folder(path.parent) / path.name, data, mode)
+        if then:
+            then()
+        return f"wrote {path}"
+
+    return Step(name, f"{path} as of this site", look, do, why)

@@ -1,0 +1,1 @@
+"""The laptop's end of setting up a door over SSH. The device's end is deploy/device/."""

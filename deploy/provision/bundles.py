@@ -1,0 +1,59 @@
+"""Which bundle goes to a device: the one that was named, else the newest beside the site file that fits."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.bundle import BundleError, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle on this laptop."""
+
+    path: Path
+    release: str
+    target: Target
+    signed: bool
+
+    @property
+    def mib(self) -> int:
+        """Its size, rounded up."""
+        return (self.path.stat().st_size >> 20) + 1
+
+
+def read(path: Path) -> Bundle:
+    """What a bundle says of itself. Raises BundleError for what is none."""
+    try:
+        with tarfile.open(path) as tar:
+            member = tar.extractfile("manifest.json")
+            said = json.load(member) if member else {}
+            signed = "signature.json" in tar.getnames()
+        target = Target(said["for"]["machine"], said["for"]["python"])
+        return Bundle(path, str(said["version"]), target, signed)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (tarfile.TarError, KeyError, ValueError, TypeError) as error:
+        raise BundleError(f"{path}: not a bundle; `door-agent bundle` makes one") from error
+
+
+def choose(named: Path | None, folder: Path, target: Target) -> Bundle:
+    """The bundle for a device of this kind.
+
+    Raises:
+        BundleError: none fits; the message has the command that makes one.
+    """
+    make = f"door-agent bundle --for {target} --site {folder}/site.toml"
+    found = (
+        [read(named)] if named else [read(p) for p in sorted(folder.glob("*.tar"), key=lambda p: -p.stat().st_mtime)]
+    )
+    for bundle in found:
+        if bundle.target == target:
+            if not bundle.signed:
+                raise BundleError(f"{bundle.path} is not signed; make it with this site's key: {make}")
+            return bundle
+    have = f"{found[0].path.name} is for {found[0].target}" if found else f"no bundle in {folder}"
+    raise BundleError(f"this device needs a bundle for {target}, {have}. While you have a network: {make}")

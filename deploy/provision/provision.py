@@ -1,0 +1,197 @@
+"""From a bare Pi to a tested door: what `door-agent provision` does, in order."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.config import Config
+from agent.errors import DoorAgentError
+from deploy.device.runner import NEEDED_FACTOR
+from deploy.pki import device_name
+from deploy.provision import bundles, hostkey, preflight
+from deploy.provision.conversation import FOLDER, Outcome, converse, push_runner
+from deploy.provision.hostkey import HostKeyError, KnownDoors
+from deploy.provision.sitefile import SiteFile, door_config, load
+from deploy.provision.ssh import KEY_NAME, Address, Session
+from deploy.site_pki import SiteAuthority
+
+Show = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the installer typed."""
+
+    host: str
+    site_file: Path
+    door: str
+    port: int = 22
+    bundle: Path | None = None
+    identity: Path | None = None
+    password_file: Path | None = None
+    host_key: str | None = None
+    forget_host_key: bool = False
+    dry_run: bool = False
+    undo: bool = False
+    open_door: bool = True
+    wires: bool = False
+    test_again: bool = False
+    enrol: tuple[str, tuple[Path, ...]] | None = None
+
+
+@dataclass
+class Done:
+    """What came of it; `facts` is the report's content."""
+
+    outcome: Outcome
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Provision:
+    """One run. `show` gets everything that happens; `confirm` asks a person yes or no (None: nobody is there)."""
+
+    def __init__(self, wish: Wish, show: Show, confirm: Callable[[str], bool] | None) -> None:
+        self.wish, self.show, self.confirm = wish, show, confirm
+        self.site: SiteFile = load(wish.site_file)
+        self.config_text, self.config = door_config(self.site, wish.door, wish.site_file)
+        self.folder = wish.site_file.resolve().parent
+        self.authority = SiteAuthority(self.folder / self.site.site.authority)
+        self.known = KnownDoors(self.folder / "known_hosts")
+        self.name = device_name(self.site.site.name, wish.door)
+
+    def run(self) -> Done:
+        """Do it.
+
+        Raises:
+            DoorAgentError: one of its kinds; the message says whose fault it is and what to do.
+        """
+        began_s = time.monotonic()
+        address = Address.parse(self.wish.host, self.name, self.wish.port)
+        key = self._pin(address)
+        identity = self.wish.identity or self.folder / (self.site.ssh.identity or KEY_NAME)
+        with (
+            Session(address, self.known, identity, self.wish.password_file) as session,
+            tempfile.TemporaryDirectory() as scratch,
+        ):
+            if session.connect():
+                self.show({"t": "note", "words": "this laptop's key is on the device now; no password from here on"})
+            device = preflight.look(session)
+            self.show({"t": "device", "board": device.board, "system": device.system, "for": str(device.target)})
+            runner = push_runner(session, Path(scratch))
+            if self.wish.undo:
+                return Done(converse(session, f"{runner} undo", {}, {}, self.show))
+            bundle = bundles.choose(self.wish.bundle, self.folder, device.target)
+            if device.current != bundle.release:
+                preflight.room(device, bundle.mib, NEEDED_FACTOR)
+            plan = self._plan(bundle.release, address)
+            outcome = converse(session, f"{runner} setup", plan, self._answers(session, bundle.path), self.show)
+            session.run(f"rm -rf {FOLDER}")
+        facts = {
+            "site": self.site.site.name,
+            "door": self.wish.door,
+            "release": bundle.release,
+            "board": device.board,
+            "system": device.system,
+            "host_key": hostkey.fingerprint(key),
+            "host_key_words": hostkey.words(key),
+            "minutes": round((time.monotonic() - began_s) / 60, 1),
+        }
+        return Done(outcome, facts)
+
+    def _pin(self, address: Address) -> str:
+        if self.wish.forget_host_key and self.known.pinned(self.name):
+            self.known.forget(self.name)
+        key = hostkey.scan(address.host, address.port)
+        if self.known.check(self.name, key):
+            return key
+        said, words, print_ = self.wish.host_key, hostkey.words(key), hostkey.fingerprint(key)
+        self.show({"t": "host-key", "words": words, "fingerprint": print_})
+        if said is not None:
+            if said.strip().lower() not in {words, print_.lower()}:
+                raise HostKeyError(f"the device shows {words}\n({print_}), not what --host-key says. Nothing was sent")
+        elif self.confirm is None:
+            raise HostKeyError(f"first contact: say --host-key '{words}' after comparing it, see the installer's guide")
+        elif not self.confirm("Are these the words of this device?"):
+            raise HostKeyError("not pinned, nothing was sent to the device")
+        self.known.pin(self.name, key)
+        return key
+
+    def _plan(self, release: str, address: Address) -> dict[str, Any]:
+        folder = self.authority.folder
+        keys = {
+            "ca.pem": self.authority.cert,
+            "server.pub.pem": folder / "server.pub.pem",
+            "command-keys/manager.pem": folder / "manager.pub.pem",
+            "pass-keys/site.pem": folder / "pass.pub.pem",
+        }
+        relay = self.config.hardware.relay
+        wish = self.wish
+        return {
+            "site": self.site.site.name,
+            "door": wish.door,
+            "release": release,
+            "utc": time.time(),
+            "config": self.config_text,
+            "keys": {name: path.read_text() for name, path in keys.items()},
+            "certificate": True,
+            "release_key": (folder / "release.pub.pem").read_text(),
+            "relay_pin": relay.pin,
+            "relay_active_high": relay.active_high,
+            "ntp": self.site.time.servers,
+            "user": address.user,
+            "ssh_listen": self.site.ssh.listen,
+            "keep_mdns": address.host.endswith(".local"),
+            "enrol": {"name": wish.enrol[0]} if wish.enrol else None,
+            "dry_run": wish.dry_run,
+            "open": wish.open_door,
+            "wires": wish.wires,
+            "test_again": wish.test_again or wish.wires,
+        }
+
+    def _answers(self, session: Session, bundle: Path) -> dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]:
+        def send_bundle(_: Mapping[str, Any]) -> Mapping[str, Any]:
+            target = f"{FOLDER}/{bundle.name}"
+            session.send(bundle, target, lambda done, size: self.show({"t": "copy", "done": done, "of": size}))
+            return {"path": target}
+
+        def certificate(said: Mapping[str, Any]) -> Mapping[str, Any]:
+            try:
+                return {"certificate": self.authority.sign_request(str(said["request"]).encode(), self.name).decode()}
+            except DoorAgentError as error:
+                return {"refused": str(error)}
+
+        def pictures(_: Mapping[str, Any]) -> Mapping[str, Any]:
+            target = "/run/door-agent-pictures"  # memory, not the card
+            session.run(f"sudo -n install -d -m 711 -o {session.address.user} {target}")
+            for number, path in enumerate(self.wish.enrol[1] if self.wish.enrol else ()):
+                session.send(path, f"{target}/{number}{path.suffix}")
+            session.run(f"chmod 755 {target}; chmod 644 {target}/*")
+            return {"path": target}
+
+        def eyes(said: Mapping[str, Any]) -> Mapping[str, Any]:
+            if self.confirm is not None:
+                self.confirm(f"{str(said['words']).capitalize()}. Ready?")
+            return {}
+
+        def try_ssh(_: Mapping[str, Any]) -> Mapping[str, Any]:
+            why = session.fresh()
+            return {"refused": why} if why else {}
+
+        return {
+            "bundle": send_bundle,
+            "certificate": certificate,
+            "pictures": pictures,
+            "eyes": eyes,
+            "try-ssh": try_ssh,
+        }
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """What the report says of the wiring."""
+    inputs = {name: line.pin for name, line in config.hardware.inputs if line is not None}
+    return {"lock_type": config.door.lock_type, "relay": config.hardware.relay.pin, **inputs}

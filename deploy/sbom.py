@@ -1,0 +1,73 @@
+"""What a bundle is made of as a CycloneDX 1.6 bill: each wheel and weight file, its licence, its hash."""
+
+from __future__ import annotations
+
+import email
+import hashlib
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+SPEC: Final = "1.6"
+
+
+def bill(name: str, version: str, wheels: list[Path], weights: list[Path], manifest: Path) -> dict[str, Any]:
+    """The document. No time and no random number: the same bundle has the same bill.
+
+    `manifest` is models/manifest.toml, which knows the licence of each weight file.
+    """
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": SPEC,
+        "version": 1,
+        "metadata": {"component": {"type": "application", "bom-ref": name, "name": name, "version": version}},
+        "components": [*map(_wheel, sorted(wheels)), *_weights(sorted(weights), manifest)],
+    }
+
+
+def _wheel(path: Path) -> dict[str, Any]:
+    facts = _metadata(path)
+    name, version = facts["Name"] or path.name.split("-")[0], facts["Version"] or path.name.split("-")[1]
+    licence = facts["License-Expression"] or facts["License"] or _classified(facts)
+    purl = f"pkg:pypi/{name.lower().replace('_', '-')}@{version}"
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "name": name,
+        "version": version,
+        "purl": purl,
+        "hashes": [_sha256(path)],
+        # old metadata puts the licence's whole text there; its first line is its name
+        "licenses": [{"license": {"name": (licence or "not stated").strip().splitlines()[0][:200]}}],
+    }
+
+
+def _metadata(path: Path) -> email.message.Message:
+    with zipfile.ZipFile(path) as wheel:
+        name = next(n for n in wheel.namelist() if n.endswith(".dist-info/METADATA"))
+        return email.message_from_bytes(wheel.read(name))
+
+
+def _classified(facts: email.message.Message) -> str:
+    words = [c.rsplit(" :: ", 1)[-1] for c in facts.get_all("Classifier", []) if c.startswith("License ::")]
+    return " AND ".join(words)
+
+
+def _weights(paths: list[Path], manifest: Path) -> list[dict[str, Any]]:
+    entries = tomllib.loads(manifest.read_text())["model"]
+    licence = {file["name"]: entry["licence"] for entry in entries for file in entry["files"]}
+    return [
+        {
+            "type": "machine-learning-model",
+            "bom-ref": f"weights/{path.name}",
+            "name": path.name,
+            "hashes": [_sha256(path)],
+            "licenses": [{"license": {"name": licence.get(path.name, "not stated")}}],
+        }
+        for path in paths
+    ]
+
+
+def _sha256(path: Path) -> dict[str, str]:
+    return {"alg": "SHA-256", "content": hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -1,0 +1,125 @@
+"""The runner on the device: looks before and after, does nothing twice, says where it was broken off, takes back."""
+
+import json
+
+import pytest
+
+from deploy.device import access, boot, steps
+from deploy.device.install import InstallError
+from deploy.device.steps import Look, Runner, Step, Talk, broken_off, file_step, keep, note, undo
+
+
+class Quiet(Talk):
+    def __init__(self):
+        self.said = []
+
+    def tell(self, kind, **facts):
+        self.said.append((kind, facts.get("state") or facts.get("name") or ""))
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "STATE", tmp_path / "state")
+    return tmp_path / "state"
+
+
+def test_a_step_is_done_once_and_the_second_run_does_nothing(tmp_path):
+    step = file_step("f", tmp_path / "etc" / "f", b"x", 0o640, why="because")
+    first, second = Runner(Quiet(), dry_run=False), Runner(Quiet(), dry_run=False)
+    first.take([step])
+    second.take([step])
+    assert (first.done, second.done) == (1, 0)
+    assert (tmp_path / "etc" / "f").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_dry_run_says_would_and_touches_nothing(tmp_path, state):
+    talk = Quiet()
+    Runner(talk, dry_run=True).take([file_step("f", tmp_path / "f", b"x", 0o640, why="w")])
+    assert talk.said == [("step", "would")]
+    assert not (tmp_path / "f").exists()
+    assert not state.exists()
+
+
+def test_a_step_that_did_not_help_is_an_error_and_named_by_the_next_run():
+    stubborn = Step("stubborn", "blue", lambda: Look(ok=False, found="red"), lambda: "painted")
+    with pytest.raises(InstallError, match="stubborn: expected blue, still found red"):
+        Runner(Quiet(), dry_run=False).take([stubborn])
+    assert broken_off() == "stubborn"
+    note("end", "all")
+    assert broken_off() == ""
+
+
+def test_a_torn_last_line_of_the_journal_does_no_harm(state):
+    note("begin", "a")
+    with (state / steps.JOURNAL).open("a") as journal:
+        journal.write('{"at": 1, "wh')
+    assert broken_off() == ""
+
+
+def test_undo_restores_what_was_and_removes_what_was_not(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("before")
+    old.chmod(0o600)
+    for path in (old, new):
+        keep(path)
+        path.write_text("after")
+        keep(path)  # the second time must not take "after" for the original
+    assert sorted(undo()) == sorted([str(old), str(new)])
+    assert old.read_text() == "before"
+    assert old.stat().st_mode & 0o777 == 0o600
+    assert not new.exists()
+    assert undo() == []
+
+
+def test_boot_lines_are_added_once_under_all_and_those_there_stay(tmp_path, monkeypatch):
+    config = tmp_path / "config.txt"
+    config.write_text("dtparam=audio=on\n[pi4]\narm_boost=1")
+    monkeypatch.setattr(boot, "BOOT_CONFIG", config)
+    step = next(boot.boot_steps({"relay_pin": 17, "relay_active_high": False}))
+    runner = Runner(Quiet(), dry_run=False)
+    runner.take([step])
+    runner.take([step])
+    text = config.read_text()
+    assert runner.done == 1
+    assert text.startswith("dtparam=audio=on\n[pi4]\narm_boost=1\n")
+    assert text.index("[all]") < text.index("gpio=17=op,dh")
+
+
+def test_ssh_that_nobody_can_enter_any_more_is_taken_back(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(access, "SSHD", tmp_path / "00.conf")
+    monkeypatch.setattr(access, "STATE", tmp_path / "state")
+    monkeypatch.setattr(access, "call", lambda *words: calls.append(words))
+
+    class Shut(Quiet):
+        def ask(self, what, **facts):
+            raise InstallError("Permission denied")
+
+    step = next(access.access_steps({"user": "pi"}, Shut()))
+    with pytest.raises(InstallError, match="SSH is as it was"):
+        step.do()
+    assert not (tmp_path / "00.conf").exists()
+    assert calls.count(("systemctl", "reload", "ssh")) == 2
+    assert not step.look().ok
+
+
+def test_listeners_are_told_from_ssh_and_loopback(monkeypatch):
+    said = """\
+udp UNCONN 0 0 0.0.0.0:5353 0.0.0.0:* users:(("avahi-daemon",pid=3,fd=12))
+udp UNCONN 0 0 192.168.1.9%eth0:68 0.0.0.0:* users:(("systemd-network",pid=2,fd=9))
+tcp LISTEN 0 5 127.0.0.1:8480 0.0.0.0:* users:(("python",pid=9,fd=9))
+tcp LISTEN 0 5 [::1]:631 [::]:* users:(("cupsd",pid=9,fd=9))
+tcp LISTEN 0 128 0.0.0.0:22 0.0.0.0:* users:(("sshd",pid=1,fd=3))
+tcp LISTEN 0 128 [::]:111 [::]:* users:(("systemd",pid=1,fd=3))
+"""
+
+    class Done:
+        stdout = said
+
+    monkeypatch.setattr(access.subprocess, "run", lambda *_a, **_k: Done())
+    assert access.listening() == ["avahi-daemon udp/5353", "systemd tcp/111"]
+
+
+def test_what_is_told_is_one_json_object_a_line(capsys):
+    Talk().tell("step", name="a\nb", ok=True)
+    assert json.loads(capsys.readouterr().out) == {"t": "step", "name": "a\nb", "ok": True}

@@ -1,0 +1,157 @@
+"""The laptop's end: host keys as words, the site file, what is refused before anything is sent."""
+
+import base64
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from agent.errors import ConfigError
+from deploy.bundle import BundleError, Target
+from deploy.provision import bundles, hostkey, preflight
+from deploy.provision.hostkey import HostKeyError, KnownDoors
+from deploy.provision.sitefile import door_config, load
+from deploy.provision.ssh import Address, DeviceError
+from deploy.provision.toml import dump
+
+KEY = "ssh-ed25519 " + base64.b64encode(bytes(51)).decode()
+OTHER = "ssh-ed25519 " + base64.b64encode(bytes(50) + b"x").decode()
+SITE = """\
+[site]
+name = "garden"
+[time]
+servers = ["10.0.0.1"]
+[all.door]
+lock_type = "fail-safe"
+release_time_s = 4
+[all.camera]
+source = "none"
+[all.server]
+host = "10.0.0.5"
+[doors.door-1.hardware.relay]
+pin = 17
+[doors.door-2.door]
+lock_type = "fail-secure"
+[doors.door-2.hardware.relay]
+pin = 27
+active_high = false
+"""
+
+
+@pytest.fixture
+def site_file(tmp_path) -> Path:
+    path = tmp_path / "site.toml"
+    path.write_text(SITE)
+    return path
+
+
+def test_there_is_one_word_for_each_byte():
+    assert len(set(hostkey.WORDS)) == 256
+    assert len(hostkey.words(KEY).split()) == 8
+    assert hostkey.words(KEY) != hostkey.words(OTHER)
+
+
+def test_a_pinned_key_is_known_by_the_doors_name_and_another_key_is_refused(tmp_path):
+    known = KnownDoors(tmp_path / "known_hosts")
+    assert known.check("garden/door-1", KEY) is False
+    known.pin("garden/door-1", KEY)
+    assert known.check("garden/door-1", KEY) is True
+    with pytest.raises(HostKeyError, match=hostkey.words(OTHER)) as refused:
+        known.check("garden/door-1", OTHER)
+    assert "--forget-host-key" in str(refused.value)
+    known.forget("garden/door-1")
+    assert known.check("garden/door-1", OTHER) is False
+
+
+def test_nobody_at_an_address_is_said_with_what_to_look_at():
+    with pytest.raises(HostKeyError, match="is it on"):
+        hostkey.scan("127.0.0.1", 1, timeout_s=2)
+
+
+def test_a_doors_own_settings_count_over_everybodys(site_file):
+    site = load(site_file)
+    text, config = door_config(site, "door-2", site_file)
+    assert config.door.lock_type == "fail-secure"
+    assert (config.door.release_time_s, config.door.site, config.door.id) == (4, "garden", "door-2")
+    assert config.server is not None
+    assert config.server.key_file == "/etc/door-agent/keys/device.key"
+    assert tomllib.loads(text)["hardware"]["relay"] == {"pin": 27, "active_high": False}
+
+
+def test_a_wrong_site_file_is_refused_with_its_line(site_file):
+    site_file.write_text(SITE.replace('name = "garden"', 'name = "Garden!"'))
+    with pytest.raises(ConfigError, match=r"site.toml:2: site.name"):
+        load(site_file)
+    site_file.write_text(SITE.replace("pin = 17", "pin = 170"))
+    with pytest.raises(ConfigError, match=r"hardware.relay.pin"):
+        door_config(load(site_file), "door-1", site_file)
+    with pytest.raises(ConfigError, match=r"no \[doors.door-7\]; it has door-1, door-2"):
+        door_config(load(site_file), "door-7", site_file)
+
+
+@pytest.mark.parametrize("value", [{"a": {"b": 'quo"te\\ 门\n\x7f\x00', "c": [1, 2.5, True], "d": {"e": -1}}}, {}])
+def test_written_toml_reads_back_equal(value):
+    assert tomllib.loads(dump(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "user", "host"),
+    [
+        ("pi@door-3.local", "pi", "door-3.local"),
+        ("10.0.0.7", "pi", "10.0.0.7"),
+        ("a@[fe80::1%eth0]", "a", "fe80::1%eth0"),
+    ],
+)
+def test_addresses(text, user, host):
+    assert Address.parse(text, "x") == Address(user, host, 22, "x")
+
+
+@pytest.mark.parametrize("text", ["", "pi@", "pi@-oProxyCommand=x", "pi@a b"])
+def test_what_is_no_address_never_reaches_ssh(text):
+    with pytest.raises(DeviceError, match="no address"):
+        Address.parse(text, "x")
+
+
+class Answering:
+    """A session whose device says this."""
+
+    def __init__(self, **facts: str) -> None:
+        good = {"machine": "aarch64", "python": "cp313", "venv": "yes", "board": "Raspberry Pi 5", "system": "trixie"}
+        good |= {"disk_mib": "9000", "memory_mib": "2000", "utc": "1", "root": "yes", "systemd": "257", "gpio": ""}
+        self._facts = good | {"cameras": "1", "current": "", "name": "x"} | facts
+
+    def run(self, _command: str) -> str:
+        return "".join(f"{key}={value}\n" for key, value in self._facts.items())
+
+
+def test_a_good_device_is_taken():
+    assert preflight.look(Answering()).target == Target("aarch64", "cp313")
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"machine": "armv7l"}, "64-bit Raspberry Pi OS"),
+        ({"python": "cp39"}, "Raspberry Pi OS 12 or 13"),
+        ({"venv": ""}, "python3-venv"),
+        ({"root": ""}, "NOPASSWD"),
+        ({"systemd": ""}, "systemd"),
+        ({"memory_mib": "200"}, "200 MiB"),
+    ],
+)
+def test_what_cannot_be_set_up_is_said_before_anything_is_sent(facts, words):
+    with pytest.raises(DeviceError, match=words):
+        preflight.look(Answering(**facts))
+
+
+def test_a_full_disk_is_said_with_both_numbers():
+    with pytest.raises(DeviceError, match="found 300 MiB free, expected 560"):
+        preflight.room(preflight.look(Answering(disk_mib="300")), 140, 4)
+
+
+def test_without_a_fitting_bundle_the_command_that_makes_one_is_said(tmp_path):
+    with pytest.raises(BundleError, match="door-agent bundle --for aarch64-cp313"):
+        bundles.choose(None, tmp_path, Target("aarch64", "cp313"))
+    (tmp_path / "b.tar").write_text("no tar")
+    with pytest.raises(BundleError, match="not a bundle"):
+        bundles.read(tmp_path / "b.tar")
