@@ -23,6 +23,7 @@ from hardware.clock import boottime_s
 from hardware.errors import HardwareError, PeerGoneError
 from hardware.gpio import lgpio_board
 from hardware.indicate import GREEN, lamps
+from hardware.memory import lock_memory
 from hardware.notify import Notifier
 from hardware.ports import Board
 from hardware.seqpacket import Connection, Listener, Message, own_users
@@ -253,6 +254,8 @@ def run(settings: GuardSettings, allowed_uids: frozenset[int]) -> None:
         (Path(settings.socket_dir) / relay_off.NOTE).write_text(relay_off.note(settings))
         stack.callback(signal.setitimer, signal.ITIMER_REAL, 0)
         guard.turn(boottime_s())
+        if settings.backend == "lgpio" and (complaint := lock_memory()):
+            sys.stderr.write(f"door-guard: {complaint}\n")
         notifier.tell("READY=1")
         armed_s = told_s = 0.0
         while not stop:

@@ -1,7 +1,8 @@
 """The guard's reflexes: when the relay is energised, decided from lines, orders and time alone. Pure, total, small.
 
 Rules, strongest first (energised always means released):
-  fire    active: released as long as it lasts. An intermittent-duty strike gets pulses of `cap_s` with rests between.
+  fire    active: released as long as it lasts. An intermittent-duty strike gets pulses of `cap_s` with rests between,
+          whatever the agent orders meanwhile.
   exit    pressed (the edge, not the level): released for `release_time_s`. A stuck button opens once and is reported.
   order   a lease of at most MAX_LEASE_S, fed again and again by the agent and never past the end it announced. All
           leases of one unbroken release together end after `cap_s`, unless they are held and the lock is made for it
@@ -159,7 +160,7 @@ def _decide(state: State, now_s: float, settings: ReflexSettings, ended: str, re
         energised, why = True, "fire"
     elif now_s < state.exit_until_s:
         energised, why = True, "exit"
-    elif state.lease:
+    elif state.lease and not _burning(state):
         energised, why = True, "order"
     else:
         energised, why = False, (ended or state.why) if state.energised else state.why
@@ -168,11 +169,15 @@ def _decide(state: State, now_s: float, settings: ReflexSettings, ended: str, re
     return state if (energised, why) == (state.energised, state.why) else replace(state, energised=energised, why=why)
 
 
-def _fire_releases(state: State, now_s: float, settings: ReflexSettings) -> bool:
+def _burning(state: State) -> bool:
     fire = state.lines.get("fire")
-    if fire is None or not fire.active:
+    return fire is not None and fire.active
+
+
+def _fire_releases(state: State, now_s: float, settings: ReflexSettings) -> bool:
+    if not _burning(state):
         return False
-    pulse_s = (now_s - fire.active_since_s) % (settings.cap_s + FIRE_REST_S)
+    pulse_s = (now_s - state.lines["fire"].active_since_s) % (settings.cap_s + FIRE_REST_S)
     return settings.continuous_duty or pulse_s < settings.cap_s
 
 

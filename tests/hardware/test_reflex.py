@@ -222,6 +222,16 @@ def test_fire_pulses_a_strike_that_must_not_be_held():
     assert bench.state.energised
 
 
+def test_an_agent_that_orders_during_a_fire_does_not_take_the_strikes_rests():
+    """It wants the lock released as long as the fire lasts; how a strike is released then is the guard's matter."""
+    bench = Bench(STRIKE)
+    bench.set("fire", active=True)
+    bench.feed("a", 44.0, hold=True)
+    period_s = 10.0 + FIRE_REST_S
+    wanted = [(0.03 + n * period_s + at_s, up, "fire") for n in range(3) for at_s, up in ((0, True), (10, False))]
+    assert close(bench.relay(), wanted)
+
+
 def test_secure_cannot_take_the_first_second_of_an_exit(bench):
     bench.set("exit", active=True)
     for _ in range(30):
@@ -408,6 +418,7 @@ class Machine(RuleBasedStateMachine):
         if self._must():
             assert energised, "a person or a fire is not let out"
         elif energised:
+            assert self.fire_since_s is None, "a strike rests between the pulses of a fire"
             assert now_s < self.order_until_s, "energised without a cause"
             assert self.ordered_run_s is None or now_s - self.ordered_run_s <= self.limits.cap_s + 0.3, "past the bound"
             if not self.limits.continuous_duty:

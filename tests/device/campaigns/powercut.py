@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,17 @@ class Acked:
     log_bytes: int
 
 
+@dataclass
+class Found:
+    """What all cuts together left."""
+
+    acked: int = 0
+    lost: int = 0
+    integrity_failures: int = 0
+    file_systems_repaired: int = 0  # the card's own superblock was torn; not the journal's matter
+    bad: list[dict[str, Any]] = field(default_factory=list)
+
+
 def run(door: Door, *, cuts: int, seconds: float = 20.0, seed: int = 1, careless: bool = False) -> dict[str, Any]:
     """Record one run of `seconds`, then cut it `cuts` times at random writes. The guest is as before afterwards.
 
@@ -43,32 +54,41 @@ def run(door: Door, *, cuts: int, seconds: float = 20.0, seed: int = 1, careless
     """
     guest, chance = door.guest, random.Random(seed)  # noqa: S311  repeatable, not secret
     guest.off()
-    card, before, torn = (guest.folder / name for name in ("card.raw", "before.raw", "cut.raw"))
+    card, before = guest.folder / "card.raw", guest.folder / "before.raw"
     copy_card(card, before)
     guest.start()
     acked = record(guest, seconds, careless=careless)
     guest.cut()
-    log = (guest.folder / "writes.log").rename(guest.folder / "kept.log")
-    ends = entry_ends(log)
-    first, proven, lost, broken = bisect_right(ends, acked[0].log_bytes), 0, 0, 0
-    bad: list[dict[str, Any]] = []
-    for n in range(cuts):
-        upto = chance.randrange(first, len(ends) + 1)
-        copy_card(before, torn)
-        keep = ("none", "all", str(n))[n % 3]
-        subprocess.run([guest.rig / "lose-writes", log, torn, keep, str(upto)], check=True, capture_output=True)
-        expected = max((a.seq for a in acked if a.log_bytes <= ends[upto - 1]), default=0)
-        found, whole = inspect(torn, guest.folder / "mnt")
-        proven, lost, broken = proven + expected, lost + max(0, expected - found), broken + (not whole)
-        if found < expected or not whole:
-            bad.append({"keep": keep, "entries": upto, "acked": expected, "found": found, "whole": whole})
-    if not bad or careless:
+    log, found = (guest.folder / "writes.log").rename(guest.folder / "kept.log"), Found()
+    try:
+        ends = entry_ends(log)
+        first = bisect_right(ends, acked[0].log_bytes)
+        for n in range(cuts):
+            upto = chance.randrange(first, len(ends) + 1)
+            expected = max((a.seq for a in acked if a.log_bytes <= ends[upto - 1]), default=0)
+            one_cut(guest, log, ("none", "all", str(n))[n % 3], upto, expected, found)
+    finally:
+        before.replace(card)
+        guest.start()
+    if not found.bad or careless:
         log.unlink()
+    facts = {"cuts": cuts, **asdict(found), "rows_written": acked[-1].seq}
+    return {name: value for name, value in facts.items() if not (careless and name == "bad")}
+
+
+def one_cut(guest: Guest, log: Path, keep: str, upto: int, expected: int, found: Found) -> None:
+    """The card as it was at that write, and what the outbox finds on it; `expected` is the last row that it must."""
+    torn = guest.folder / "cut.raw"
+    copy_card(guest.folder / "before.raw", torn)
+    subprocess.run([guest.rig / "lose-writes", log, torn, keep, str(upto)], check=True, capture_output=True)
+    last, whole, repaired = inspect(torn, guest.folder / "mnt")
     torn.unlink()
-    before.replace(card)
-    guest.start()
-    facts = {"cuts": cuts, "acked": proven, "lost": lost, "integrity_failures": broken, "rows_written": acked[-1].seq}
-    return facts if careless else {**facts, "bad": bad}
+    found.acked += expected
+    found.lost += max(0, expected - last)
+    found.integrity_failures += not whole
+    found.file_systems_repaired += repaired
+    if last < expected or not whole:
+        found.bad.append({"keep": keep, "entries": upto, "acked": expected, "found": last, "whole": whole})
 
 
 def record(guest: Guest, seconds: float, *, careless: bool) -> list[Acked]:
@@ -108,15 +128,15 @@ def copy_card(source: Path, target: Path) -> None:
     subprocess.run(["cp", "--sparse=always", source, target], check=True)
 
 
-def inspect(card: Path, at: Path) -> tuple[int, bool]:
-    """(last row found, whether every row up to it is there, unchanged and linked to the one before).
+def inspect(card: Path, at: Path) -> tuple[int, bool, bool]:
+    """(last row found, whether every row up to it is there, unchanged and linked, whether the card was repaired).
 
     In a mount namespace of its own: whoever copies ours while the card is mounted would keep its loop device alive.
     """
     at.mkdir(exist_ok=True)
     command = ["unshare", "--mount", sys.executable, "-m", "tests.device.harness.card", card, at, JOURNAL]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=PROJECT)
-    found: tuple[int, bool] = tuple(json.loads(done.stdout))
+    found: tuple[int, bool, bool] = tuple(json.loads(done.stdout))
     return found
 
 

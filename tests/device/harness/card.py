@@ -1,7 +1,9 @@
 """`python -m tests.device.harness.card CARD FOLDER JOURNAL`: what a power cut left of a journal on a card.
 
 Mounts the card (its file system replays its own journal, as at a boot), opens ours with the outbox's own code and reads
-every row. Prints [last row, whole]. To be run in a mount namespace of its own (unshare --mount).
+every row. A cut can tear the file system's own superblock, of two sectors; then it is repaired first, from its copy, as
+a boot with fsck.repair=yes does. Prints [last row, whole, repaired]. To be run in a mount namespace of its own
+(unshare --mount).
 """
 
 from __future__ import annotations
@@ -32,10 +34,20 @@ def look(journal: Path) -> tuple[int, bool]:
         return seen, opened.word in {"ok", "created"}
 
 
+def mount(card: str, folder: str) -> bool:
+    """Whether the file system had to be repaired for it."""
+    command = ["mount", "-o", "loop", card, folder]
+    if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+        return False
+    subprocess.run(["e2fsck", "-fy", card], capture_output=True, check=False)  # its exit codes tell what it mended
+    subprocess.run(command, check=True)
+    return True
+
+
 def main(card: str, folder: str, journal: str) -> None:
-    subprocess.run(["mount", "-o", "loop", card, folder], check=True)
+    repaired = mount(card, folder)
     try:
-        sys.stdout.write(json.dumps(look(Path(folder) / journal)) + "\n")
+        sys.stdout.write(json.dumps([*look(Path(folder) / journal), repaired]) + "\n")
     finally:
         subprocess.run(["umount", folder], check=True)
 

@@ -32,5 +32,6 @@ def campaign(name: str, door: Door, site: Site, **sizes: int) -> dict[str, Any]:
     """Run one; its result, with the promises that it found broken."""
     module = importlib.import_module(f"tests.device.campaigns.{name}")
     needs = {"site": site} if "site" in inspect.signature(module.run).parameters else {}
-    result = module.run(door, **needs, **sizes)
+    with door.guest.preferred(name):
+        result = module.run(door, **needs, **sizes)
     return {"campaign": name, "broken_promises": module.broken(result), **result}
