@@ -28,6 +28,7 @@ _IDLE_LOOK_S: Final = 1.0
 _FOLLOWING_LOOK_S: Final = 0.5
 _LOST_S: Final = 0.6
 _SAME_FACE: Final = 0.2  # overlap of boxes in consecutive looks
+_ONE_FACE: Final = 0.5  # overlap of boxes in one picture: the detector itself drops what overlaps by 0.3
 _REST: Final = 2.0  # a full look is followed by twice its time without one: HOG on a small computer stays usable
 MAX_TRACKS: Final = 6
 
@@ -105,15 +106,18 @@ class Eyes:
         return sorted(seen, key=lambda track: -track.detection.width_px)
 
     def _follow(self, image_bgr: Image, at_s: float) -> bool:
-        """Look near each face. False if one was not found again, so that a full look is due."""
-        all_found = True
-        for track in self._tracks:
-            found = follow(self._detector, image_bgr, track.detection)
-            if found is None:
-                all_found = False
-            else:
+        """Look near each face. False if one was not found again, so that a full look is due.
+
+        A face that steps before another one is what both looks find: it stays with the track that it moved least from.
+        """
+        looks = [(track, follow(self._detector, image_bgr, track.detection)) for track in self._tracks]
+        hits = [(overlap(track.detection.box_px, found.box_px), track, found) for track, found in looks if found]
+        taken: list[Detection] = []
+        for _, track, found in sorted(hits, key=lambda hit: -hit[0]):
+            if all(overlap(found.box_px, other.box_px) < _ONE_FACE for other in taken):
+                taken.append(found)
                 track.detection, track.seen_at_s = found, at_s
-        return all_found
+        return len(taken) == len(looks)
 
     def _look_everywhere(self, image_bgr: Image, at_s: float) -> None:
         self._full_look_s = at_s

@@ -106,6 +106,15 @@ def test_two_people_are_two_tracks_the_nearest_first(world: _World) -> None:
     assert [round(track.detection.width_px) for track in world.eyes.look(world.image, world.now_s + 0.1)] == [160, 120]
 
 
+def test_a_face_that_covers_another_does_not_take_its_track(world: _World) -> None:
+    """One face is one track: somebody who steps before somebody else is not judged twice."""
+    front, behind = (400.0, 200.0, 160.0, 200.0), (600.0, 220.0, 100.0, 125.0)
+    assert world.see(front, behind, moving=True) == [1, 2]
+    steps = (440.0, 480.0, 520.0, 545.0, *(550.0 + 3 * n for n in range(8)))
+    assert [world.see((x, 200.0, 160.0, 200.0), moving=True) for x in steps] == [[1]] * len(steps)
+    assert world.eyes.alive == {1}
+
+
 def test_a_face_somewhere_else_is_somebody_else(world: _World) -> None:
     """A track never jumps: evidence for one face must not be spent on another."""
     assert world.see(BOX, moving=True) == [1]
