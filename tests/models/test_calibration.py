@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from models.calibration import fit, strangeness
+from models.calibration import _PRIORS, fit, strangeness
 from models.gallery import Gallery
 from models.template import Template
 
@@ -108,3 +109,17 @@ def test_a_hundred_thousand_people_cost_no_more_than_two_thousand():
     calibration = fit(rows, model_id=NET)
     assert time.process_time() - started_s < 3.0
     assert calibration.people == 100_000
+
+
+def test_one_picture_a_person_is_judged_more_strictly_where_the_network_needs_it(monkeypatch):
+    """With dlib's network several frames of a stranger look more like somebody known by a single picture."""
+    people, rates = _population(200), (0.01, 0.001)
+
+    def bounds(pictures: float) -> np.ndarray:
+        fitted = fit(people, model_id="dlib-resnet-8bit", pictures=pictures)
+        return np.array([fitted.max_match_distance(rate, 200) for rate in rates])
+
+    one, several = bounds(1), bounds(3)
+    monkeypatch.setitem(_PRIORS, "dlib-resnet", replace(_PRIORS["dlib-resnet"], one_picture=0.0))
+    assert bounds(1) - one == pytest.approx(0.06)
+    assert bounds(3) == pytest.approx(several)
