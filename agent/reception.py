@@ -16,10 +16,11 @@ from agent.core.events import Json, Kind, Priority, Record
 from agent.core.journal import ClockQuality, Row
 from agent.core.roster_feed import WANT_SEALING_KEY, RosterAnnounced, RosterApplied, RosterRefused
 from agent.core.stream import CommandArrived, Committed, LinkDown, LinkUp, RosterArrived
-from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, GalleryRemove, Hello, Pass, Preview, Settings
+from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, Hello, Pass, Preview, Settings
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
 from agent.face_desk import FaceDesk
 from agent.factors import Factors
+from agent.gallery_feed import GalleryFeed
 from agent.health import Health
 from agent.hours import Hours
 from agent.identity import Identity
@@ -34,7 +35,6 @@ from agent.vision_link import VisionLink
 _ROSTER_EVERY_S: Final = 1.0
 _OPENINGS_KEPT: Final = 100
 _PREVIEW_FPS: Final = 8.0
-_GONE_AT_ONCE: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,7 @@ class Reception:
             facts=facts.stored,
         )
         self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, facts.stored)
+        self._gallery = GalleryFeed(residents, vision)
         self._enrolment = EnrolmentDesk(residents, vision, board, clock)
         self._published: dict[str, Any] = {}
 
@@ -112,7 +113,8 @@ class Reception:
                 added = self._enrolment.progressed(event, *self._networks)
                 if added is not None:
                     self._roster_row("Enrolled", person_id=added.id)
-                    self._brief_vision()
+                    self._board.update(roster=self._roster_facts())
+                    self._gallery.update()
             case ConsoleAsked():
                 self._enrolment.asked(event)
             case CommandArrived():
@@ -187,22 +189,20 @@ class Reception:
     # ------------------------------------------------------------ parts
 
     def _brief_vision(self) -> None:
-        """Tell the vision process everything it works with: settings, gallery, whether to send pictures."""
-        self._board.update(roster=self._roster_facts())
+        """Tell a new vision process everything it works with: settings, gallery, whether to send pictures."""
         if self._networks is not None:
             self._vision.send([self._facts.vision, Preview(self._facts.preview, _PREVIEW_FPS)])
-            self._vision.send(self._residents.gallery(*self._networks))
+            self._gallery.begin(self._networks)
+        self._board.update(roster=self._roster_facts())
 
     def _roster_changed(self) -> None:
         """Look whether the store is another one; people without a face any more leave the gallery at once."""
-        faces = {person.id for person in self._residents.roster.persons.values() if person.faces}
         if self._residents.changed():
-            now = self._residents.roster.persons
-            gone = sorted(i for i in faces if i not in now or not now[i].faces)
-            for at in range(0, len(gone), _GONE_AT_ONCE):
-                self._vision.send([GalleryRemove(tuple(gone[at : at + _GONE_AT_ONCE]))])
+            self._board.update(roster=self._roster_facts())
+            self._gallery.update()
             self._roster_row("Changed")
-            self._brief_vision()
+        elif self._gallery.behind:
+            self._gallery.update()
         self._publish(self._published.get("door", {}))
 
     def _roster_news(self, event: object, now_s: float) -> bool:

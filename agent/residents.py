@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from agent.core.bounded import written
 from agent.core.roster import (
@@ -27,11 +27,14 @@ from agent.core.vision_messages import (
     GalleryAdd,
     GalleryBegin,
     GalleryCommit,
+    GalleryRemove,
     GalleryRow,
     ToVision,
 )
 from agent.errors import StoreError
 from agent.roster_store import RosterStore, StoredTemplate
+
+_GONE_AT_ONCE: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +69,39 @@ class Residents:
         """Templates of everybody."""
         return sum(len(person.faces) for person in self.roster.persons.values())
 
+    def faces(self) -> dict[str, frozenset[str]]:
+        """Template ids of everybody who may be recognised: enabled people with consent only."""
+        people = self.roster.persons.values()
+        return {one.id: frozenset(face.template_id for face in one.faces) for one in people if one.enabled}
+
     def gallery(self, model_id: str, alignment_id: str) -> Iterator[ToVision]:
-        """The messages that give a vision process the templates of its network: enabled people with consent only."""
+        """The messages that give a vision process the templates of its network."""
         epoch = self.roster.epoch
         yield GalleryBegin(epoch, model_id, alignment_id)
-        allowed = {
-            (person.id, face.template_id)
-            for person in self.roster.persons.values()
-            if person.enabled
-            for face in person.faces
-        }
+        yield from self._rows(model_id, alignment_id, None)
+        yield GalleryCommit(epoch)
+
+    def gallery_changes(
+        self, model_id: str, alignment_id: str, told: Mapping[str, frozenset[str]]
+    ) -> Iterator[ToVision]:
+        """The messages that bring a vision process from `told` (an earlier `faces`) to the roster as it is now."""
+        now = self.faces()
+        changed = sorted(one for one in told.keys() | now.keys() if told.get(one) != now.get(one))
+        for at in range(0, len(changed), _GONE_AT_ONCE):
+            yield GalleryRemove(tuple(changed[at : at + _GONE_AT_ONCE]))
+        if changed:
+            yield from self._rows(model_id, alignment_id, frozenset(changed))
+        yield GalleryCommit(self.roster.epoch)
+
+    def _rows(self, model_id: str, alignment_id: str, people: frozenset[str] | None) -> Iterator[GalleryAdd]:
+        allowed = self.faces()
         rows = (
             GalleryRow(t.person_id, t.template_id, t.vector)
-            for t in self._store.templates(model_id, alignment_id)
-            if (t.person_id, t.template_id) in allowed
+            for t in self._store.templates(model_id, alignment_id, people)
+            if t.template_id in allowed.get(t.person_id, ())
         )
         while chunk := tuple(islice(rows, MAX_TEMPLATES_PER_MESSAGE)):
             yield GalleryAdd(chunk)
-        yield GalleryCommit(epoch)
 
     def add(
         self,

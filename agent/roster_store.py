@@ -14,7 +14,7 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,16 +110,18 @@ class RosterStore(FeedTables):
         """Templates of all networks."""
         return int(self._db.execute("SELECT count(*) FROM templates").fetchone()[0])
 
-    def templates(self, model_id: str, alignment_id: str) -> Iterator[StoredTemplate]:
-        """Opened templates of one network and alignment.
+    def templates(
+        self, model_id: str, alignment_id: str, people: Collection[str] | None = None
+    ) -> Iterator[StoredTemplate]:
+        """Opened templates of one network and alignment, of everybody or of these people.
 
         Raises:
             StoreError: a template does not open (wrong key, or the row was altered or moved).
         """
         rows = self._db.execute(
             "SELECT person_id, template_id, quality, nonce, sealed FROM templates "
-            "WHERE model_id = ? AND alignment_id = ?",
-            (model_id, alignment_id),
+            "WHERE model_id = ? AND alignment_id = ? AND (? IS NULL OR person_id IN (SELECT value FROM json_each(?)))",
+            (model_id, alignment_id, *2 * (None if people is None else json.dumps(sorted(people)),)),
         ).fetchall()
         for person_id, template_id, quality, nonce, sealed in rows:
             bound = _bound_to(person_id, template_id, model_id, alignment_id)

@@ -90,9 +90,7 @@ class People:
         gallery.add(row.person_id, Template(vector.astype(np.float32), gallery.model_id, gallery.alignment_id))
 
     def _commit(self, epoch: int) -> None:
-        if self._next is None:
-            self._refused = "a gallery was committed that was never begun"
-            return
-        self.gallery, self._next = self._next, None
-        self.gallery.settle()
+        if self._next is not None:
+            self.gallery, self._next = self._next, None
+            self.gallery.settle()
         self._epoch = epoch

@@ -8,7 +8,8 @@ makes `parse_*` answer Rejected, never raise. Times are CLOCK_BOOTTIME seconds. 
 From vision: Hello at connect, Alive every second, CameraChanged, GalleryLoaded, Finding, Faces (while a preview is on),
 Pass, Enrolment. To vision: GalleryBegin, GalleryAdd, GalleryCommit, GalleryRemove, Settings, Preview, Enrol,
 EnrolCancel. GalleryAdd between GalleryBegin and GalleryCommit fills the next gallery while the present one is in use;
-on its own it adds to the present one at once, and so does GalleryRemove take from it (and from the next one).
+on its own it adds to the present one at once, and so does GalleryRemove take from it (and from the next one); a
+GalleryCommit ends such changes.
 """
 
 from __future__ import annotations
@@ -228,7 +229,7 @@ class GalleryAdd:
 
 @dataclass(frozen=True, slots=True)
 class GalleryCommit:
-    """The gallery of this epoch is complete and replaces the present one."""
+    """The gallery of this epoch is complete: a new one replaces the present one, or the present one was changed."""
 
     TYPE: ClassVar = "gallery_commit"
     epoch: _Count
