@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,7 +31,7 @@ from agent.outbox import Outbox, OutboxSettings
 from agent.pass_desk import load_pass_keys
 from agent.reception import DoorFacts, Reception
 from agent.remote import RemoteDesk, load_command_keys
-from agent.residents import Residents
+from agent.residents import Residents, forget_expired
 from agent.roster_clerk import RosterClerk
 from agent.roster_desk import RosterDesk, stored_floor
 from agent.roster_store import RosterStore
@@ -107,11 +108,13 @@ class DoorAgent:
 
     def _open_clerk(self, facts: Mapping[str, Any]) -> tuple[Identity | None, RosterClerk]:
         settings, folder, post = self._link_settings(), Path(self._config.store.state_dir), self.mailbox.post
+        expired = partial(forget_expired, clock=self._clock, keep_days=self._config.privacy.expired_keep_days)
         if settings is None:
-            return None, RosterClerk(self._name, folder, post)
+            return None, RosterClerk(self._name, folder, post, expired=expired)
         identity = Identity(self._name, settings.cert, settings.key, folder)
         key = pinned_key(settings)
-        return identity, RosterClerk(self._name, folder, post, key=key, identity=identity, floor=stored_floor(facts))
+        floor = stored_floor(facts)
+        return identity, RosterClerk(self._name, folder, post, key=key, identity=identity, floor=floor, expired=expired)
 
     def _open_link(self) -> MqttLink | None:
         settings = self._link_settings()

@@ -174,6 +174,14 @@ class RosterFeed(Section):
     )  # fmt: skip
 
 
+class Privacy(Section):
+    """[privacy]."""
+
+    expired_keep_days: int = Field(
+        default=7, ge=0, le=3650, description="people enrolled here are forgotten so long after their validity ended"
+    )
+
+
 class Store(Section):
     """[store]."""
 
@@ -206,6 +214,7 @@ class Config(Section):
     server: Server | None = None
     passes: Passes = Passes()
     roster: RosterFeed = RosterFeed()
+    privacy: Privacy = Privacy()
     store: Store = Store()
     runtime: Runtime = Runtime()
     console: Console | None = None

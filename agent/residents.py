@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
+from agent.clock import Clock
 from agent.core.bounded import written
+from agent.core.journal import ClockQuality
 from agent.core.roster import (
     FACE_PURPOSE,
     MAX_PHONES,
@@ -204,6 +206,17 @@ class Residents:
             kept = self._store.managed()
             return replace(found, managed=kept[PERSON], revoked=kept[REVOKED])
         raise StoreError(f"the roster on this device cannot be read: {found.reason}; enrol again or import it anew")
+
+
+def forget_expired(store: RosterStore, clock: Clock, keep_days: int) -> None:
+    """Forget the door's own people whose validity ended `keep_days` ago; only where the clock can be believed."""
+    if clock.quality() is ClockQuality.NONE:
+        return
+    found, theirs = parse({"v": VERSION, **store.snapshot()}), store.managed()[PERSON]
+    over_s = clock.utc_ms() // 1000 - keep_days * 86_400
+    for person in found.persons.values() if isinstance(found, Roster) else ():
+        if person.id not in theirs and person.valid_until_utc_s is not None and person.valid_until_utc_s <= over_s:
+            store.remove(person.id)
 
 
 def hours_json(roster: Roster) -> dict[str, Any]:

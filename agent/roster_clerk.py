@@ -48,6 +48,7 @@ from agent.roster_store_feed import FeedRefusedError, Purge
 _WAITING: Final = 4096
 _TOLD_EVERY_S: Final = 1.0  # refusals: junk can't fill the journal
 _PURGES_EVERY_S: Final = 1.0
+_EXPIRED_EVERY_S: Final = 3600.0
 _PURGE_AGAIN_S: Final = 30.0  # a receipt whose commit was not heard of is written again, rather twice than never
 PURPOSE: Final = "roster"
 
@@ -74,7 +75,8 @@ class Purged:
 class RosterClerk:
     """`floor`: the highest revision that this door ever had, as its journal remembers it.
 
-    `key` is the server's public key; None for a door without a server, whose roster is its own.
+    `key` is the server's public key; None for a door without a server, whose roster is its own. `expired` is called
+    once an hour with the store, to forget people whose time is over.
     """
 
     def __init__(
@@ -86,11 +88,13 @@ class RosterClerk:
         key: pyseto.KeyInterface | None = None,
         identity: Identity | None = None,
         floor: int = 0,
+        expired: Callable[[RosterStore], None] | None = None,
     ) -> None:
         self._door, self._folder, self._key, self._identity, self._post = door, folder, key, identity, post
-        self._floor = floor
+        self._floor, self._expired = floor, expired
         self._inbox: queue.Queue[RosterArrived | Callable[[RosterStore], None] | None] = queue.Queue(_WAITING)
         self._purges_told_s: dict[Purge, float] = {}
+        self._expired_due_s = 0.0
         self._collected = Collected()
         self._held = Held()
         self._more, self._told_s = 0, float("-inf")
@@ -154,6 +158,9 @@ class RosterClerk:
 
     def _look_for_purges(self, store: RosterStore) -> None:
         now_s = time.monotonic()
+        if self._expired is not None and now_s >= self._expired_due_s:
+            self._expired_due_s = now_s + _EXPIRED_EVERY_S
+            self._expired(store)
         waiting = [p for p in store.purges() if now_s - self._purges_told_s.get(p, -_PURGE_AGAIN_S) >= _PURGE_AGAIN_S]
         if waiting and store.scrub():  # a reader that holds the log up is waited for
             for purge in waiting:

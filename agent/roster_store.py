@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.errors import StoreError
-from agent.roster_store_feed import FeedTables, StoredTemplate
+from agent.roster_store_feed import FeedTables, StoredTemplate, purge_reason
 
 __all__ = ["RosterStore", "StoredTemplate"]
 
@@ -174,8 +174,9 @@ class RosterStore(FeedTables):
             self._db.execute("DELETE FROM persons WHERE id NOT IN (SELECT value FROM json_each(?))", (ids,))
             for person in persons:
                 self._put_person(person)
-            faceless = [person["id"] for person in persons if not person.get("faces")]
-            self._purge(faceless, "withdrawn", int(time.time()))
+            for person in persons:
+                if not person.get("faces"):
+                    self._purge([person["id"]], purge_reason(person), int(time.time()))
             self._db.execute("UPDATE site SET body = ?", (_text(site),))
             self._db.execute("UPDATE meta SET epoch = epoch + 1")
         self.scrub()

@@ -44,6 +44,12 @@ class Purge:
     templates: int
 
 
+def purge_reason(person: Mapping[str, Any]) -> str:
+    """Why somebody who stays has no face any more: a withdrawal stands against earlier consents, a removal does not."""
+    consent = person.get("consent")
+    return "withdrawn" if consent and consent.get("withdrawn_utc_s") is not None else "removed"
+
+
 class FeedRefusedError(Exception):
     """A revision that is not applied; nothing of it was."""
 
@@ -180,7 +186,7 @@ class FeedTables:
     def put_sent(self, person: Person, templates: Iterable[StoredTemplate], utc_s: int) -> None:
         """A person as the server and this door together know her, within a transaction."""
         if not person.faces:
-            self._purge([person.id], "withdrawn", utc_s)
+            self._purge([person.id], purge_reason(person_json(person)), utc_s)
         self._put_person(person_json(person))
         listed = json.dumps([face.template_id for face in person.faces])
         self._db.execute(

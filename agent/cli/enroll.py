@@ -30,6 +30,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--phone", metavar="CODE", help="the registration code that the person's phone page shows")
     parser.add_argument("--person", metavar="ID", help="add the phone to somebody who is enrolled already")
     parser.add_argument("--list", action="store_true", help="show who is enrolled")
+    parser.add_argument(
+        "--withdraw", metavar="ID", help="consent withdrawn: forget the face here, the person and the phone stay"
+    )
     parser.add_argument("--remove", metavar="ID", help="forget a person: record, templates and their bytes on the disk")
 
 
@@ -47,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
             return _list(residents, as_json=arguments.json)
         if arguments.remove:
             return _remove(residents, arguments.remove, as_json=arguments.json)
+        if arguments.withdraw:
+            return _withdraw(residents, arguments.withdraw, as_json=arguments.json)
         if arguments.phone and not arguments.pictures:
             return _phone_only(residents, arguments)
         return _enrol(residents, config, arguments)
@@ -130,6 +135,21 @@ def _list(residents: Residents, *, as_json: bool) -> int:
         )
     print(f"{len(people)} people")
     return 0
+
+
+def _withdraw(residents: Residents, person_id: str, *, as_json: bool) -> int:
+    person = residents.person(person_id)
+    templates = len(person.faces) if person is not None else 0
+    found = residents.withdraw(person_id, int(time.time()))
+    if as_json:
+        print_json({"withdrawn": found, "id": person_id, "templates": templates})
+    elif found:
+        print(
+            f"{person_id}: {templates} face template(s) forgotten; a running door knows within 2 s and writes a receipt"
+        )
+    else:
+        print(f"{person_id}: nobody of this id; see door-agent enroll --list")
+    return 0 if found else 1
 
 
 def _remove(residents: Residents, person_id: str, *, as_json: bool) -> int:

@@ -42,7 +42,10 @@ class ConsoleSource(Protocol):
         """Number and JPEG of the newest preview once it is newer than `number`, or None after `timeout_s`."""
 
     def act(self, name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
-        """Ask for enrol_start {name, consent} or enrol_cancel {}; says at once {"ok": bool, "why"?: str}."""
+        """Ask for enrol_start {name, consent, under_14?, guardian?} or enrol_cancel {}.
+
+        Says at once {"ok": bool, "why"?: str}.
+        """
 
 
 @dataclass(frozen=True, slots=True)

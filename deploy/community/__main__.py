@@ -10,6 +10,7 @@ import contextlib
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,8 @@ def _page_url(settings: Settings) -> str:
 def _publisher(settings: Settings, people: People, ledger: Ledger, feed: Feed) -> Publisher:
     try:
         key = pyseto.Key.new(version=4, purpose="public", key=settings.signing_key_file.read_bytes())
-        publisher = Publisher(people, key, settings.ca_file.read_bytes(), feed.add)
+        keep = (settings.expired_keep_days, settings.passes_keep_days, settings.proof_keep_days)
+        publisher = Publisher(people, key, settings.ca_file.read_bytes(), feed.add, partial(people.forget, *keep))
     except (OSError, ValueError) as e:
         raise ConfigError(f"{settings.signing_key_file}, {settings.ca_file}: cannot be used ({e})") from e
     for device, body in ledger.bodies(Kind.ROSTER):  # a receipt that came while this server was being killed

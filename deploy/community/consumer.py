@@ -36,6 +36,7 @@ _GROUP = 64
 _MAX_STATE_BYTES = 16 * 1024
 _SILENCE_CHECK_S = 5.0
 _DATABASE_RETRY_S = 0.5
+_FORGET_EVERY_S = 3600.0
 _COMMAND_EXPIRY_S = 10  # the broker throws a command away that it could not deliver in time
 
 
@@ -54,6 +55,7 @@ class ConsumerSettings:
     subscription: str = "doors/+/+/up/#"
     home_assistant: bool = False
     can_open: bool = False
+    keep_days: int = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Consumer:
         self.overflowed = 0
         self._silent: set[str] = set()
         self._database_down = False
+        self._forget_s = 0.0
         self._at_home: set[str] = set()
         self._client = self._new_client()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
@@ -144,6 +147,7 @@ class Consumer:
                 check_s = time.monotonic() + _SILENCE_CHECK_S
                 with contextlib.suppress(Exception):  # a database that is away has been reported where messages fail
                     self._look_for_silence()
+                    self._forget()
         self._ledger.close()
 
     def _gather(self, timeout_s: float) -> list[tuple[str, bytes] | None]:
@@ -273,6 +277,12 @@ class Consumer:
             news = self._alarms(device, [Alarm(word, detail)], time.time_ns() // 1_000_000)
         for n in news:
             self._tell(n)
+
+    def _forget(self) -> None:
+        if time.monotonic() >= self._forget_s:
+            self._forget_s = time.monotonic() + _FORGET_EVERY_S
+            with self._ledger.transaction():
+                self._ledger.forget(time.time_ns() // 1_000_000 - self._settings.keep_days * 86_400_000)
 
     def _look_for_silence(self) -> None:
         now_ms = time.time_ns() // 1_000_000

@@ -219,6 +219,11 @@ class Ledger:
         names = ("device", "epoch", "seq", "kind", "priority", "wall_ms", "clock")
         return [dict(zip(names, f, strict=False)) | {"body": json.loads(f[7])} for f in reversed(found)]
 
+    def forget(self, before_ms: int) -> None:
+        """Events and alarms that came before then are deleted (within a transaction); every chain goes on from here."""
+        for table, column in (("events", "received_ms"), ("previews", "received_ms"), ("alarms", "at_ms")):
+            self.db.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_ms,))  # noqa: S608  three fixed names
+
     def bodies(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
         """Door and body of every event of a kind, oldest first."""
         found = self.db.execute("SELECT device, body FROM events WHERE kind = ? ORDER BY id", (str(kind),))

@@ -160,6 +160,20 @@ class People:
             store.replace([person_json(p) for p in found.persons.values()], hours_json(found), found.epoch)
         self.changed()
 
+    def forget(self, expired_days: int, passes_days: int, proof_days: int) -> None:
+        """What has been kept long enough: people whose validity ended, passes that are over, proofs of withdrawals."""
+        now_s, day_s = int(time.time()), 86_400
+        for person in self.roster().persons.values():
+            until_s = person.valid_until_utc_s
+            if until_s is not None and until_s <= now_s - expired_days * day_s:
+                self.remove(person.id)
+        with self.site() as db:
+            db.execute("DELETE FROM passes WHERE until_utc_s <= ?", (now_s - passes_days * day_s,))
+            db.execute("DELETE FROM receipts WHERE utc_s <= ?", (now_s - proof_days * day_s,))
+            gone = db.execute("DELETE FROM withdrawals WHERE at_utc_s <= ?", (now_s - proof_days * day_s,)).rowcount
+        if gone:
+            self.changed()
+
     # ------------------------------------------------------------ doors
 
     def set_door(self, device: str, groups: Iterable[str]) -> None:

@@ -42,6 +42,7 @@ _LOOK_EVERY_S: Final = 1.0
 _AGAIN_S: Final = 5.0  # between two sendings of one revision to one door
 _LEASE_EVERY_S: Final = 60.0
 _DRIFT_S: Final = 60.0
+_FORGET_EVERY_S: Final = 3600.0
 _WAITING: Final = 2000
 
 SendRoster = Callable[[str, bytes, bool], None]  # device, token, keep at the broker
@@ -49,10 +50,21 @@ Ask = Callable[[str, bytes, bytes], None]  # device, payload, correlation: on dn
 
 
 class Publisher:
-    """`hear` takes the consumer's news, from any thread; everything else happens on the publisher's own."""
+    """`hear` takes the consumer's news, from any thread; everything else happens on the publisher's own.
 
-    def __init__(self, people: People, key: pyseto.KeyInterface, ca_pem: bytes, tell: Callable[[News], None]) -> None:
-        self._people, self._key, self._ca, self._tell = people, key, ca_pem, tell
+    `forget` is called once an hour: what was kept long enough goes.
+    """
+
+    def __init__(
+        self,
+        people: People,
+        key: pyseto.KeyInterface,
+        ca_pem: bytes,
+        tell: Callable[[News], None],
+        forget: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._people, self._key, self._ca, self._tell, self._forget = people, key, ca_pem, tell, forget
+        self._forget_s = 0.0
         self._send: SendRoster = lambda _device, _token, _keep: None
         self._ask: Ask = lambda _device, _payload, _correlation: None
         self._inbox: queue.Queue[News | None] = queue.Queue(_WAITING)
@@ -118,7 +130,10 @@ class Publisher:
             self.receipt(news.device, news.what["body"])
 
     def _look(self) -> None:
-        """After a change: new revisions for the doors that it concerns."""
+        """After a change: new revisions for the doors that it concerns. Once an hour: what was kept long enough."""
+        if time.monotonic() >= self._forget_s:
+            self._forget_s = time.monotonic() + _FORGET_EVERY_S
+            self._forget()
         number = self._people.change()
         if number != self._seen:
             first, self._seen = self._seen < 0, number

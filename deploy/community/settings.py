@@ -28,6 +28,16 @@ class Settings(BaseModel):
     command_key_id: str = Field(default="manager1", description="the name of its public half on the doors")
     pass_key_file: Path | None = Field(default=None, description="private P-256 key that signs visitor passes, PEM")
     people_dir: Path = Field(default=Path("people"), description="people, doors' groups, passes; mode 0700")
+    events_keep_days: Annotated[int, Field(ge=1, le=3650)] = Field(default=180, description="doors' events are kept")
+    expired_keep_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        default=7, description="people are forgotten so long after their validity ended"
+    )
+    passes_keep_days: Annotated[int, Field(ge=0, le=3650)] = Field(
+        default=30, description="visitor passes are kept so long after they are over"
+    )
+    proof_keep_days: Annotated[int, Field(ge=30, le=3650)] = Field(
+        default=1095, description="withdrawals and receipts are kept: the proof that it was done"
+    )
     name: str = Field(default="community", description="certificate name and MQTT client id")
     subscription: str = Field(default="doors/+/+/up/#", description="the doors this process looks after")
     database: str = Field(default="community.db", description="a file for SQLite, or postgresql://user@host/name")
@@ -62,6 +72,7 @@ class Settings(BaseModel):
         return ConsumerSettings(
             self.broker_host, self.broker_port, self.ca_file, self.cert_file, self.key_file, self.signing_key_file,
             self.name, self.silence_s, self.subscription, self.home_assistant, self.command_key_file is not None,
+            self.events_keep_days,
         )  # fmt: skip
 
 

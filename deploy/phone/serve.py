@@ -12,6 +12,8 @@ from typing import Final
 
 from flask import Blueprint, Response, abort, request
 
+from deploy.phone import privacy_page
+
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -65,6 +67,7 @@ def page_files() -> dict[str, bytes]:
         path.relative_to(_FOLDER).as_posix(): path.read_bytes()
         for path in sorted(_FOLDER.rglob("*"))
         if path.suffix in _TYPES
-    }
+    } | {"privacy.html": privacy_page.page(privacy_page.SOURCE.read_text(encoding="utf-8"))}
+    found = dict(sorted(found.items()))
     version = hashlib.sha256(b"".join(name.encode() + b"\0" + data for name, data in found.items())).hexdigest()[:16]
     return {**found, "sw.js": found["sw.js"].replace(b"__VERSION__", version.encode())}

@@ -6,8 +6,10 @@ const PREFIX = "door-phone-";
 const CACHE = `${PREFIX}__VERSION__`;
 const FILES = [
   "./", "clock.js", "icon-180.png", "icon-maskable.svg", "icon.svg", "key.js", "manifest.webmanifest", "pass.js",
-  "phone.css", "phone.js", "picture.js", "vendor/qrcode.js", "visitor-words.js", "visitor.html", "visitor.js", "words.js",
+  "phone.css", "phone.js", "picture.js", "privacy.html", "vendor/qrcode.js", "visitor-words.js", "visitor.html", "visitor.js", "words.js",
 ];
+
+const PAGES = ["visitor.html", "privacy.html"]; // beside the pass itself
 
 self.addEventListener("install", (event) => {
   const fresh = FILES.map((name) => new Request(name, { cache: "reload" }));
@@ -23,8 +25,8 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   if (event.request.method !== "GET") return; // the look at the server's clock is a HEAD: never from the cache
-  const visitor = new URL(event.request.url).pathname.endsWith("/visitor.html"); // its own page, the same folder
-  const wanted = event.request.mode !== "navigate" ? event.request : visitor ? "visitor.html" : "./";
+  const name = new URL(event.request.url).pathname.split("/").pop();
+  const wanted = event.request.mode !== "navigate" ? event.request : PAGES.includes(name) ? name : "./";
   event.respondWith(caches.open(CACHE)
     .then((cache) => cache.match(wanted))
     .then((kept) => kept ?? fetch(event.request)));

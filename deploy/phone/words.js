@@ -25,6 +25,7 @@ export const WORDS = {
     needStore: "这里存不了钥匙：请不要用无痕窗口，或者换一个浏览器。",
     passPicture: "开门码二维码",
     registrationPicture: "登记码二维码",
+    privacy: "隐私说明：记下什么，怎么撤回",
   },
   en: {
     title: "Door pass",
@@ -51,5 +52,6 @@ export const WORDS = {
     needStore: "No key can be kept here: leave the private window, or take another browser.",
     passPicture: "QR code of the door pass",
     registrationPicture: "QR code of the registration code",
+    privacy: "Privacy: what is kept, how to withdraw",
   },
 };

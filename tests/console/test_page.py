@@ -178,6 +178,9 @@ def test_nobody_is_enrolled_without_consent_and_hints_come_in_the_readers_langua
     page.js("document.querySelector('#enrol-consent').click(); document.querySelector('#enrol-start').click()")
     page.until("document.querySelector('#enrol-result').textContent === ''")
     assert door.somebody_asked.wait(10)
+    page.js("document.querySelector('#enrol-under-14').click(); document.querySelector('#enrol-start').click()")
+    reads(page, "#enrol-result", "Under 14, without a guardian's consent nothing is enrolled.")
+    page.js("document.querySelector('#enrol-under-14').click()")
     door.board.update(enrolment={"state": "collecting", "hint": "Come closer", "collected": 2, "wanted": 5})
     reads(page, "#enrol-hint", "Come closer")
     assert door.asked == [("enrol_start", {"name": "林阿婆", "consent": True})]
@@ -209,12 +212,13 @@ def test_everything_can_be_reached_and_pressed_with_the_keyboard(page, door):
         for kind in ("keyDown", "keyUp"):
             page.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
         reached.append(page.js("document.activeElement.id || document.activeElement.tagName"))
-    assert [name for name in reached if name not in ("BODY", "events")][:6] == [
+    assert [name for name in reached if name not in ("BODY", "events")][:7] == [
         "language",
         "all",
         "SUMMARY",
         "enrol-name",
         "enrol-consent",
+        "enrol-under-14",
         "enrol-start",
     ]
     page.js("document.querySelector('#events summary').focus()")

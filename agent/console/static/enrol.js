@@ -30,7 +30,13 @@ function startEnrol(submitted) {
     return;
   }
   enrolName = byId("enrol-name").value.trim();
-  tryAsk("enrol_start", { name: enrolName, consent: true });
+  const child = byId("enrol-under-14").checked, guardian = byId("enrol-guardian").value.trim();
+  if (child && !guardian) {
+    byId("enrol-result").textContent = say("enrolNeedGuardian");
+    byId("enrol-guardian").focus();
+    return;
+  }
+  tryAsk("enrol_start", { name: enrolName, consent: true, ...(child ? { under_14: true, guardian } : {}) });
 }
 
 // No news is not a result: what an earlier visitor enrolled is not this page's business.
@@ -55,6 +61,12 @@ function showEnrolment(enrolment) {
   }
 }
 
+function showGuardian() {
+  for (const id of ["enrol-guardian", "enrol-guardian-label"]) byId(id).hidden = !byId("enrol-under-14").checked;
+}
+
+byId("enrol-under-14").addEventListener("change", showGuardian);
+byId("enrol-form").addEventListener("reset", () => setTimeout(showGuardian)); // once the fields are empty
 byId("enrol-form").addEventListener("submit", startEnrol);
 byId("enrol-cancel").addEventListener("click", () => {
   enrolName = "";

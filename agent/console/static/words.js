@@ -63,6 +63,9 @@ const WORDS = {
   // enrolment
   enrol: ["录入人脸", "Enrol a face"], enrolName: ["姓名", "Name"], enrolStart: ["开始录入", "Start"], enrolCancel: ["取消", "Cancel"],
   enrolConsent: ["本人同意把人脸模板保存在这扇门上，用于开门；不保存照片，可随时撤回。", "The person agrees that face templates are kept at this door to open it. No photo is kept; consent can be withdrawn at any time."],
+  enrolUnder14: ["未满 14 周岁：由监护人同意", "Under 14: a guardian agrees"],
+  enrolGuardian: ["监护人姓名（只留在这扇门上）", "The guardian's name (stays at this door)"],
+  enrolNeedGuardian: ["未满 14 周岁，没有监护人同意，不能录入。", "Under 14, without a guardian's consent nothing is enrolled."],
   enrolNeedConsent: ["没有本人同意，不能录入。", "Without the person's consent nothing is enrolled."],
   enrolLook: ["请看摄像头", "Please look into the camera"], enrolDone: ["录入完成：{0}", "Enrolled: {0}"],
   enrolFailed: ["没有录入：{0}", "Not enrolled: {0}"], enrolCancelled: ["已取消", "Cancelled"],
