@@ -181,6 +181,7 @@ class DoorAgent:
             identity=identity,
             clock=self._clock,
             publish_state=link.set_state if link is not None else lambda _: None,
+            floor_utc_s=lambda: self._outbox.status().floor_ms / 1000,
         )
         reception.remember(self._outbox.newest())
         self._controller.join(reception)

@@ -291,4 +291,6 @@ class Outbox(Desk):
         e, size = self._store.current, bytes_on_disk(self._store.path)
         used = size / self._settings.quota_bytes
         depth = self._store.depth() + len(self._ring)
-        return OutboxStatus(e.name, e.last_seq, e.acked, depth, size, used, state, e.last_hash, e.base_seq + 1)
+        return OutboxStatus(
+            e.name, e.last_seq, e.acked, depth, size, used, state, e.last_hash, e.base_seq + 1, self._store.floor_ms
+        )

@@ -6,6 +6,7 @@ import base64
 import binascii
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from agent.controller import Intent
 from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide, lapsed
 from agent.core.door import grant_refusal
 from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication
-from agent.core.passes import Accepted, Book, Key, Refusal, Rejected, judge, reference
+from agent.core.passes import STEP_S, Accepted, Book, Key, Refusal, Rejected, judge, reference
 from agent.core.roster import PhoneKey
 from agent.core.vision_messages import Pass
 from agent.errors import ConfigError, PictureError
@@ -50,7 +51,9 @@ class PassDesk:
         self._door, self._desk, self._residents, self._factors = door, desk, residents, factors
         self._rules, self._moment = rules, moment
         self._site_keys = {reference(public): Key(public, None) for public in site_keys}
-        self._book = Book.from_fact(facts.get("passes"))
+        started_s = _utc_s(moment().local)
+        since_step = -1 if started_s is None else int(started_s) // STEP_S
+        self._book = replace(Book.from_fact(facts.get("passes")), since_step=since_step)
         self._decided: dict[bytes, float] = {}
         self._admitted: dict[str, float] = {}
         self._refused: dict[tuple[str, str | None], float] = {}
@@ -77,8 +80,10 @@ class PassDesk:
             self._refuse(judged.reason.value, judged.person_id, now_s)
         elif judged.person_id is None:
             self._visitor(judged, moment, event.at_s, now_s)
-        elif now_s - self._admitted.get(judged.person_id, -SAME_PERSON_S) >= SAME_PERSON_S:
-            self._resident(judged, judged.person_id, moment, event.at_s, now_s)
+        else:
+            self._book = judged.book  # used up, let in or not: who filmed it has nothing
+            if now_s - self._admitted.get(judged.person_id, -SAME_PERSON_S) >= SAME_PERSON_S:
+                self._resident(judged, judged.person_id, moment, event.at_s, now_s)
 
     def _resident(self, accepted: Accepted, person_id: str, moment: Moment, at_s: float, now_s: float) -> None:
         both = self._factors.both(person_id, Credential.FACE, now_s)
@@ -92,8 +97,7 @@ class PassDesk:
             ), at_s, now_s)  # fmt: skip
         elif isinstance(answer, Denied):
             self._refuse(answer.reason.value, person_id, now_s)
-        else:  # the face is still wanted: remember the phone, whose code is used up
-            self._book = accepted.book
+        else:  # the face is still wanted: remember the phone
             self._factors.show(person_id, Credential.PHONE, now_s)
             self._desk.hint(Indication.COME_CLOSER)
 

@@ -70,11 +70,12 @@ class Reception:
         identity: Identity | None,
         clock: Clock,
         publish_state: Callable[[Mapping[str, Any]], None],
+        floor_utc_s: Callable[[], float],
     ) -> None:
         self._facts, self._controller, self._residents, self._vision = facts, controller, residents, vision
         self._board, self._health, self._remote, self._clock = board, health, remote, clock
         self._roster, self._clerk, self._identity = roster, clerk, identity
-        self._publish_state = publish_state
+        self._publish_state, self._floor_utc_s = publish_state, floor_utc_s
         self._zone = ZoneInfo(facts.timezone)
         self._server_heard_s: float | None = None
         self._link_up = False
@@ -273,12 +274,13 @@ class Reception:
         return Rules(self._residents.roster.calendar, self._facts.high_security, lease_s)
 
     def _moment(self) -> Moment:
-        trusted = self._clock.quality() in (ClockQuality.NTP, ClockQuality.RTC)
-        local = datetime.now(self._zone) if trusted else None
+        quality, utc_s, floor_s = self._clock.quality(), self._clock.utc_ms() / 1000, self._floor_utc_s()
+        trusted = quality is ClockQuality.NTP or (quality is ClockQuality.RTC and utc_s >= floor_s)
+        local = datetime.fromtimestamp(utc_s, self._zone) if trusted else None
         now_s, heard_s = self._clock.now_s(), self._server_heard_s
         if self._roster.served:  # then only the server's own signed word counts, not that a broker is there
-            return Moment(local, 0, self._roster.silent_s(now_s))
-        return Moment(local, 0, None if heard_s is None else now_s - heard_s)
+            return Moment(local, int(floor_s), self._roster.silent_s(now_s))
+        return Moment(local, int(floor_s), None if heard_s is None else now_s - heard_s)
 
     def _roster_facts(self) -> dict[str, Any]:
         roster = self._residents.roster

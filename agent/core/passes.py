@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -72,6 +72,7 @@ class Book:
 
     steps: Mapping[str, int] = field(default_factory=dict)  # hex of key_ref -> last step
     uses: Mapping[str, int] = field(default_factory=dict)  # hex of pass_id -> times
+    since_step: int = -1  # of the door's start, not stored: an older code may have been used by a book that is lost
 
     def to_fact(self) -> dict[str, Json]:
         """For the journal's facts table."""
@@ -151,13 +152,13 @@ def _phone(
     made_s, name = step * STEP_S, key_ref.hex()
     if door_ref not in (ANY_DOOR, reference(door.encode())):
         return Rejected(Refusal.WRONG_DOOR, key.person_id)
-    if step <= book.steps.get(name, -1):
+    if step <= max(book.steps.get(name, -1), book.since_step):
         return Rejected(Refusal.REPLAYED, key.person_id)
     if made_s + STEP_S + MAX_AGE_S < (floor_utc_s if utc_s is None else utc_s):
         return Rejected(Refusal.EXPIRED, key.person_id)
     if utc_s is not None and made_s - MAX_AHEAD_S > utc_s:
         return Rejected(Refusal.NOT_YET_VALID, key.person_id)
-    used = Book({**book.steps, name: step}, book.uses)
+    used = replace(book, steps={**book.steps, name: step})
     return Accepted(key.person_id, nonce.hex(), bool(flags & DURESS), used)
 
 
@@ -180,7 +181,7 @@ def _visitor(  # noqa: PLR0911  as above
     if uses and used >= uses:
         return Rejected(Refusal.USED_UP)
     kept = dict(list(book.uses.items())[-_KEPT_VISITORS:])
-    return Accepted(None, pass_id.hex(), duress=False, book=Book(book.steps, {**kept, pass_id.hex(): used + 1}))
+    return Accepted(None, pass_id.hex(), duress=False, book=replace(book, uses={**kept, pass_id.hex(): used + 1}))
 
 
 def phone_message(public_key: bytes, door: str | None, utc_s: float, nonce: bytes, *, duress: bool = False) -> bytes:

@@ -52,7 +52,8 @@ class OutboxStatus:
     """A snapshot of the store, safe to hand to any thread.
 
     `depth` counts rows not yet acknowledged by the server, `bytes` is the store's size on disk with its journal,
-    `quota_used` their share of the quota (1.0 is full), `state` one of starting, ok, failing, stopped.
+    `quota_used` their share of the quota (1.0 is full), `state` one of starting, ok, failing, stopped, `floor_ms` a
+    wall time known to have passed.
     """
 
     epoch: str = ""
@@ -64,6 +65,7 @@ class OutboxStatus:
     state: str = "starting"
     head_hash: str = ""
     first_seq: int = 1
+    floor_ms: int = 0
 
 
 # ---------------------------------------------------------------- from the link

@@ -56,9 +56,11 @@ class World:
         state = initial(DoorSettings(lock_type=LockType.FAIL_SAFE), {}, self.now_s)
         self.state: DoorState = replace(state, guard_missing_from_s=None)
         factors = Factors()
+        self.now_s -= 30.0  # the door has been running for a while
         common = {"factors": factors, "rules": self.rules, "moment": self.moment}
         self.faces = FaceDesk(self, self.residents, **common)
         self.passes = PassDesk(DOOR, self, self.residents, site_keys=[public_of(self.site)], facts=self.facts, **common)
+        self.now_s += 30.0
 
     def rules(self) -> Rules:
         return Rules(Calendar(), self.high_security, None)
@@ -136,6 +138,32 @@ def test_a_used_code_is_refused_after_a_restart(world: World):
     again.show(code)
     assert again.allowed == []
     assert [r.reason for r in again.refusals] == ["Replayed"]
+
+
+def test_a_code_from_before_the_start_is_refused_whatever_the_store_remembers(world: World):
+    """An old journal was restored: what it does not know to be used must not open."""
+    code = sign(world.phone, phone_message(public_of(world.phone), DOOR, UTC_S + world.now_s, b"nonce-01"))
+    world.show(code)
+    again = World(world.residents, world.phone, world.site, now_s=world.now_s + 31.0, facts={})
+    again.show(code)
+    assert again.allowed == []
+    assert [r.reason for r in again.refusals] == ["Replayed"]
+    again.now_s += 5.0
+    again.show()
+    assert len(again.allowed) == 1
+
+
+def test_a_code_that_was_shown_is_used_up_even_where_it_was_not_needed(world: World):
+    """A phone goes on showing codes while its owner walks in: who films them must not follow her."""
+    world.show()
+    world.now_s += 6.0
+    filmed = sign(world.phone, phone_message(public_of(world.phone), DOOR, UTC_S + world.now_s, b"nonce-02"))
+    world.show(filmed)
+    world.now_s += 11.0
+    world.passes._decided.clear()
+    world.show(filmed)
+    assert len(world.allowed) == 1
+    assert [r.reason for r in world.refusals] == ["Replayed"]
 
 
 def test_duress_opens_and_is_told(world: World):
