@@ -1,6 +1,6 @@
 # Two commands: `make demo` (a simulated door with everything around it) and `make test`.
 PY := .venv/bin/python
-.PHONY: demo test lint bench eval chaos tamper powercut rig locks venv venv-dev
+.PHONY: demo test lint bench eval attack chaos tamper powercut rig locks venv venv-dev
 DATA ?= ../shared/data
 EVENTS ?= 2000
 SEED ?= 1
@@ -33,6 +33,9 @@ tamper: venv-dev      ## edit, cut, reorder and roll back the journal in N ways
 
 powercut: venv-dev    ## cut the virtual device's card N times while events are written (root; tests/device/README.md)
 	@$(PY) -m tests.device powercut --cuts $(N) --seconds 30 $(ARGS)
+
+attack: venv-dev      ## forged, replayed, late and altered commands and passes; none may open: N=1000000
+	@$(PY) -m tests.attack.campaign --n $(N) $(ARGS)
 
 rig: venv-dev         ## device tests on the virtual device (root; see tests/device/README.md)
 	@$(PY) -m tests.device $(ARGS)

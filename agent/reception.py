@@ -76,6 +76,7 @@ class Reception:
         self._board, self._health, self._remote, self._clock = board, health, remote, clock
         self._roster, self._clerk, self._identity = roster, clerk, identity
         self._publish_state, self._floor_utc_s = publish_state, floor_utc_s
+        self._floor = (0.0, 0.0)  # the stored floor, and when it was first seen
         self._zone = ZoneInfo(facts.timezone)
         self._server_heard_s: float | None = None
         self._link_up = False
@@ -274,13 +275,20 @@ class Reception:
         return Rules(self._residents.roster.calendar, self._facts.high_security, lease_s)
 
     def _moment(self) -> Moment:
-        quality, utc_s, floor_s = self._clock.quality(), self._clock.utc_ms() / 1000, self._floor_utc_s()
+        quality, utc_s, floor_s = self._clock.quality(), self._clock.utc_ms() / 1000, self._floor_s()
         trusted = quality is ClockQuality.NTP or (quality is ClockQuality.RTC and utc_s >= floor_s)
         local = datetime.fromtimestamp(utc_s, self._zone) if trusted else None
         now_s, heard_s = self._clock.now_s(), self._server_heard_s
         if self._roster.served:  # then only the server's own signed word counts, not that a broker is there
             return Moment(local, int(floor_s), self._roster.silent_s(now_s))
         return Moment(local, int(floor_s), None if heard_s is None else now_s - heard_s)
+
+    def _floor_s(self) -> float:
+        """A wall time that has passed for sure: the journal's newest and what a clock that is never set says since."""
+        stored_s, now_s = self._floor_utc_s(), self._clock.now_s()
+        if stored_s != self._floor[0]:
+            self._floor = (stored_s, now_s)
+        return stored_s + now_s - self._floor[1] if stored_s else 0.0
 
     def _roster_facts(self) -> dict[str, Any]:
         roster = self._residents.roster
