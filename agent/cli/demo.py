@@ -102,6 +102,7 @@ class DemoControls:
         self._acts: dict[str, Callable[[], object]] = {
             **{name: partial(world.play, scene) for name, scene in _SCENES.items()},
             "phone_pass": world.show_phone,
+            "visitor_pass": world.show_visitor,
             "remote_open": partial(world.order, "open"),
             "lock_down": partial(world.order, "lock-down"),
             "release_lock_down": partial(world.order, "release-lock-down"),
@@ -133,7 +134,7 @@ class DemoControls:
         """Which buttons work, and why the others do not."""
         scenes = self._world.player is not None
         found: dict[str, dict[str, Any]] = {name: {"ready": True, "why": ""} for name in self._acts}
-        for name in (*_SCENES, "phone_pass"):
+        for name in (*_SCENES, "phone_pass", "visitor_pass"):
             if not scenes:
                 found[name] = {"ready": False, "why": "a real camera is in use: walk up yourself"}
         return found

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from urllib.request import urlopen
 
 from cryptography.hazmat.primitives import hashes, serialization
@@ -27,11 +28,12 @@ from agent.errors import DoorAgentError
 from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.history import History
 from deploy.community.ledger import SqliteConnection
-from deploy.pki import Authority, device_name
+from deploy.pki import Authority, device_name, write_file
 
 SITE, DOOR = "garden", "gate-1"
 _READY_S = 30.0
 _BROKER_AWAY_S = 1.0
+_VISIT_S = 7200
 
 _CONFIG = """\
 # written by `door-agent demo`; a real door's file looks the same
@@ -74,6 +76,9 @@ key_file = "{key}"
 server_key_file = "{server_key}"
 command_keys_dir = "{folder}/command-keys"
 
+[passes]
+keys_dir = "{folder}/pass-keys"
+
 [store]
 state_dir = "{folder}/state"
 
@@ -95,6 +100,7 @@ key_file = "{key}"
 signing_key_file = "{signing}"
 command_key_file = "{command}"
 command_key_id = "manager1"
+pass_key_file = "{passes}"
 database = "{database}"
 http_port = {page}
 frame_ancestors = "http://127.0.0.1:*"
@@ -132,7 +138,7 @@ class DemoWorld:
         return self.folder / "door.toml"
 
     def _start(self) -> None:
-        for name in ("run", "state", "command-keys", "log", "pki"):
+        for name in ("run", "state", "command-keys", "pass-keys", "log", "pki"):
             (self.folder / name).mkdir(mode=0o700)
         self._say("certificates and broker")
         authority = Authority(self.folder / "pki", "door-agent demo")
@@ -229,7 +235,7 @@ class DemoWorld:
         text = _SERVER_CONFIG.format(
             port=broker_port, ca=authority.cert, cert=pair.cert, key=pair.key, page=self.server_port,
             signing=authority.signing_key("server").key, command=authority.signing_key("manager1").key,
-            database=self.folder / "community.db",
+            database=self.folder / "community.db", passes=self._pass_key(),
         )  # fmt: skip
         config = self.folder / "community.toml"
         config.write_text(text)
@@ -237,6 +243,15 @@ class DemoWorld:
         self._history = History(lambda: SqliteConnection(self.folder / "community.db"))
         self._stack.callback(self._history.close)
         self.manager = DemoManager(config, f"http://127.0.0.1:{self.server_port}")
+
+    def _pass_key(self) -> Path:
+        """The site's key for visitor passes; the door gets its public half."""
+        key, path = ec.generate_private_key(ec.SECP256R1()), self.folder / "pki" / "pass.key"
+        pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+        write_file(path, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain), 0o600)
+        public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+        (self.folder / "pass-keys" / "site.pem").write_bytes(public)
+        return path
 
     def _child(self, name: str, *module_and_arguments: str) -> None:
         child = Child(name, module_and_arguments, self.folder / "log")
@@ -261,6 +276,15 @@ class DemoWorld:
         r, s = decode_dss_signature(self._phone.sign(message, ec.ECDSA(hashes.SHA256())))
         code = base45_encode(message + r.to_bytes(32, "big") + s.to_bytes(32, "big"))
         self.player.show_code(code.decode())
+
+    def show_visitor(self) -> dict[str, Any]:
+        """The manager makes a pass for one opening, the visitor holds it before the camera."""
+        body = {"doors": [f"{SITE}/{DOOR}"], "for_s": _VISIT_S, "uses": 1, "note": "demo visitor"}
+        made = self.manager.ask("/api/passes", body)
+        if "link" not in made:
+            return {"ok": False, "why": made.get("error")}
+        self.player.show_code(unquote(made["link"].partition("#")[2]))
+        return {"ok": True}
 
     def _phone_public(self) -> bytes:
         public = self._phone.public_key()

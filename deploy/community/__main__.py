@@ -31,6 +31,7 @@ from deploy.community.page import Order, PageParts, serve
 from deploy.community.people import People
 from deploy.community.publisher import Publisher
 from deploy.community.settings import Settings, load
+from deploy.community.visitor_passes import PassDesk
 
 _ORDERS_AT_ONCE = 4
 
@@ -82,8 +83,12 @@ def run(settings: Settings) -> None:
     publisher.connect(consumer.send_roster, consumer.send_command)
     office = Office(database(settings.managers_database))
     history = History(lambda: database(settings.database))
-    server = _serve(settings, PageParts(feed, office, history, _order(commander), settings.public_url,
-                                        settings.frame_ancestors))  # fmt: skip
+    passes = PassDesk(people, settings.pass_key_file) if settings.pass_key_file else None
+    server = _serve(
+        settings,
+        PageParts(feed, office, history, people, _order(commander), passes, settings.public_url,
+                  settings.frame_ancestors),
+    )  # fmt: skip
     consumer.start()
     publisher.start()
     sys.stdout.write(f"community server ready: {_page_url(settings) + '/' if server else 'no page'}\n")

@@ -25,6 +25,9 @@ from deploy.community.gate import Gate, needs, open_to_all, session
 from deploy.community.history import DAY_MOST, History
 from deploy.community.limits import PerMinute
 from deploy.community.office import Manager, Office, Role, sign_in_url
+from deploy.community.people import People
+from deploy.community.people_page import add_people
+from deploy.community.visitor_passes import PassDesk
 from deploy.phone.serve import blueprint
 
 _FOLDER: Final = Path(__file__).parent / "page"
@@ -43,12 +46,14 @@ Order = Callable[[str, Action, str, float | None], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """What the page is made of. `order` None: no key for orders, the buttons say so. `public_url`: behind a proxy."""
+    """What the page is made of. `order`, `passes` None: no key for them, the page says so."""
 
     feed: Feed
     office: Office
     history: History
+    people: People
     order: Order | None = None
+    passes: PassDesk | None = None
     public_url: str | None = None
     frame_ancestors: str = "'self'"
     more: tuple[Blueprint, ...] = ()  # other pages of this server, with rules of their own
@@ -68,6 +73,8 @@ def build(parts: PageParts) -> Flask:
     _add_history(app, parts)
     _add_orders(app, parts)
     _add_managers(app, parts)
+    add_people(app, parts.office, parts.people, parts.passes, parts.public_url)
+    app.register_error_handler(DoorAgentError, lambda error: (jsonify({"error": str(error)}), 400))
     return app
 
 
@@ -240,10 +247,6 @@ def _add_managers(app: Flask, parts: PageParts) -> None:
         office.remove(manager)
         office.note(session().manager, "remove-manager", manager.name)
         return jsonify({})
-
-    @app.errorhandler(DoorAgentError)
-    def said(error: DoorAgentError) -> tuple[Response, int]:
-        return jsonify({"error": str(error)}), 400
 
     def _with_link(manager: Manager, action: str) -> Response:
         office.note(session().manager, action, f"{manager.name} ({manager.role})")

@@ -7,6 +7,9 @@ import json
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from agent.core.commands import Action
 from deploy.community.consumer import News
 from deploy.community.feed import Feed
@@ -14,6 +17,8 @@ from deploy.community.history import History
 from deploy.community.ledger import Ledger, SqliteConnection
 from deploy.community.office import Office, Role
 from deploy.community.page import PageParts, serve
+from deploy.community.people import People
+from deploy.community.visitor_passes import PassDesk
 
 
 class Client:
@@ -47,6 +52,15 @@ class Client:
         return answer
 
 
+def pass_key(folder):
+    """The site's private key for visitor passes, as a file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    forms = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = folder / "pass.key"
+    path.write_bytes(key.private_bytes(*forms))
+    return path
+
+
 class Page:
     """The served page, its parts, and what was ordered through it."""
 
@@ -58,7 +72,11 @@ class Page:
         self.office = Office(SqliteConnection(folder / "managers.db"))
         self.ledger = Ledger(SqliteConnection(folder / "community.db"))
         self.history = History(lambda: SqliteConnection(folder / "community.db"))
-        self.parts = PageParts(self.feed, self.office, self.history, self.order, frame_ancestors="'none'")
+        self.people = People(folder / "people")
+        self.passes = PassDesk(self.people, pass_key(folder))
+        self.parts = PageParts(
+            self.feed, self.office, self.history, self.people, self.order, self.passes, frame_ancestors="'none'"
+        )
         self.server = serve(self.parts, "127.0.0.1", 0)
         self.url = self.server.url
         self.door("garden/gate-1")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -60,7 +61,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(page, outsider):
 
 
 def test_behind_a_proxy_cookies_are_secure_and_only_the_public_name_answers(page):
-    parts = type(page.parts)(page.feed, page.office, page.history, None, "https://doors.example")
+    parts = replace(page.parts, public_url="https://doors.example")
     client = build(parts).test_client()
     token = page.office.link(page.office.add("Chen", Role.OWNER))
     wrong = client.post("/api/enter", json={"token": token}, base_url="http://doors.example")

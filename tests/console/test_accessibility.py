@@ -52,7 +52,7 @@ def test_the_managers_page(browser, tmp_path, width, phone, dark, language):
     site = Page(tmp_path)
     try:
         fill(site)
-        for view in ("now", "managers"):
+        for view in ("now", "people", "managers"):
             sign_in(browser, site, language=language, view=view, width=width, height=860, phone=phone, dark=dark)
             if view == "now":
                 browser.js("document.querySelectorAll('#doors summary').forEach(e => e.click())")

@@ -1,6 +1,7 @@
 """The manager's page in a real browser: signing in, doors at a glance, orders, filters, on a desktop and on a phone."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -169,7 +170,7 @@ def test_everything_can_be_reached_with_the_keyboard(manager, site):
 def test_nothing_runs_off_the_side(browser, site, width, phone, language):
     site.door("a-very-long-name-of-a-community/and-the-name-of-its-door-north-gate-12")
     site.event(1, Kind.ACCESS_GRANTED, credential="face", person_id="p-1")
-    for view in ("now", "managers"):
+    for view in ("now", "people", "managers"):
         sign_in(browser, site, language=language, view=view, width=width, height=800, phone=phone)
         assert browser.js("document.documentElement.scrollWidth") <= width
     assert browser.js("document.documentElement.lang") == language
@@ -183,9 +184,13 @@ def test_screens_of_the_managers_page(browser, site, tmp_path, dark):
     fill(site)
     shade = "dark" if dark else "light"
     for name, width, phone in (("desktop", 1360, False), ("phone", 390, True)):
-        for view in ("now", "managers"):
+        for view, where, words in (
+            ("now", "#events", "may come in"),
+            ("people", "#passes", "plumber"),
+            ("managers", "#acts", "signed in"),
+        ):
             sign_in(browser, site, view=view, width=width, height=860, phone=phone, dark=dark)
-            reads(browser, "#events" if view == "now" else "#acts", "may come in" if view == "now" else "signed in")
+            reads(browser, where, words)
             assert browser.screenshot(folder / f"manager-{view}-{name}-{shade}.png").stat().st_size > 20_000
     browser.js("location.hash = 'now'; document.querySelector('#doors summary').click()")
     browser.js("document.querySelector('#doors button.danger').click()")
@@ -194,8 +199,36 @@ def test_screens_of_the_managers_page(browser, site, tmp_path, dark):
     browser.leave()
 
 
+def test_a_person_and_a_pass_are_made_on_the_page(browser, site):
+    sign_in(browser, site, Role.MANAGER, "Lin", view="people")
+    browser.js("document.querySelector('#people-new').click()")
+    browser.js(
+        "document.querySelector('#person-name').value = '林阿婆'; document.querySelector('#person-slow').click()"
+    )
+    browser.js("document.querySelector('#person-form .primary').click()")
+    reads(browser, "#people", "林阿婆")
+    assert [(p.name, p.extended_release) for p in site.people.roster().persons.values()] == [("林阿婆", True)]
+    person = next(iter(site.people.roster().persons))
+    browser.js("document.querySelector('#pass-note').value = 'plumber'")
+    browser.js("document.querySelector('#pass-form .primary').click()")
+    reads(browser, "#pass-link", "/phone/visitor.html#")
+    browser.until("document.querySelector('#pass-picture').naturalWidth > 100")
+    reads(browser, "#passes", "plumber")
+    assert "Uses are counted at each door" in browser.text("#pass-honest")
+    browser.js("location.hash = 'now'")
+    site.event(1, Kind.ACCESS_GRANTED, credential="face", person_id=person)
+    reads(browser, "#events", "林阿婆 may come in")
+    assert browser.problems == []
+    browser.leave()
+
+
 def fill(site):
     """A community of four doors on a usual afternoon."""
+    site.people.put({"id": "p-1", "name": "陈美玲", "groups": ["tower-a"]})
+    site.people.put({"id": "p-2", "name": "Wang Fang", "kind": "staff", "extended_release": True})
+    site.people.set_door("garden/gate-1", ["*"])
+    now_s = int(time.time())
+    site.passes.issue(["garden/gate-1"], now_s, now_s + 7200, 1, note="plumber")
     site.door("garden/gate-1")
     site.door("garden/gate-2", mode="LockedDown")
     health = {"guard": True, "vision": True, "camera": "dark", "store": "ok", "queue": 412}

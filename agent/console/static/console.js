@@ -9,6 +9,7 @@ let announced = null; // the newest event that was spoken
 
 function follow() {
   const stream = new EventSource("/api/stream");
+  window.addEventListener("pagehide", () => stream.close()); // kept for the Back button it would keep its connection
   stream.onmessage = (message) => {
     connected = true;
     Object.assign(now, JSON.parse(message.data));
@@ -177,6 +178,7 @@ byId("language").addEventListener("click", () => {
   speak();
 });
 byId("all").addEventListener("change", show);
+window.addEventListener("pageshow", (shown) => { if (shown.persisted) location.reload(); });
 document.body.classList.toggle("embed", asked.has("embed"));
 document.body.classList.toggle("can-enrol", asked.has("enrol"));
 drawDoorOnce();

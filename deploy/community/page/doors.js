@@ -14,7 +14,8 @@ function badges(door) {
   if (h.vision === false) found.push(["warn", say("visionDown")]);
   else if (h.camera && h.camera !== "ok") found.push(["warn", `${say("camera")}: ${known("cam_", h.camera)}`]);
   if (h.store && h.store !== "ok") found.push(["bad", `${say("pStore")}: ${h.store}`]);
-  if (door.roster_wanted !== undefined && s.roster?.epoch !== door.roster_wanted) found.push(["warn", say("drift", s.roster?.epoch ?? "?", door.roster_wanted)]);
+  if (s.roster?.drift) found.push(["warn", say("drift", s.roster.revision ?? 0, s.roster.wanted)]);
+  if (s.roster?.stale) found.push(["warn", say("stale")]);
   return found;
 }
 
@@ -40,7 +41,7 @@ function factsOf(door, f) {
   add("contact", say(up ? f.contact ?? "unknown" : "unknown"));
   add("mode", up && f.mode ? say(f.mode) : say("unknown"));
   const r = door.state.roster;
-  add("pRoster", r ? say("residents_n", r.persons, r.epoch) : say("unknown"));
+  add("pRoster", r ? say("residents_n", r.persons) : say("unknown"));
   add("seen", door.heard_ms ? clock(door.heard_ms) : say("unknown"));
   return list;
 }

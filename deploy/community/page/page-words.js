@@ -8,8 +8,8 @@ Object.assign(WORDS, {
   v_now: ["门与动态", "Doors"], v_people: ["住户与访客", "People"], v_managers: ["管理记录", "Managers"],
   seen: ["最后消息", "Last word"], offline: ["离线", "offline"], queue_n: ["{0} 条待上传", "{0} events still to come"],
   clockBad: ["时钟未校准", "clock not set"], visionDown: ["人脸识别没有运行", "face recognition is not running"], camera: ["摄像头", "camera"],
-  drift: ["名单不是最新（{0}，应为 {1}）", "not the newest list of residents ({0}, should be {1})"], lock: ["锁", "Lock"],
-  residents_n: ["{0} 人（版本 {1}）", "{0} people (version {1})"], contact: ["门扇", "Leaf"],
+  drift: ["名单未更新（第 {0} 版，应为第 {1} 版）", "list of residents not up to date (version {0}, should be {1})"], lock: ["锁", "Lock"],
+  residents_n: ["{0} 人", "{0} people"], stale: ["太久没有收到服务器的消息", "the server was not heard for too long"], contact: ["门扇", "Leaf"],
 
   // orders
   lockAll: ["封锁全部门", "Lock down all doors"], a_open: ["远程开门", "Open"], "a_lock-down": ["封锁", "Lock down"],
@@ -39,6 +39,22 @@ Object.assign(WORDS, {
   "rows-lost": ["记录丢失", "Events lost"], fork: ["记录被篡改或复制", "History forked"], restored: ["记录被回退", "The door's store was rolled back"],
   damaged: ["记录损坏", "Damaged event"], malformed: ["无法读懂的消息", "Malformed message"], silence: ["门没有消息", "Door is silent"],
   database: ["数据库无法写入", "The database takes nothing"], poison: ["无法处理的消息", "A message could not be stored"],
+
+  // people
+  residents: ["住户", "Residents"], personNew: ["添加住户", "Add a person"], personEdit: ["修改", "Change"], edit: ["修改", "Change"], find: ["查找", "Find"], save: ["保存", "Save"],
+  noPeople: ["没有找到。", "Nobody found."], k_resident: ["住户", "resident"], k_staff: ["员工", "staff"], k_visitor: ["访客", "visitor"], k_contractor: ["外包人员", "contractor"],
+  facesWhere: ["人脸在门口的控制台录入（须本人在场并同意），或在服务器上用 manage enrol。", "Faces are enrolled at a door's console, with the person there and agreeing, or on the server with `manage enrol`."],
+  hasFace: ["人脸", "face"], noFace: ["无人脸", "no face"], faceWithdrawn: ["已撤回同意", "consent withdrawn"], phones_n: ["{0} 部手机", "{0} phones"], disabled: ["已停用", "switched off"],
+  until: ["至 {0}", "until {0}"], withdraw: ["撤回人脸同意", "Withdraw face consent"], withdrawSure: ["{0} 撤回同意？所有门上的人脸模板都会删除。", "{0} withdraws the consent? The face leaves every door."],
+  personSure: ["{0} 搬走？将从所有门上删除。", "{0} moved out? They leave every door."], personKind: ["身份", "Kind"], personGroups: ["门组（用逗号分开）", "Groups of doors, comma between"],
+  personPhone: ["手机登记码（可空）", "Phone's registration code (may be empty)"], personSlow: ["走得慢：开锁时间更长", "walks slowly: the door stays unlocked longer"], personEnabled: ["可以进门", "may come in"],
+  held: ["各门的名单", "What the doors hold"], upToDate: ["最新（第 {0} 版）", "up to date (version {0})"], withdrawn: ["已撤回同意", "consent withdrawn"],
+  receipts: ["已确认删除：{0}", "purged, with receipt: {0}"], waitingFor: ["等待：{0}", "not heard of yet: {0}"],
+  visitors: ["访客通行码", "Visitor passes"], passNote: ["给谁（只保存在服务器上）", "For whom (stays on this server)"], passFor: ["有效时间", "Valid for"], passUses: ["每扇门可用次数（0 为不限）", "Openings at each door (0: no limit)"],
+  passIssue: ["生成通行码", "Make a pass"], passSend: ["把链接只发给访客本人，或让访客拍下二维码：", "Send this link to the visitor only, or let them photograph the code:"], noPassKey: ["本服务器没有访客码密钥（pass_key_file）。", "This server has no key for visitor passes (pass_key_file)."],
+  h2: ["2 小时", "2 hours"], h12: ["12 小时", "12 hours"], d1: ["1 天", "1 day"], d7: ["7 天", "7 days"], uses_n: ["每门 {0} 次", "{0} openings a door"], usesAny: ["不限次数", "no limit of openings"],
+  revoked: ["已作废", "revoked"], revoke: ["作废", "Revoke"], revokeSure: ["作废 {0} 的通行码？", "Revoke the pass of {0}?"],
+  "put-person": ["修改住户", "changed a person"], "remove-person": ["删除住户", "removed a person"], "withdraw-consent": ["登记撤回同意", "withdrew a consent"], "issue-pass": ["生成访客码", "made a visitor pass"], "revoke-pass": ["作废访客码", "revoked a visitor pass"],
 
   // managers
   managers: ["管理员", "Managers"], managerName: ["姓名", "Name"], managerRole: ["角色", "Role"], managerAdd: ["添加并生成登录链接", "Add and make a sign-in link"],

@@ -5,7 +5,7 @@ let now = { doors: {}, entries: [], number: 0 };
 let connected = false;
 const KEPT = 300;
 
-const VIEWS = { now: () => true, managers: () => me.role !== "viewer" };
+const VIEWS = { now: () => true, people: mayOrder, managers: () => me.role !== "viewer" };
 let view = "now";
 
 function showViews() {
@@ -24,6 +24,7 @@ function chooseView() {
   view = VIEWS[wanted]?.() ? wanted : "now";
   showViews();
   if (view === "managers") showManagers();
+  if (view === "people") showPeople();
 }
 
 function showAll() {
@@ -66,6 +67,11 @@ function take(entry) {
   showSoon();
 }
 
+// A page that the browser keeps for its Back button must not keep its stream: a browser has six connections to a host.
+let source = null;
+window.addEventListener("pagehide", () => source?.close());
+window.addEventListener("pageshow", (shown) => { if (shown.persisted) location.reload(); });
+
 async function begin() {
   try {
     me = await askServer("/api/me");
@@ -75,8 +81,10 @@ async function begin() {
     return;
   }
   chooseView();
+  await loadNames().catch(() => {}); // without them events say "resident"
+  byId("person-kind").replaceChildren(...["resident", "staff", "visitor", "contractor"].map((k) => Object.assign(make("option", say(`k_${k}`)), { value: k })));
   showAll();
-  const source = new EventSource(`/api/stream?after=${now.number}`);
+  source = new EventSource(`/api/stream?after=${now.number}`);
   source.onopen = () => { connected = true; showAll(); };
   source.onmessage = (message) => take(JSON.parse(message.data));
   source.onerror = () => { // start over with a snapshot: what was missed is in it
@@ -87,7 +95,7 @@ async function begin() {
   };
 }
 
-languageButton(() => { showAll(); if (past) showEvents(); if (view === "managers") showManagers(); });
+languageButton(() => { showAll(); if (past) showEvents(); chooseView(); });
 byId("leave").addEventListener("click", async () => {
   await askServer("/api/leave", {});
   location.replace("/enter");

@@ -1,0 +1,110 @@
+"""Residents and visitors on the manager's page: who may change what, what is written down, what never leaves."""
+
+import base64
+import json
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from agent.residents import NewFace, consent_now
+from deploy.community.office import Role
+from tests.community.manager_site import Client
+
+ADDRESSES = [("GET", "/api/people"), ("POST", "/api/people"), ("POST", "/api/people/p-1/withdraw"),
+             ("DELETE", "/api/people/p-1"), ("GET", "/api/passes"), ("POST", "/api/passes"),
+             ("GET", "/api/passes/ab/picture.svg"), ("DELETE", "/api/passes/ab")]  # fmt: skip
+
+
+@pytest.fixture
+def manager(page):
+    return page.signed_in(Role.MANAGER, "Lin")
+
+
+def code():
+    key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.urlsafe_b64encode(key.public_bytes(*form)).decode()
+
+
+@pytest.mark.parametrize(("method", "path"), ADDRESSES)
+def test_residents_are_no_business_of_outsiders_and_viewers(page, outsider, method, path):
+    body = None if method == "GET" else {}
+    assert outsider.ask(method, path, body).status == 401
+    assert page.signed_in(Role.VIEWER).ask(method, path, body).status == 403
+
+
+def test_a_person_is_added_changed_and_removed_and_the_record_has_no_name(page, manager):
+    made = manager.ask("POST", "/api/people", {"name": "陈美玲", "groups": ["tower-a"], "phone_code": code()}).json
+    assert (made["name"], made["phones"], made["faces"], made["consent"]) == ("陈美玲", 1, 0, "none")
+    changed = manager.ask("POST", "/api/people", {"id": made["id"], "phone_code": code(), "enabled": False}).json
+    assert (changed["name"], changed["phones"], changed["enabled"]) == ("陈美玲", 2, False)
+    assert [p["id"] for p in manager.ask("GET", "/api/people").json["people"]] == [made["id"]]
+    assert manager.ask("DELETE", f"/api/people/{made['id']}", {}).json == {"removed": True}
+    assert page.people.roster().persons == {}
+    written = json.dumps([(a.action, a.target, a.reason) for a in page.office.acts()], ensure_ascii=False)
+    assert "陈美玲" not in written
+    assert [a.action for a in page.office.acts()][:3] == ["remove-person", "put-person", "put-person"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "x" * 201},
+        {"name": 3},
+        {"kind": "king"},
+        {"groups": "tower-a"},
+        {"groups": [3]},
+        {"phone_code": "not a code"},
+        {"id": "p-nobody"},
+        {"enabled": "False"},
+        [],
+    ],
+)
+def test_what_makes_no_sense_changes_nobody(page, manager, body):
+    assert manager.ask("POST", "/api/people", body).status in (400, 404)
+    assert page.people.roster().persons == {}
+
+
+def test_a_page_cannot_bring_a_face_or_a_consent(page, manager):
+    """Consent and face are given at a door or on the server's command line, with the person there."""
+    body = {"name": "A", "faces": [{"template_id": "t"}], "consent": {"purpose": "face-at-all-doors"}}
+    made = manager.ask("POST", "/api/people", body).json
+    assert (made["faces"], made["consent"]) == (0, "none")
+
+
+def test_a_withdrawn_consent_takes_the_face_at_once(page, manager):
+    consent = consent_now(1_790_000_000, purpose="face-at-all-doors")
+    page.people.put({"id": "p-1", "name": "A", "consent": {"purpose": consent.purpose, "given_utc_s": 1_790_000_000,
+                     "under_14": False, "guardian": None, "withdrawn_utc_s": None}})  # fmt: skip
+    page.people.add_faces("p-1", [NewFace(bytes(1024), 0.9)], "reid0095", "five-point")
+    page.people.set_door("garden/gate-1", ["*"])
+    assert manager.ask("GET", "/api/people").json["people"][0]["faces"] == 1
+    assert manager.ask("POST", "/api/people/p-1/withdraw", {}).status == 200
+    told = manager.ask("GET", "/api/people").json
+    assert (told["people"][0]["faces"], told["people"][0]["consent"]) == (0, "withdrawn")
+    assert [(w["person_id"], w["waiting"]) for w in told["withdrawals"]] == [("p-1", ["garden/gate-1"])]
+
+
+def test_a_pass_is_made_shown_and_revoked(page, manager):
+    body = {"doors": ["garden/gate-1"], "for_s": 7200, "uses": 1, "note": "plumber"}
+    made = manager.ask("POST", "/api/passes", body).json
+    assert made["link"].startswith(f"{page.url}phone/visitor.html#")
+    assert "text" not in made
+    picture = manager.ask("GET", f"/api/passes/{made['pass_id']}/picture.svg")
+    assert (picture.status, picture.headers["Content-Type"].split(";")[0]) == (200, "image/svg+xml")
+    assert Client(page.url).ask("GET", f"/api/passes/{made['pass_id']}/picture.svg").status == 401
+    assert Client(page.url).ask("GET", "/phone/visitor.html").status == 200
+    assert manager.ask("DELETE", f"/api/passes/{made['pass_id']}", {}).json == {"revoked": True}
+    assert manager.ask("GET", "/api/passes").json["passes"][0]["revoked_utc_s"] is not None
+    assert [a.action for a in page.office.acts()][:2] == ["revoke-pass", "issue-pass"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"for_s": 0}, {"for_s": 10**9}, {"uses": 300}, {"uses": True}, {"doors": "garden/gate-1"}, {"doors": ["x"]}],
+)
+def test_a_pass_without_sense_is_not_made(page, manager, more):
+    body = {"doors": [], "for_s": 7200, "uses": 1, "note": "", **more}
+    assert manager.ask("POST", "/api/passes", body).status == 400
+    assert page.passes.passes() == []
