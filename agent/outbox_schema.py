@@ -16,6 +16,9 @@ from agent.core.sync import Head
 APPLICATION_ID = 0x444F4F52  # "DOOR"
 SCHEMA_VERSION = 1
 MIGRATIONS: Mapping[int, tuple[str, ...]] = {}  # from version -> the statements that lead to the next one
+# from version -> the statements that lead back to the one before. No release may change the format without them: an
+# update that fails its health gate could not be taken back without losing rows
+WAY_BACK: Mapping[int, tuple[str, ...]] = {}
 EPOCH_SHIFT = 40
 
 SCHEMA = (
@@ -116,6 +119,22 @@ def _check_version(db: sqlite3.Connection, *, writable: bool) -> None:
                 db.execute(statement)
             version += 1
             db.execute(f"PRAGMA user_version={version}")
+
+
+def downgrade(path: Path, to_version: int) -> None:
+    """Lead a journal back to an older version; nobody else may have it open. Rows stay as they are.
+
+    Raises:
+        JournalDamagedError: there is no way back to that version.
+        sqlite3.Error: SQLite's own refusal.
+    """
+    with contextlib.closing(connect(path)) as db, transaction(db):
+        for version in range(_pragma(db, "user_version"), to_version, -1):
+            if version not in WAY_BACK:
+                raise JournalDamagedError(f"version {version} has no way back")
+            for statement in WAY_BACK[version]:
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version={version - 1}")
 
 
 @contextlib.contextmanager

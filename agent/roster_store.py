@@ -55,6 +55,29 @@ CREATE TABLE purges (
   told INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (person_id, at_utc_s)) STRICT, WITHOUT ROWID;
 """,
 )
+# from version -> back to the one before; people stay. For an update that fails its health gate.
+WAY_BACK = {
+    3: "DROP TABLE purges; DROP TABLE feed; DROP TABLE managed",
+    2: "DROP TABLE site",
+}
+
+
+def downgrade(path: Path, to_version: int) -> None:
+    """Lead a roster's file back to an older version; nobody else may have it open.
+
+    Raises:
+        StoreError: there is no way back to that version.
+    """
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA synchronous=FULL")
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        if any(version not in WAY_BACK for version in range(found, to_version, -1)):
+            raise StoreError(f"{path}: version {found} has no way back to {to_version}")
+        with _Transaction(db, path):
+            for version in range(found, to_version, -1):
+                for statement in WAY_BACK[version].split(";"):
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version = {min(found, to_version)}")
 
 
 class RosterStore(FeedTables):

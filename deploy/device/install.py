@@ -131,7 +131,7 @@ class Installer:
 
     def install_units(self) -> None:
         """Users, folders, rules and units, before anything can refer to them."""
-        changed = False
+        changed, self.units = False, []
         for path in sorted((self.release / "systemd").iterdir()):
             if path.suffix in LINKED:
                 self.units.append(path.name)
@@ -184,17 +184,26 @@ class Installer:
         did = link(ROOT / "current", f"releases/{self.release.name}")
         self.step("current release", did=did)
 
+    def enable(self) -> bool:
+        """Links for the next boot; whether one was made."""
+        wants = ensure_folder(UNITS / "multi-user.target.wants")
+        made = [link(wants / u, f"../{u}") for u in self.units if "\n[Install]" in self._unit(u)]
+        return any(made)
+
     def start(self) -> None:
         """Units enabled and running with what is on the disk now."""
-        wanted = [u for u in self.units if "\n[Install]" in (self.release / "systemd" / u).read_text()]
-        links = [link(ensure_folder(UNITS / "multi-user.target.wants") / u, f"../{u}") for u in wanted]
-        due = RESTART_DUE.exists() or any(links) or not all(quiet("systemctl", "is-active", u) for u in wanted)
+        new = self.enable()
+        wanted = [u for u in self.units if "\n[Install]" in self._unit(u) and "\nType=oneshot" not in self._unit(u)]
+        due = RESTART_DUE.exists() or new or not all(quiet("systemctl", "is-active", u) for u in wanted)
         if due:
             call("systemctl", "daemon-reload")
             call("systemctl", "restart", *wanted)
             RESTART_DUE.unlink(missing_ok=True)
         self.step("started " + ", ".join(wanted), did=due)
         os.sync()
+
+    def _unit(self, name: str) -> str:
+        return (self.release / "systemd" / name).read_text()
 
 
 def check_signature(described: bytes, signature_file: Path, key: Path) -> int:

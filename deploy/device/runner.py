@@ -24,7 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from deploy.device import install, selftest
+from deploy.device import install, selftest, update
 from deploy.device.access import access_steps
 from deploy.device.boot import boot_steps, clock_step, free_mib
 from deploy.device.install import CONFIG, ROOT, Installer, InstallError, call, ensure_folder, mark_restart, replace
@@ -32,6 +32,7 @@ from deploy.device.steps import STATE, Look, Runner, Step, Talk, broken_off, fil
 
 KEYS = CONFIG.parent / "keys"
 LOCK = Path("/run/door-agent-setup.lock")
+LOCK_WAIT_S = 180.0
 TESTED = "tested.json"
 NEEDED_FACTOR = 4  # the bundle, unpacked, installed, and room to breathe
 
@@ -162,8 +163,9 @@ class Setup:
             )
 
         def do() -> str:
-            installer = Installer(Path(), None)
-            installer.manifest, installer.units = {"version": self.release.name}, units
+            installer = Installer(Path(), None, note=lambda _: None)
+            installer.manifest = {"version": self.release.name}
+            installer.install_units()
             installer.start()
             return "enabled and started"
 
@@ -230,7 +232,7 @@ def setup() -> int:
     plan = json.loads(sys.stdin.readline())
     began_s = time.monotonic()
     try:
-        with one_at_a_time():
+        with one_at_a_time(talk):
             job = Setup(plan, talk)
             tested = job.run()
     except (InstallError, OSError, subprocess.SubprocessError, tarfile.TarError, ValueError) as error:
@@ -252,14 +254,34 @@ def owned(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def one_at_a_time() -> Iterator[None]:
-    """Two laptops at one door: the second is told so."""
+def one_at_a_time(talk: Talk) -> Iterator[None]:
+    """Two runs at one device: the second waits, because the first may be one whose laptop has gone."""
+    end_s = time.monotonic() + LOCK_WAIT_S
     with LOCK.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InstallError("somebody else is setting up this device at this moment; wait and try again") from error
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > end_s:
+                    raise InstallError("somebody else is setting up this device; wait and try again") from error
+            talk.tell("progress", what="another run is still busy here; waiting for it")
+            time.sleep(3)
         yield
+
+
+def run_update(words: list[str]) -> int:
+    """The verb update: BUNDLE [--allow-older]; the bundle is removed when it is in place."""
+    talk = Talk()
+    began_s = time.monotonic()
+    try:
+        with one_at_a_time(talk):
+            facts = update.update(Path(words[0]), talk, older="--allow-older" in words)
+    except (InstallError, OSError, subprocess.SubprocessError, tarfile.TarError, ValueError) as error:
+        talk.tell("failed", why=str(error))
+        return 1
+    talk.tell("end", seconds=round(time.monotonic() - began_s, 1), **facts)
+    return 0
 
 
 def take_back() -> int:
@@ -278,6 +300,11 @@ def main() -> None:
         sys.exit(setup())
     if verb == "undo":
         sys.exit(take_back())
+    if verb == "update":
+        sys.exit(run_update(rest))
+    if verb == "settle":
+        update.finish(Talk())
+        sys.exit(0)
     if verb == "install":
         sys.exit(install.main(rest))
     sys.stderr.write(__doc__ or "")

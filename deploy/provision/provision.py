@@ -14,7 +14,7 @@ from agent.errors import DoorAgentError
 from deploy.device.runner import NEEDED_FACTOR
 from deploy.pki import device_name
 from deploy.provision import bundles, hostkey, preflight
-from deploy.provision.conversation import FOLDER, Outcome, converse, push_runner
+from deploy.provision.conversation import FOLDER, Outcome, converse, push_runner, quote
 from deploy.provision.hostkey import HostKeyError, KnownDoors
 from deploy.provision.sitefile import SiteFile, door_config, load
 from deploy.provision.ssh import KEY_NAME, Address, Session
@@ -102,6 +102,27 @@ class Provision:
             "minutes": round((time.monotonic() - began_s) / 60, 1),
         }
         return Done(outcome, facts)
+
+    def update(self, *, older: bool) -> Done:
+        """Another release on a door that was provisioned before. Raises DoorAgentError: refused, or led back."""
+        address = Address.parse(self.wish.host, self.name, self.wish.port)
+        self._pin(address)
+        identity = self.wish.identity or self.folder / (self.site.ssh.identity or KEY_NAME)
+        with (
+            Session(address, self.known, identity, self.wish.password_file) as session,
+            tempfile.TemporaryDirectory() as scratch,
+        ):
+            session.connect()
+            device = preflight.look(session)
+            bundle = bundles.choose(self.wish.bundle, self.folder, device.target)
+            preflight.room(device, bundle.mib, NEEDED_FACTOR)
+            runner = push_runner(session, Path(scratch))
+            target = f"{FOLDER}/{bundle.path.name}"
+            session.send(bundle.path, target, lambda done, size: self.show({"t": "copy", "done": done, "of": size}))
+            words = f"{runner} update {quote(target)}" + (" --allow-older" if older else "")
+            outcome = converse(session, words, {}, {}, self.show)
+            session.run(f"rm -rf {FOLDER}")
+        return Done(outcome)
 
     def _pin(self, address: Address) -> str:
         if self.wish.forget_host_key and self.known.pinned(self.name):

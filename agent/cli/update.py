@@ -1,0 +1,49 @@
+"""door-agent update: another release on a door over SSH, judged there and taken back there if it is not well."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from agent.cli.common import add_command, print_json
+from agent.cli.provision import Screen, ask
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Options."""
+    parser = add_command(
+        subparsers, "update", "Another release on a door over SSH; back by itself if ill.", config=False
+    )
+    parser.add_argument("host", metavar="USER@HOST", help="for example pi@door-3.local")
+    parser.add_argument("--site", required=True, type=Path, metavar="FILE", help="site.toml")
+    parser.add_argument("--door", required=True, metavar="NAME", help="which [doors.NAME] of it this device is")
+    parser.add_argument(
+        "--bundle", type=Path, metavar="FILE", help="default: the newest fitting one beside the site file"
+    )
+    parser.add_argument("--port", type=int, default=22, help="of SSH (default 22)")
+    parser.add_argument("--identity", type=Path, metavar="FILE", help="SSH key; default: the site's installer key")
+    parser.add_argument("--allow-older", action="store_true", help="take a release older than the one that runs")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 the new release runs and is well; 1 or 9 refused or taken back, the door is as before; 3 the site file."""
+    from deploy.provision.provision import Provision, Wish
+
+    wish = Wish(
+        host=arguments.host,
+        site_file=arguments.site,
+        door=arguments.door,
+        port=arguments.port,
+        bundle=arguments.bundle,
+        identity=arguments.identity,
+    )
+    confirm = ask if sys.stdin.isatty() and not arguments.json else None
+    end = Provision(wish, Screen(quiet=arguments.json).show, confirm).update(older=arguments.allow_older).outcome.end
+    if arguments.json:
+        print_json({key: value for key, value in end.items() if key != "t"})
+    elif end["release"] == end["from"]:
+        print(f"release {end['release']} runs here already: nothing was done")
+    else:
+        print(f"release {end['release']} runs and is well; the guard was away for {end['seconds_down']} s")
+    return 0
