@@ -264,6 +264,7 @@ class Reception:
             },
             "clock": str(self._clock.quality()),
             "challenge": challenge,
+            "high_security": self._facts.high_security,
             "health": self._health.summary(),
         }
         if state != self._published:

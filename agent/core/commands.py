@@ -28,6 +28,7 @@ _REMEMBERED_RESULTS: Final = 128
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _NAME = re.compile(r"[A-Za-z0-9._@:/ -]{1,80}")
 _HEADER: Final = b"v4.public."
+_CLAIMS: Final = frozenset({"id", "door", "action", "actor", "counter", "challenge", "for_s", "duress"})
 
 
 class Action(StrEnum):
@@ -66,6 +67,7 @@ class Command:
     key_id: str
     counter: int
     for_s: float | None = None
+    duress: bool = False  # the phone said so: opens as always, and raises the silent alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,20 +197,25 @@ def _decoded(part: bytes) -> bytes | None:
     return raw if base64.urlsafe_b64encode(raw).rstrip(b"=") == part else None
 
 
-def _read(claims: bytes, key_id: str) -> tuple[Command, str, str] | None:
+def _read(  # noqa: PLR0911  one return for each kind of fault
+    claims: bytes, key_id: str
+) -> tuple[Command, str, str] | None:
     try:
         value = json.loads(claims)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict) or set(value) - {"id", "door", "action", "actor", "counter", "challenge", "for_s"}:
+    if not isinstance(value, dict) or set(value) - _CLAIMS:
         return None
     texts = [value.get(name) for name in ("id", "door", "action", "actor", "challenge")]
     counter, for_s = value.get("counter"), value.get("for_s")
     if not all(isinstance(text, str) for text in texts) or type(counter) is not int or not 0 < counter < 2**53:
         return None
+    duress = value.get("duress", False)
     if for_s is not None and (type(for_s) not in (int, float) or not 0 < for_s <= 86_400):  # noqa: PLR2004  one day
         return None
     command_id, door, action, actor, challenge = (str(text) for text in texts)
-    if action not in set(Action) or not _ID.fullmatch(command_id) or not _NAME.fullmatch(actor):
+    if type(duress) is not bool or action not in set(Action):
         return None
-    return Command(command_id, Action(action), actor, key_id, counter, for_s), door, challenge
+    if not _ID.fullmatch(command_id) or not _NAME.fullmatch(actor):
+        return None
+    return Command(command_id, Action(action), actor, key_id, counter, for_s, duress), door, challenge

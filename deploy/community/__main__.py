@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyseto
+from flask import Blueprint
 
 from agent.console.local import LocalServer
 from agent.core.commands import Action
@@ -29,11 +30,13 @@ from deploy.community.manager_command import add_parser, manage
 from deploy.community.office import Office
 from deploy.community.page import Order, PageParts, serve
 from deploy.community.people import People
+from deploy.community.phone_open import PhoneOpenings, blueprint
 from deploy.community.publisher import Publisher
 from deploy.community.settings import Settings, load
 from deploy.community.visitor_passes import PassDesk
 
 _ORDERS_AT_ONCE = 4
+_PHONE_WAIT_S = 2.0  # for "energised" after "accepted"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -84,10 +87,11 @@ def run(settings: Settings) -> None:
     office = Office(database(settings.managers_database))
     history = History(lambda: database(settings.database))
     passes = PassDesk(people, settings.pass_key_file) if settings.pass_key_file else None
+    more = () if commander is None else (_phones(settings, people, commander, feed),)
     server = _serve(
         settings,
         PageParts(feed, office, history, people, _order(commander), passes, settings.public_url,
-                  settings.frame_ancestors),
+                  settings.frame_ancestors, more),
     )  # fmt: skip
     consumer.start()
     publisher.start()
@@ -113,6 +117,19 @@ def _order(commander: Commander | None) -> Order | None:
         return commander.order(device, action, actor, **({} if for_s is None else {"for_s": for_s}))
 
     return order
+
+
+def _phones(settings: Settings, people: People, commander: Commander, feed: Feed) -> Blueprint:
+    """The resident's "open" button."""
+
+    def open_(device: str, actor: str, duress: bool) -> dict[str, Any]:  # noqa: FBT001  a callback
+        answer = commander.order(device, Action.OPEN, actor, **({"duress": True} if duress else {}))
+        return commander.later(answer, _PHONE_WAIT_S)
+
+    def high_security(device: str) -> bool:
+        return bool(feed.snapshot()["doors"].get(device, {}).get("state", {}).get("high_security"))
+
+    return blueprint(PhoneOpenings(people, open_, settings.timezone, high_security))
 
 
 def _page_url(settings: Settings) -> str:

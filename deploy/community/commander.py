@@ -65,6 +65,15 @@ class Commander:
             stages = self._stages.get(command_id, [])
         return stages[-1] if stages else {"id": command_id, "stage": "no-answer", "reason": "no answer within 5 s"}
 
+    def later(self, answer: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        """What follows "accepted", if it comes in time; any other answer as it is."""
+        command_id = str(answer.get("id"))
+        if answer.get("stage") != "accepted":
+            return answer
+        with self._heard:
+            self._heard.wait_for(lambda: len(self._stages.get(command_id, ())) > 1, timeout_s)
+            return self._stages.get(command_id, [answer])[-1]
+
     def stages(self, command_id: str) -> list[dict[str, Any]]:
         """Everything a door said about one order so far."""
         with self._heard:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,6 +29,7 @@ class Settings(BaseModel):
     command_key_id: str = Field(default="manager1", description="the name of its public half on the doors")
     pass_key_file: Path | None = Field(default=None, description="private P-256 key that signs visitor passes, PEM")
     people_dir: Path = Field(default=Path("people"), description="people, doors' groups, passes; mode 0700")
+    timezone: str = Field(default="Asia/Shanghai", description="IANA name; hours of schedules are local hours")
     events_keep_days: Annotated[int, Field(ge=1, le=3650)] = Field(default=180, description="doors' events are kept")
     expired_keep_days: Annotated[int, Field(ge=0, le=3650)] = Field(
         default=7, description="people are forgotten so long after their validity ended"
@@ -57,7 +59,9 @@ class Settings(BaseModel):
     frame_ancestors: str = Field(default="'self'", description="who may show the page in a frame")
 
     @model_validator(mode="after")
-    def _not_in_the_clear(self) -> Settings:
+    def _consistent(self) -> Settings:
+        if self.timezone not in available_timezones():
+            raise ValueError(f"timezone {self.timezone!r} is not an IANA name such as Asia/Shanghai")
         if (self.http_proxy is None) != (self.public_url is None):
             raise ValueError("http_proxy and public_url go together: both behind a TLS proxy, neither on this machine")
         if self.http_port and self.http_host not in LOOPBACK and self.http_proxy is None:

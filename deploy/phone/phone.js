@@ -1,6 +1,7 @@
 // The page: first start shows the registration code, later starts the pass. One key, one timer, no network needed.
 import { clockWrongS } from "./clock.js";
 import { phoneKey, registrationCode } from "./key.js";
+import { openDoor, openableDoors } from "./open.js";
 import { STEP_S, passText } from "./pass.js";
 import { drawQr } from "./picture.js";
 import { WORDS } from "./words.js";
@@ -20,6 +21,8 @@ const kept = { // localStorage can be forbidden where IndexedDB is not; nothing 
 let key = null;
 let language = kept.get("language") ?? (navigator.language.startsWith("zh") ? "zh-CN" : "en");
 let door = DOOR.test(kept.get("door") ?? "") ? kept.get("door") : null;
+let openable = null; // doors, once the server said which
+let opened = null; // what the last press came to: a word of WORDS, and the door
 let clockWrong = null;
 let fault = null;
 let duressUntilMs = 0; // in memory only: nothing on the phone tells later that it was used
@@ -38,6 +41,7 @@ function say() {
   $("door-name").textContent = door ?? "";
   $("clock").hidden = !clockWrong;
   $("clock").textContent = clockWrong ? words[clockWrong > 0 ? "clockAhead" : "clockBehind"] : "";
+  showOpening(words);
   $("fault").hidden = fault === null;
   $("fault").textContent = fault === null ? "" : words[fault];
 }
@@ -74,6 +78,38 @@ function countSeconds() {
 async function stayAwake() {
   if (document.hidden || !navigator.wakeLock || (lock && !lock.released)) return;
   lock = await navigator.wakeLock.request("screen").catch(() => null); // a battery saver may say no
+}
+
+function showOpening(words) {
+  const doors = (openable ?? []).filter((name) => door === null || name === door);
+  $("remote").hidden = doors.length === 0;
+  $("opened").textContent = opened === null ? "" : words.opening[opened.word] ?? words.opening.refused(opened.word);
+  const wanted = doors.map((name) => words.open(name)).join("\n");
+  if ($("open-buttons").dataset.shown === wanted) return; // a button that is being pressed stays the same element
+  $("open-buttons").dataset.shown = wanted;
+  $("open-buttons").replaceChildren(...doors.map((name) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "primary";
+    button.textContent = words.open(name);
+    button.addEventListener("click", () => press(button, name));
+    return button;
+  }));
+}
+
+async function press(button, name) {
+  button.disabled = true; // one press, one opening
+  opened = { word: "asking" };
+  say();
+  const answer = await openDoor(key, name, performance.now() < duressUntilMs);
+  opened = { word: answer.refused ?? answer.stage };
+  button.disabled = false;
+  say();
+}
+
+async function lookForDoors() {
+  if (key && kept.get("registered")) openable = await openableDoors(key);
+  say();
 }
 
 async function lookAtClock() {
@@ -116,13 +152,14 @@ function listen() {
     kept.set("language", language);
     say();
   });
-  $("to-pass").addEventListener("click", () => { kept.set("registered", "yes"); view("pass"); });
+  $("to-pass").addEventListener("click", () => { kept.set("registered", "yes"); view("pass"); lookForDoors(); });
   $("to-register").addEventListener("click", () => view("register"));
   $("any-door").addEventListener("click", () => chooseDoor(null));
   $("copy").addEventListener("click", copy);
   listenForLongPress($("title"));
   window.addEventListener("hashchange", takeDoorFromLink);
-  window.addEventListener("online", lookAtClock);
+  for (const look of [lookAtClock, lookForDoors]) window.addEventListener("online", look);
+  window.addEventListener("offline", () => { openable = null; say(); });
   document.addEventListener("visibilitychange", () => { renew(); stayAwake(); });
 }
 
@@ -143,6 +180,7 @@ async function start() {
   stayAwake();
   navigator.storage?.persist?.().catch(() => {}); // else a full phone may throw the key away
   lookAtClock();
+  lookForDoors();
   setInterval(lookAtClock, CLOCK_EVERY_MS);
 }
 

@@ -5,7 +5,7 @@
 const PREFIX = "door-phone-";
 const CACHE = `${PREFIX}__VERSION__`;
 const FILES = [
-  "./", "clock.js", "icon-180.png", "icon-maskable.svg", "icon.svg", "key.js", "manifest.webmanifest", "pass.js",
+  "./", "clock.js", "icon-180.png", "icon-maskable.svg", "icon.svg", "key.js", "manifest.webmanifest", "open.js", "pass.js",
   "phone.css", "phone.js", "picture.js", "privacy.html", "vendor/qrcode.js", "visitor-words.js", "visitor.html", "visitor.js", "words.js",
 ];
 

@@ -67,6 +67,7 @@ def test_the_days_it_names_are_the_defaults(days: int, chinese: str, english: st
 def test_residents_find_it_from_the_pass_and_from_the_front_page(browser, serve):
     browser.open(serve().url)
     browser.wait("return document.querySelector('a[href=\"privacy.html\"]').innerText.length > 0")
+    browser.run("return navigator.serviceWorker.ready.then(() => true)")
     browser.run("document.querySelector('a[href=\"privacy.html\"]').click()")
     browser.wait("return document.querySelector('#en h1')?.innerText === 'Privacy'")
     assert browser.complaints() == []

@@ -1,0 +1,189 @@
+"""The resident's "open" button: a request signed by the phone's key becomes an order to the door, or a reason why not.
+
+The server judges as the door would (agent/core/access.py), by the same roster and by its own clock; the door then takes
+the order only with its own fresh challenge, and says what came of it. What a phone signs can't be mistaken for a pass.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, jsonify, request
+
+from agent.core.access import Denied, Moment, Rules, decide
+from agent.core.bounded import BadValueError, flag, integer, text
+from agent.core.events import Credential
+from agent.core.roster import Person, Roster
+from agent.pass_desk import verify_p256
+from deploy.community.people import EVERYBODY, Door, People
+from deploy.phone.serve import HEADERS
+
+MAX_WRONG_S: Final = 30
+_PER_MINUTE: Final = 10  # presses of one phone
+_MAX_KNOWN: Final = 20_000
+_ACTOR: Final = re.compile(r"[A-Za-z0-9._@:/ -]{1,70}")
+_NONCE: Final = re.compile(r"[0-9a-f]{32}")
+_SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
+
+# device, actor, duress -> the door's answer: {"stage": …, "reason"?: …}
+Open = Callable[[str, str, bool], Mapping[str, Any]]
+
+
+class Reason(StrEnum):
+    """Why the server passes nothing on. What the door and the rules say comes as their own words."""
+
+    MALFORMED = "malformed"
+    UNKNOWN_KEY = "unknown-key"
+    BAD_SIGNATURE = "bad-signature"
+    WRONG_TIME = "wrong-time"
+    REPLAYED = "replayed"
+    TOO_MANY = "too-many"
+    WRONG_DOOR = "wrong-door"
+    FACE_NEEDED = "face-needed"  # a high-security door: a phone from afar is not enough
+    NO_ANSWER = "no-answer"
+
+
+class RefusedError(Exception):
+    """Not passed on."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PhoneOpenings:
+    """Safe for any thread. `high_security` says whether a door asks for the face as well."""
+
+    def __init__(
+        self, people: People, open_: Open, timezone: str, high_security: Callable[[str], bool] = lambda _device: False
+    ) -> None:
+        self._people, self._open, self._zone, self._high_security = people, open_, ZoneInfo(timezone), high_security
+        self._lock = threading.Lock()
+        self._nonces: dict[str, float] = {}
+        self._presses: dict[str, list[float]] = {}
+
+    def doors(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """The doors that this phone's owner may use, for the buttons."""
+        roster, person = self._known(asked, "doors")
+        del roster
+        return {"doors": [d.device for d in self._people.doors().values() if _may_use(d, person)]}
+
+    def open(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Order an opening; the door's own word comes back.
+
+        Raises:
+            RefusedError: with the reason; nothing was ordered.
+        """
+        roster, person = self._known(asked, "open")
+        device = str(asked["door"])
+        door = self._people.doors().get(device)
+        if door is None or not _may_use(door, person):
+            raise RefusedError(Reason.WRONG_DOOR)
+        if self._high_security(device):
+            raise RefusedError(Reason.FACE_NEEDED)
+        moment = Moment(datetime.now(self._zone), 0, 0.0)
+        answer = decide(person, Credential.REMOTE, Rules(roster.calendar), moment)
+        if isinstance(answer, Denied):
+            raise RefusedError(answer.reason)
+        who = person.id if _ACTOR.fullmatch(person.id) else str(asked["key"])
+        said = self._open(device, f"phone:{who}", asked.get("duress") is True)
+        stage = str(said.get("stage"))
+        if stage in ("refused", Reason.NO_ANSWER):
+            raise RefusedError(str(said.get("reason")) if stage == "refused" else Reason.NO_ANSWER)
+        return {"stage": stage}
+
+    def _known(self, asked: Mapping[str, Any], action: str) -> tuple[Roster, Person]:
+        """Whose phone this is; it may still be nobody who may come in."""
+        message, signature = _read(asked, action)
+        roster = self._people.roster()
+        key_id = str(asked["key"])
+        found = [(person, phone) for person in roster.persons.values() for phone in person.phones
+                 if phone.key_id == key_id]  # fmt: skip
+        if not found:
+            raise RefusedError(Reason.UNKNOWN_KEY)
+        person, phone = found[0]
+        if not verify_p256(phone.public_key, message, signature):
+            raise RefusedError(Reason.BAD_SIGNATURE)
+        if not phone.enabled or not person.enabled:
+            raise RefusedError("CredentialNotEnabled")
+        if abs(time.time() - int(asked["at_utc_s"])) > MAX_WRONG_S:
+            raise RefusedError(Reason.WRONG_TIME)
+        self._once(str(asked["nonce"]), key_id)
+        return roster, person
+
+    def _once(self, nonce: str, key_id: str) -> None:
+        """A request is good once; a phone may press so often."""
+        now_s = time.monotonic()
+        with self._lock:
+            self._nonces = {n: s for n, s in self._nonces.items() if now_s - s <= 3 * MAX_WRONG_S}
+            if nonce in self._nonces:
+                raise RefusedError(Reason.REPLAYED)
+            recent = [s for s in self._presses.get(key_id, []) if now_s - s < 60]  # noqa: PLR2004  a minute
+            if len(recent) >= _PER_MINUTE or len(self._nonces) >= _MAX_KNOWN:
+                raise RefusedError(Reason.TOO_MANY)
+            self._nonces[nonce] = now_s
+            self._presses[key_id] = [*recent, now_s]
+
+
+def signed_text(action: str, asked: Mapping[str, Any]) -> bytes:
+    """What a phone signs: a first line that no pass begins with, then the request."""
+    duress = "1" if asked.get("duress") is True else "0"
+    return "\n".join(
+        ["door-agent phone", action, str(asked["key"]), str(asked["door"]), str(asked["at_utc_s"]), str(asked["nonce"]),
+         duress]
+    ).encode()  # fmt: skip
+
+
+def _read(asked: Mapping[str, Any], action: str) -> tuple[bytes, bytes]:
+    try:
+        text(64)(asked.get("key"))
+        text(140)(asked.get("door"))
+        integer(0, 2**40)(asked.get("at_utc_s"))
+        flag(asked.get("duress", False))
+    except BadValueError:
+        raise RefusedError(Reason.MALFORMED) from None
+    nonce, signature = str(asked.get("nonce")), str(asked.get("signature"))
+    if not _NONCE.fullmatch(nonce) or not _SIGNATURE.fullmatch(signature):
+        raise RefusedError(Reason.MALFORMED)
+    return signed_text(action, asked), bytes.fromhex(signature)
+
+
+def _may_use(door: Door, person: Person) -> bool:
+    return EVERYBODY in door.groups or bool(set(door.groups) & set(person.groups))
+
+
+def blueprint(openings: PhoneOpenings) -> Blueprint:
+    """POST /phone/api/doors and /phone/api/open: no cookie, no session, the signature is all."""
+    page = Blueprint("phone-open", __name__, url_prefix="/phone/api")
+
+    def asked() -> Mapping[str, Any]:
+        found = request.get_json(silent=True)
+        return found if isinstance(found, dict) else {}
+
+    @page.post("/doors")
+    def doors() -> Response:
+        try:
+            return jsonify(openings.doors(asked()))
+        except RefusedError as e:
+            return jsonify({"doors": [], "refused": e.reason})
+
+    @page.post("/open")
+    def open_() -> tuple[Response, int]:
+        try:
+            return jsonify(openings.open(asked())), 200
+        except RefusedError as e:
+            return jsonify({"refused": e.reason}), 403
+
+    @page.after_request
+    def headers(response: Response) -> Response:
+        response.headers.update({**HEADERS, "Cache-Control": "no-store"})
+        return response
+
+    return page

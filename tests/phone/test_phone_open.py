@@ -1,0 +1,217 @@
+"""The "open" button: from a real phone page through server, broker and door to the relay, or to a reason."""
+
+import base64
+import json
+import secrets
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from flask import Flask
+
+from agent.console.local import LocalServer
+from agent.core import commands
+from agent.core.access import Denial
+from agent.core.bounded import written
+from agent.core.commands import Action
+from agent.pass_desk import phone_key
+from deploy.community import phone_open
+from deploy.community.people import People
+from deploy.community.phone_open import PhoneOpenings, Reason, RefusedError, blueprint, signed_text
+from deploy.phone.serve import blueprint as phone_page
+from deploy.phone.serve import page_files
+
+sys.path.append(str(Path(__file__).parent.parent / "app"))  # its world of real doors
+from roster_world import Site, until
+
+DOOR = "garden/gate-1"
+
+
+@pytest.fixture
+def site(tmp_path: Path):
+    site = Site(tmp_path)
+    site.people.set_door(DOOR, ["*"])
+    site.serve()
+
+    def open_(device: str, actor: str, duress: bool) -> dict[str, Any]:  # noqa: FBT001  a callback
+        answer = site.commander.order(device, Action.OPEN, actor, **({"duress": True} if duress else {}))
+        return site.commander.later(answer, 2.0)
+
+    app = Flask("phone-open")
+    app.register_blueprint(phone_page())
+    app.register_blueprint(blueprint(PhoneOpenings(site.people, open_, "Asia/Shanghai")))
+    server = LocalServer(app, "127.0.0.1", 0, 8, "page")
+    site.url = server.url.replace("127.0.0.1", "localhost") + "phone/"
+    try:
+        yield site
+    finally:
+        server.close()
+        site.close()
+
+
+def test_a_press_opens_the_door_silently_warns_under_duress_and_says_why_not_in_both_languages(site, new_phone):
+    door = site.door().start(guard=True)
+    phone = new_phone(site.url)
+    code = phone.browser.text("#code")
+    phone.register()
+    site.people.put({"id": "p-li", "phones": [written(phone_key(code))]})
+    until(lambda: any(d["held"] and not d["drift"] for d in site.people.drift()), door._words)
+    door.wrote(kind="Door/State/DoorPhysicalState")
+    assert not phone.browser.shown("#remote")  # the server did not know this phone when the page asked
+    phone.browser.reload()
+    phone.browser.wait("return document.querySelector('#open-buttons button') !== null")
+    assert phone.browser.text("#open-buttons") == f"Open {DOOR}"
+    phone.browser.touch("#open-buttons button")
+    phone.browser.wait("return document.querySelector('#opened').innerText === 'Unlocked: push the door.'")
+    granted = door.wrote(kind="AccessControl/AccessGranted/Credential", credential="remote")
+    assert granted["actor"] == "phone:p-li"
+    assert not door.rows("AccessControl/Duress")
+    door.wrote(kind="Door/State/LockPhysicalState", state="Locked")
+    phone.browser.touch("#title", held_ms=1800)
+    phone.browser.touch("#open-buttons button")
+    door.wrote(kind="AccessControl/Duress")
+    assert phone.browser.text("#opened") in (
+        "Asking the door…",
+        "Unlocked: push the door.",
+    )  # nothing on the screen tells
+    answer = site.commander.order(DOOR, Action.LOCK_DOWN, "test")
+    assert answer["stage"] in ("accepted", "done"), answer
+    door.wrote(kind="Door/State/DoorMode", state="LockedDown")
+    phone.browser.touch("#open-buttons button")
+    phone.browser.wait("return document.querySelector('#opened').innerText === 'The manager has locked the door down.'")
+    site.people.put({"id": "p-li", "enabled": False})
+    phone.browser.touch("#language")
+    phone.browser.touch("#open-buttons button")
+    phone.browser.wait("return document.querySelector('#opened').innerText.startsWith('您的手机或账户被停用了')")
+    assert [c for c in phone.browser.complaints() if "403" not in c] == []
+
+
+def test_every_reason_has_its_sentence_in_both_languages():
+    words = page_files()["words.js"].decode()
+    parts = words.split("\n  en: {")
+    spoken = {*Reason, "no-network", "CredentialNotEnabled", Denial.CREDENTIAL_EXPIRED, Denial.CREDENTIAL_NOT_ACTIVE,
+              Denial.NOT_PERMITTED_AT_THIS_TIME, Denial.LOCKED_DOWN, Denial.BLOCKED, Denial.FAULT, "energised",
+              "accepted", "not-taken"}  # fmt: skip
+    for part in parts:
+        assert [word for word in spoken if f"{word}:" not in part and f'"{word}":' not in part] == []
+        assert "refused: (reason)" in part  # what else a door may say is shown as its word
+    assert {str(word) for word in commands.Refusal} & spoken
+
+
+@dataclass
+class Office:
+    """The desk with a door that only notes what it is asked."""
+
+    folder: Path
+    said: dict[str, Any] = field(default_factory=lambda: {"stage": "energised"})
+    opened: list[tuple] = field(default_factory=list)
+    high: bool = False
+
+    def __post_init__(self) -> None:
+        self.people = People(self.folder / "people")
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        code = base64.urlsafe_b64encode(self.key.public_key().public_bytes(*form)).decode()
+        self.phone = phone_key(code)
+        self.people.put({"id": "p-li", "groups": ["block-1"], "phones": [written(self.phone)]})
+        self.people.set_door(DOOR, ["block-1"])
+        self.people.set_door("garden/cellar", ["block-2"])
+        self.desk = PhoneOpenings(self.people, self._open, "Asia/Shanghai", lambda _device: self.high)
+
+    def _open(self, device: str, actor: str, duress: bool) -> dict[str, Any]:  # noqa: FBT001  a callback
+        self.opened.append((device, actor, duress))
+        return self.said
+
+    def request(self, action: str = "open", **changes: Any) -> dict[str, Any]:
+        asked = {"key": self.phone.key_id, "door": DOOR, "at_utc_s": int(time.time()), "nonce": secrets.token_hex(16),
+                 "duress": False, **changes}  # fmt: skip
+        r, s = decode_dss_signature(self.key.sign(signed_text(action, asked), ec.ECDSA(hashes.SHA256())))
+        return {**asked, "signature": f"{r:064x}{s:064x}"}
+
+    def refused(self, asked: dict[str, Any]) -> str:
+        with pytest.raises(RefusedError) as error:
+            self.desk.open(asked)
+        return str(error.value.reason)
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    return Office(tmp_path)
+
+
+def test_a_good_request_is_passed_on_once(office: Office):
+    asked = office.request()
+    assert office.desk.open(asked) == {"stage": "energised"}
+    assert office.refused(asked) == "replayed"
+    assert office.opened == [(DOOR, "phone:p-li", False)]
+    assert office.desk.doors(office.request("doors", door="")) == {"doors": [DOOR]}
+
+
+def test_what_was_signed_for_something_else_opens_nothing(office: Office):
+    good = office.request()
+    wrong = {
+        "other door": {**good, "door": "garden/cellar"},
+        "duress taken away": {**office.request(duress=True), "duress": False},
+        "later": {**good, "at_utc_s": good["at_utc_s"] + 1}, "other nonce": {**good, "nonce": "0" * 32},
+        "for the list": office.request("doors"),
+    }  # fmt: skip
+    assert {office.refused(asked) for asked in wrong.values()} == {"bad-signature"}
+    assert office.refused(office.request(key="0" * 16)) == "unknown-key"
+    assert office.opened == []
+
+
+@pytest.mark.parametrize(
+    ("change", "person", "reason"),
+    [
+        ({"at_utc_s": 0}, {}, "wrong-time"), ({"at_utc_s": 2**39}, {}, "wrong-time"),
+        ({"door": "garden/cellar"}, {}, "wrong-door"), ({"door": "garden/nowhere"}, {}, "wrong-door"),
+        ({}, {"enabled": False}, "CredentialNotEnabled"), ({}, {"groups": []}, "wrong-door"),
+        ({}, {"valid_until_utc_s": 5}, "CredentialExpired"), ({}, {"valid_from_utc_s": 2**39}, "CredentialNotActive"),
+        ({}, {"schedules": []}, "Unauthorized"),
+    ],
+)  # fmt: skip
+def test_the_server_judges_by_the_roster_as_the_door_would(office: Office, change: dict, person: dict, reason: str):
+    office.people.put({"id": "p-li", **person})
+    assert office.refused(office.request(**change)) == reason
+    assert office.opened == []
+
+
+def test_a_high_security_door_a_silent_door_too_many_presses_and_a_lost_phone_have_their_reasons(
+    office: Office,
+):
+    office.high = True
+    assert office.refused(office.request()) == "face-needed"
+    office.high = False
+    office.said = {"stage": "no-answer", "reason": "no answer within 5 s"}
+    assert office.refused(office.request()) == "no-answer"
+    office.said = {"stage": "refused", "reason": "stale-challenge"}
+    assert office.refused(office.request()) == "stale-challenge"
+    for _ in range(phone_open._PER_MINUTE - 3):
+        office.refused(office.request())
+    assert office.refused(office.request()) == "too-many"
+    office.people.put({"id": "p-li", "phones": [{**written(office.phone), "enabled": False}]})
+    assert office.refused(office.request()) == "CredentialNotEnabled"
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [{}, {"key": 5}, {"nonce": "x" * 32}, {"signature": "zz"}, {"at_utc_s": True}, {"duress": "yes"},
+     {"door": "x" * 999},
+     {"key": "'; DROP TABLE doors; --"}],
+)  # fmt: skip
+def test_junk_is_refused_by_its_shape_before_anything_is_looked_up(office: Office, junk: dict):
+    asked = {**office.request(), **junk} if junk else {}
+    assert office.refused(asked) in ("malformed", "unknown-key")
+    app = Flask("junk")
+    app.register_blueprint(blueprint(office.desk))
+    for body in (json.dumps(asked), "[", "null", '"x"'):
+        answer = app.test_client().post("/phone/api/open", data=body, content_type="application/json")
+        assert answer.status_code == 403
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert office.opened == []
