@@ -39,11 +39,12 @@ class Down:
 class Backoff:
     """Full jitter: a random part of a wait that doubles from `first_s` to `cap_s`: a fleet does not return as one.
 
-    A refusal does not mend itself in seconds and must not wear out the broker: it waits longer. A connection that
+    The first wait is up to 5 s, so that a node that dies does not bring a third of a city back within one second. A
+    refusal does not mend itself in seconds and must not wear out the broker: it waits longer. A connection that
     lasted `good_after_s` starts the doubling anew.
     """
 
-    first_s: float = 1.0
+    first_s: float = 5.0
     cap_s: float = 60.0
     refused_first_s: float = 30.0
     refused_cap_s: float = 900.0

@@ -101,8 +101,10 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
-        if hosts:
-            certificate = certificate.add_extension(x509.SubjectAlternativeName(map(_host, hosts)), critical=False)
+        # a client's name stands in it twice: some brokers read the session's name from here (deploy/fleet)
+        names = [x509.UniformResourceIdentifier(name)] if client else [_host(h) for h in hosts]
+        if names:
+            certificate = certificate.add_extension(x509.SubjectAlternativeName(names), critical=False)
         write_file(pair.key, private_pem(key), 0o600)
         signed = certificate.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         write_file(pair.cert, signed + self._chain, 0o644)

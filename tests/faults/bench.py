@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from agent.core.events import Kind
 from agent.core.journal import GENESIS, ClockQuality, Row, row_hash
@@ -55,10 +56,17 @@ class Child:
 class Bench:
     """Folder, certificates, broker and community server."""
 
-    def __init__(self, folder: Path, *, site: str = "site", doors: tuple[str, ...] = ("door",)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        site: str = "site",
+        doors: tuple[str, ...] = ("door",),
+        broker: Callable[[Path, Authority], Any] = Broker,
+    ) -> None:
         self.folder, self.site, self.doors = folder, site, doors
         self.authority = Authority(folder / "ca")
-        self.broker = Broker(folder / "broker", self.authority)
+        self.broker = broker(folder / "broker", self.authority)
         self.signing = self.authority.signing_key("server")
         pair = self.authority.device(SERVER_NAME)
         self.database = folder / "community.db"

@@ -1,0 +1,1 @@
+"""Configuration of an existing broker cluster for a fleet of doors."""
