@@ -46,6 +46,7 @@ __all__ = ["LinkSettings", "MqttLink"]
 _KEEPALIVE_S = 20
 _ANSWER_S = 10.0  # for CONNACK and SUBACK
 _STATE_REPEAT_S = 60.0  # so that the server can tell silence from nothing to say
+_LOOK_S = 5.0  # the library is asked this often whether a ping is due; everything else wakes the link by itself
 _MAX_PACKET_BYTES = 256 * 1024
 _FAILURE = 0x80
 
@@ -144,7 +145,8 @@ class MqttLink:
 
     def _turn(self, client: mqtt.Client) -> None:
         now_s = self._clock.now_s()
-        due_s = min(t for t in (self._sync.due_s, self._answer_due_s, now_s + 1.0) if t is not None)
+        deadlines = (self._sync.due_s, self._answer_due_s, self._state_due_s or None, now_s + _LOOK_S)
+        due_s = min(t for t in deadlines if t is not None)
         sock: Any = client.socket()  # a TLS socket; the library calls it something more abstract
         waiting = sock.pending() > 0
         readers, writers = [sock, self._inbox], [sock] if client.want_write() else []

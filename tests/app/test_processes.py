@@ -55,7 +55,7 @@ state_dir = "{folder}/state"
 agent_dir = "{folder}"
 guard_dir = "{folder}"
 """)
-        (folder / "state").mkdir()
+        (folder / "state").mkdir(exist_ok=True)
         store = RosterStore(folder / "state")
         residents = Residents(store)
         self.resident = residents.add("Li Mei", consent_now(0), [NewFace(VECTOR, 1.0)], "net", "five").id
