@@ -1,6 +1,6 @@
 # Two commands: `make demo` (a simulated door with everything around it) and `make test`.
 PY := .venv/bin/python
-.PHONY: demo test lint bench eval attack chaos tamper powercut rig locks venv venv-dev
+.PHONY: demo test lint bench eval attack chaos tamper powercut fleet cluster strangers disk-full wire rig locks venv venv-dev
 DATA ?= ../shared/data
 EVENTS ?= 2000
 SEED ?= 1
@@ -36,6 +36,21 @@ powercut: venv-dev    ## cut the virtual device's card N times while events are 
 
 attack: venv-dev      ## forged, replayed, late and altered commands and passes; none may open: N=1000000
 	@$(PY) -m tests.attack.campaign --n $(N) $(ARGS)
+
+fleet: venv-dev       ## N doors against one broker that dies half-way; table, and a picture in build/fleet.png
+	@$(PY) -m tests.faults.fleet --doors $(N) --picture build/fleet.png $(ARGS)
+
+cluster: venv-dev     ## the same on three RabbitMQ nodes, one killed: N=60 ARGS="--root DIR" (tests/faults/README.md)
+	@$(PY) -m tests.faults.cluster --doors $(N) $(ARGS)
+
+strangers: venv-dev   ## N attempts of a door to speak, listen or pose as another
+	@$(PY) -m tests.faults.strangers --n $(N) $(ARGS)
+
+disk-full: venv-dev   ## a real disk runs full under a running door (root)
+	@$(PY) -m tests.faults.disk_full $(ARGS)
+
+wire: venv-dev        ## a day of scenes with the cable tapped: nothing of a person in it
+	@$(PY) -m tests.faults.wire $(ARGS)
 
 rig: venv-dev         ## device tests on the virtual device (root; see tests/device/README.md)
 	@$(PY) -m tests.device $(ARGS)

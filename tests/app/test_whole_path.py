@@ -14,6 +14,7 @@ from agent.cli.demo_world import DemoWorld
 from agent.errors import DoorAgentError
 from agent.outbox_report import listed
 from deploy.broker import free_port
+from tests.faults import wire
 
 sys.path.append(str(Path(__file__).parent.parent / "console"))  # its browser
 import browser
@@ -72,7 +73,7 @@ class Watched:
 @pytest.fixture(scope="module")
 def demo():
     try:
-        with DemoWorld(None, lambda text: None) as world:
+        with wire.tapped() as world:
             watched = Watched(world)
             watched.wait("Agent/Camera", 0, 60, state="ok")
             watched.wait("Agent/Link", 0, 60, state="Up")
@@ -176,6 +177,15 @@ def test_no_name_template_or_picture_leaves_the_door(demo: Watched):
     text = json.dumps([row["body"] for row in demo.rows()]) + json.dumps(demo.world.server_entries())
     assert "Demo resident" not in text
     assert "vector" not in text
+
+
+def test_the_tapped_cable_carries_no_picture_template_name_or_key(demo: Watched):
+    """Every byte of all the scenes above, as it went over the network and opened."""
+    tap = demo.world.uplink
+    assert isinstance(tap, wire.Tap)
+    assert wire.search(tap, wire.secrets_of(demo.world)) == []
+    assert GRANTED.encode() in tap.opened  # the tap sees, and the network does not
+    assert GRANTED.encode() not in tap.sealed
 
 
 def test_the_demo_page_shows_it_all(demo: Watched, tmp_path: Path):

@@ -24,7 +24,7 @@ from pathlib import Path
 from agent.clock import SystemClock
 from agent.core.events import Kind, Record
 from agent.core.stream import Committed, LinkUp
-from agent.link_settings import LinkSettings
+from agent.link_settings import Backoff, LinkSettings
 from agent.mqtt_link import MqttLink
 from agent.outbox import Outbox, OutboxSettings
 from tests.faults.bench import ROOT, Bench, wait_until
@@ -40,7 +40,8 @@ class Door:
     """One door of a worker: outbox, link, and when its rows came to be acknowledged."""
 
     def __init__(self, config: dict, folder: Path) -> None:
-        settings = LinkSettings(**{k: Path(v) if k in _PATHS else v for k, v in config.items()})
+        backoff = Backoff(**config.pop("backoff", {}))
+        settings = LinkSettings(**{k: Path(v) if k in _PATHS else v for k, v in config.items()}, backoff=backoff)
         self.mailbox: queue.SimpleQueue[tuple[float, object]] = queue.SimpleQueue()
         path = folder / settings.door / "journal.db"
         clock = SystemClock()
@@ -116,22 +117,27 @@ def _rss_kib() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1024
 
 
-def run(bench: Bench, seconds: float, every_s: float, picture: Path | None = None) -> dict[str, float]:
+def run(
+    bench: Bench, seconds: float, every_s: float, picture: Path | None = None, *, retry_s: float | None = None
+) -> dict[str, float]:
     """One campaign with the doors of `bench`; its broker is killed half-way and started again.
 
     The doors' journals lie in memory where there is a folder for that: thousands of doors do not share one disk. The
-    server's database is on a disk.
+    server's database is on a disk. `retry_s` shortens the doors' first wait before they connect again.
     """
     with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as journals:
-        return _run(bench, Path(journals), seconds, every_s, picture)
+        given = {} if retry_s is None else {"backoff": {"first_s": retry_s, "cap_s": retry_s * 4}}
+        return _run(bench, Path(journals), seconds, every_s, picture, given)
 
 
-def _run(bench: Bench, journals: Path, seconds: float, every_s: float, picture: Path | None) -> dict[str, float]:
+def _run(
+    bench: Bench, journals: Path, seconds: float, every_s: float, picture: Path | None, given: dict[str, object]
+) -> dict[str, float]:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     doors = len(bench.doors)
     spread_s = doors / _CONNECTS_PER_S
-    configs = [{**bench.link_config(name), "first_connect_spread_s": spread_s} for name in bench.doors]
+    configs = [{**bench.link_config(name), "first_connect_spread_s": spread_s, **given} for name in bench.doors]
     shares = range(-(-doors // _DOORS_A_PROCESS))
     workers = []
     try:

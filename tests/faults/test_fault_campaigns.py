@@ -1,10 +1,14 @@
-"""The fault commands at a small size; `make chaos`, `make tamper` and `make drain` run them at any other."""
+"""The fault commands at a small size; make targets and README.md run them at any other."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
-from tests.faults import chaos, drain, tamper, wear
+from tests.faults import chaos, cluster, disk_full, drain, fleet, strangers, tamper, wear
+from tests.faults.bench import Bench
 
 pytestmark = pytest.mark.slow
 
@@ -37,3 +41,43 @@ def test_an_event_writes_less_than_10_kb_to_the_card(tmp_path):
         pytest.skip("the folder for temporary files is in memory: nothing is written to a disk")
     assert result["written_bytes_per_event"] < 10_000
     assert result["stored_bytes_per_event"] < 268  # a million events within the quota of 256 MiB
+
+
+def test_a_fleet_comes_back_after_its_broker_died_with_every_event_once_and_in_order(tmp_path, capsys):
+    """Table, picture and the keys that the campaign promises."""
+    bench = Bench(tmp_path, doors=tuple(f"d{n}" for n in range(6)))
+    result = fleet.run(bench, 3.0, 0.4, tmp_path / "fleet.png", retry_s=0.5)
+    promised = {"doors", "events", "lost", "doubled", "events_per_s", "ack_p99_ms", "reconnect_peak_ratio"}
+    assert promised | {"kib_per_door"} <= set(result)
+    assert [result[k] for k in ("doors", "lost", "doubled", "reordered", "reconnected")] == [6, 0, 0, 0, 6]
+    assert result["events"] >= 6 * 5
+    assert "broker killed" in capsys.readouterr().out
+    assert (tmp_path / "fleet.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.timeout(300)
+def test_a_node_of_a_real_cluster_dies_in_mid_stream(tmp_path):
+    """Three RabbitMQ nodes; where to find them is said by DOOR_AGENT_RABBITMQ_ROOT (tests/faults/README.md)."""
+    root = os.environ.get("DOOR_AGENT_RABBITMQ_ROOT")
+    try:
+        result = cluster.run(8, 12.0, 0.5, tmp_path, Path(root) if root else None)
+    except cluster.MissingError as e:
+        pytest.skip(str(e))
+    assert [result[k] for k in ("lost", "doubled", "reordered", "nodes", "node_kills")] == [0, 0, 0, 3, 1]
+
+
+def test_no_door_speaks_listens_or_poses_as_another(tmp_path):
+    result = strangers.run(15, 1, Bench(tmp_path, doors=("thief", "victim", "other")))
+    assert result["refused"] == result["tried"] == 15
+    assert 0 <= result["denied_alarm_ms"] < 1000
+
+
+def test_a_full_disk_stops_nobody_and_loses_nothing(tmp_path):
+    """On a small file system of its own."""
+    why = disk_full.unable()
+    if why is not None:
+        pytest.skip(why)
+    result = disk_full.run(1, 16, tmp_path)
+    assert [result[k] for k in ("refused", "lost", "declared", "chain_ok")] == [0, 0, 0, True]
+    assert result["failing_rows"] >= 1
+    assert result["recovered_s"] < 40
