@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from agent.core.roster_feed import digest
 from agent.core.vision_messages import Settings
 from agent.enrolment import ConsoleAsked
 from agent.errors import ConfigError, HardwareMissingError
+from agent.event_log import EventLog
 from agent.guard_link import GuardLink
 from agent.health import Health
 from agent.identity import Identity
@@ -97,7 +99,10 @@ class DoorAgent:
         self._guard = GuardLink(Path(config.runtime.guard_dir) / "guard.sock", post)
         self._vision = VisionLink(runtime_dir / "vision.sock", post, self.board.put_picture)
         settings, facts = door_settings(config), self._outbox.facts()
-        self._controller = Controller(settings, self.mailbox, self._outbox, self._guard, self._clock.now_s, facts)
+        log = EventLog(self._outbox, sys.stdout, self._clock.utc_ms)
+        log.start()
+        self._stack.callback(log.stop)
+        self._controller = Controller(settings, self.mailbox, log, self._guard, self._clock.now_s, facts)
         link = self._open_link()
         identity, clerk = self._open_clerk(facts)
         self._join(store, link, facts, identity, clerk)
@@ -214,7 +219,7 @@ class _ConsoleSource:
 
     def act(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Ask the controller; its answer shows in the snapshot."""
-        if name not in ("enrol_start", "enrol_cancel"):
+        if name not in ("enrol_start", "enrol_cancel", "relay_test"):
             return {"ok": False, "why": f"{name} is not something this door can be asked"}
         self._agent.mailbox.post(ConsoleAsked(name, arguments))
         return {"ok": True}

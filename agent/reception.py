@@ -9,6 +9,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from agent.clock import Clock, rfc3339
+from agent.console_desk import ConsoleDesk
 from agent.controller import Controller
 from agent.core import door
 from agent.core.access import Moment, Rules
@@ -98,6 +99,7 @@ class Reception:
         self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, facts.stored)
         self._gallery = GalleryFeed(residents, vision)
         self._enrolment = EnrolmentDesk(residents, vision, board, clock)
+        self._console = ConsoleDesk(controller, self._enrolment, board, facts.vision)
         self._published: dict[str, Any] = {}
 
     # ------------------------------------------------------------ controller.Others
@@ -107,9 +109,11 @@ class Reception:
         match event:
             case Finding():
                 self._faces.found(event, now_s)
+                self._console.looked(event)
             case Hello():
                 self._networks = (event.model_id, event.alignment_id)
                 self._health.news(event)
+                self._console.explain(liveness=event.liveness)
                 self._brief_vision()
             case Enrolment() if self._networks is not None:
                 added = self._enrolment.progressed(event, *self._networks)
@@ -118,7 +122,7 @@ class Reception:
                     self._board.update(roster=self._roster_facts())
                     self._gallery.update()
             case ConsoleAsked():
-                self._enrolment.asked(event)
+                self._console.asked(event, now_s)
             case CommandArrived():
                 self._commanded(event, now_s)
             case GalleryLoaded():
@@ -136,6 +140,7 @@ class Reception:
         elif stage != "accepted":
             self._faces.openings.pop(request_id, None)
             self._passes.openings.pop(request_id, None)
+        self._console.stage(request_id, stage, at_s, reason)
         return self._remote.stage(request_id, stage, reason) if self._remote is not None else {}
 
     def wrote(self, record: Record) -> None:
@@ -173,6 +178,7 @@ class Reception:
         }
         self._board.update(door_state={**facts, "released_for_s": released_for_s})
         self._board.update(guard={"up": state.guard_missing_from_s is None})
+        self._console.moved(now_s, energised=state.relay_energised)
         self._publish(facts)
 
     def tend(self, now_s: float) -> None:

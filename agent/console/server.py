@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from flask import Flask, Response, abort, jsonify, request
 
+from agent.console import metrics
 from agent.console.local import LOOPBACK, LocalServer, only_own_page, protect
 from agent.errors import ConfigError
 
@@ -42,7 +43,7 @@ class ConsoleSource(Protocol):
         """Number and JPEG of the newest preview once it is newer than `number`, or None after `timeout_s`."""
 
     def act(self, name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
-        """Ask for enrol_start {name, consent, under_14?, guardian?} or enrol_cancel {}.
+        """Ask for enrol_start {name, consent, under_14?, guardian?}, enrol_cancel {} or relay_test {}.
 
         Says at once {"ok": bool, "why"?: str}.
         """
@@ -111,6 +112,11 @@ def _add_seeing(app: Flask, source: ConsoleSource, stopping: threading.Event) ->
     @app.get("/api/snapshot")
     def snapshot() -> Response:
         return jsonify(_told(source.snapshot()))
+
+    @app.get("/metrics")
+    def prometheus() -> Response:
+        text = metrics.prometheus(source.snapshot(), time.clock_gettime(time.CLOCK_BOOTTIME))
+        return Response(text, content_type=metrics.TYPE)
 
     @app.get("/api/stream")
     def stream() -> Response:

@@ -49,6 +49,8 @@ function show() {
   showFaces(connected ? now.vision : {}, now.events);
   showEvents();
   showEnrolment(now.enrolment);
+  showTest(now.relay_test);
+  showWhy(now.thresholds, now.last_look);
   showFacts(byId("details"), details());
 }
 
@@ -98,7 +100,7 @@ function showHealth() {
     ["pVision", v.up && v.liveness === false ? "warn" : tone(v.up), running(v.up) + (v.up && v.liveness === false ? say("noLiveness") : "")],
     ["pCamera", camera === undefined ? "" : camera === "ok" ? "good" : "bad", camera === undefined ? say("unknown") : (camera !== "ok" && v.camera_detail) || known("cam_", camera) + fps],
     ["pLink", l.up === undefined ? "" : l.up ? "good" : "warn", (l.up === undefined ? say("unknown") : say(l.up ? "up" : "down")) + since + (l.up === false && l.reason ? ` · ${l.reason}` : "")],
-    ["pStore", storeTone(), now.store?.detail || say(storeTone() === "bad" ? "stopped" : storeTone() ? "running" : "unknown")],
+    ["pStore", storeTone(), (storeTone() === "bad" && now.store?.detail) || say(storeTone() === "bad" ? "stopped" : storeTone() ? "running" : "unknown")],
     ["pClock", { ntp: "good", rtc: "good" }[now.clock?.quality] ?? (now.clock ? "warn" : ""), now.clock ? known("clock_", now.clock.quality) : say("unknown")],
     ["pRoster", r.persons === undefined ? "" : r.ready === false ? "warn" : "good", r.persons === undefined ? say("unknown") : say("people_n", r.persons, r.templates ?? 0)],
   ];

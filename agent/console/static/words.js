@@ -60,6 +60,20 @@ const WORDS = {
   clock_ntp: ["已同步", "synchronised"], clock_rtc: ["来自时钟芯片", "from the clock chip"], clock_floor: ["只知道不早于", "only known to be later than"],
   clock_none: ["不可信", "not trusted"],
 
+  // relay test, thresholds
+  test: ["继电器测试", "Relay test"], testWhat: ["让门开锁一次，量时间，写入日志。封锁或停用时会被拒绝。", "Unlocks the door once, takes the times, is written down. Refused while the door is locked down."],
+  testStart: ["测试…", "Test…"], testSure: ["门会真的开锁几秒。", "The door will really unlock for a few seconds."], testYes: ["开锁", "Unlock"],
+  t_asked: ["正在写入日志…", "writing it down…"], t_accepted: ["已写入，等待继电器…", "written down, waiting for the relay…"],
+  t_energised: ["继电器在 {0} 毫秒后吸合", "the relay energised after {0} ms"], t_dropped: ["，{0} 毫秒后断开", ", dropped after {0} ms"], t_refused: ["被拒绝：{0}", "refused: {0}"],
+  t_taken: ["，门开了", ", the leaf was opened"], "t_not-taken": ["，门没有打开", ", nobody opened the leaf"], t_unverified: ["，无门磁，不知是否打开", ", without a contact nobody can tell whether it was opened"],
+  why: ["识别门限", "Why a face is let in"], whyMore: ["全部数字：door-agent explain thresholds", "All numbers: door-agent explain thresholds"],
+  y_year: ["每年最多误放 {0} 个陌生人，按每天 {1} 个陌生人经过：每次 {2}", "{0} stranger(s) a year may be let in by mistake; with {1} looking in a day that is {2} of them"],
+  y_frames: ["至少 {0} 帧画面一致；与第二像的人相差至少 {1}", "at least {0} pictures agree; the next likeliest person is at least {1} further away"],
+  y_live: ["先检查是不是真人（至少 {0}）", "it must look alive first ({0} at least, on average)"], y_noLive: ["不检查照片和屏幕", "nothing checks for prints and screens"],
+  y_phone: ["只凭人脸不开门，还需要手机", "a face alone does not open: the phone is needed too"], y_alone: ["人脸即可开门", "a face alone opens"],
+  y_last: ["最近一次：距离 {0}，上限 {1}（{2} 人），{3} 帧：{4}", "the last look: distance {0}, at most {1} with {2} people, {3} pictures: {4}"],
+  "not-enrolled": ["不在名单上", "nobody enrolled"], "not-alive": ["不是真人", "not alive"], "look-alike": ["两人太像", "two people too alike"], changing: ["人在变", "it kept changing"], "too-short": ["时间太短", "too short a look"], match_: ["是住户", "a resident"],
+
   // enrolment
   enrol: ["录入人脸", "Enrol a face"], enrolName: ["姓名", "Name"], enrolStart: ["开始录入", "Start"], enrolCancel: ["取消", "Cancel"],
   enrolConsent: ["本人同意把人脸模板保存在这扇门上，用于开门；不保存照片，可随时撤回。", "The person agrees that face templates are kept at this door to open it. No photo is kept; consent can be withdrawn at any time."],
