@@ -34,6 +34,10 @@ tamper: venv-dev      ## edit, cut, reorder and roll back the journal in N ways
 powercut: venv-dev    ## cut the virtual device's card N times while events are written (root; tests/device/README.md)
 	@$(PY) -m tests.device powercut --cuts $(N) --seconds 30 $(ARGS)
 
+.PHONY: fuzz
+fuzz: venv-dev        ## hostile bytes for everything that parses: N=10000000 ARGS="--processes 2"
+	@$(PY) -m tests.fuzz.fuzz --n $(N) $(ARGS)
+
 attack: venv-dev      ## forged, replayed, late and altered commands and passes; none may open: N=1000000
 	@$(PY) -m tests.attack.campaign --n $(N) $(ARGS)
 

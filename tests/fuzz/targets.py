@@ -1,0 +1,283 @@
+"""Everything that takes bytes from outside, as functions that a fuzzer may call: a fault is an exception.
+
+Each target takes bytes as they would arrive and goes on as the product does: what a parser lets through is handed to
+the next one. Signature checks are replaced by "holds" where what lies behind them is the target. `SEEDS` are good
+inputs to start from.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pyseto
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent import config as config_module
+from agent import wire
+from agent.core import bounded, commands, passes, roster, roster_feed, vision_messages
+from agent.core.events import Kind, Record
+from agent.core.journal import canonical, fitting_body
+from agent.core.sync import Ack
+from agent.core.vision_messages import Finding, parse_from_vision, parse_to_vision
+from agent.errors import ConfigError, PictureError
+from agent.face_desk import _said
+from agent.guard_link import GuardLink
+from agent.pass_desk import phone_key, verify_p256
+from agent.remote import RemoteDesk, sign
+from agent.roster_clerk import RosterClerk, signed
+from hardware import guard, reflex
+from hardware.seqpacket import _parse as parse_packet
+
+NAME = "garden/gate-1"
+for _codec in (
+    "utf-16-le",
+    "utf-16-be",
+    "utf-32-le",
+    "utf-32-be",
+    "utf-8-sig",
+):  # what json may take bytes for, the same
+    codecs.lookup(_codec)
+_ZONES = config_module.available_timezones()  # reads the system's list: once, so that no input is seen to open a file
+config_module.available_timezones = lambda: _ZONES
+_KEY = Ed25519PrivateKey.generate()
+_PEM = _KEY.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+_PUBLIC_PEM = _KEY.public_key().public_bytes(
+    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+)
+_PHONE = (
+    ec.generate_private_key(ec.SECP256R1())
+    .public_key()
+    .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+)
+_SIGNING = pyseto.Key.new(4, "public", _PEM)
+_CHECKING = pyseto.Key.new(4, "public", _PUBLIC_PEM)
+_DESK: Any = RemoteDesk(NAME, {"manager1": _PUBLIC_PEM}, None, None, {})  # type: ignore[arg-type]
+_CHALLENGES = commands.Challenges().renewed("challenge-1", 0.0)
+_CLAIMS = {"id": "c-00000001", "action": "open", "actor": "li", "counter": 1, "challenge": "challenge-1", "for_s": 5.5}
+_GOOD_TOKEN = sign(_PEM, "manager1", NAME, _CLAIMS)
+
+
+def _judged(token: bytes, verify: commands.Verify) -> commands.Command | commands.Rejected:
+    return commands.judge(
+        token, retained=False, door=NAME, verify=verify, challenges=_CHALLENGES, book=commands.Book(), now_s=1.0
+    )
+
+
+def command(data: bytes) -> None:
+    """A message on dn/command, its signature really checked: nothing but the seed may be taken."""
+    found = _judged(data, _DESK._verify)
+    if isinstance(found, commands.Command) and data != _GOOD_TOKEN:
+        raise AssertionError("a message that nobody signed was taken")
+
+
+def command_claims(data: bytes) -> None:
+    """Claims of a command whose signature holds; what is taken can be stored and read back."""
+    found = _judged(_GOOD_TOKEN, lambda _token, _key: data)
+    if isinstance(found, commands.Command):
+        book = commands.Book().with_command(found)
+        assert commands.Book.from_fact(json.loads(canonical(book.to_fact()))) == book
+        canonical({"actor": found.actor, "id": found.command_id, "for_s": found.for_s})
+
+
+def code(data: bytes) -> None:
+    """A picture's bytes, as if every signature held."""
+    for key in (passes.Key(_PHONE, "p-1"), passes.Key(_PHONE, None)):
+        for utc_s in (None, 1_796_000_000.0):
+            found = passes.judge(
+                data, door=NAME, keys={passes.reference(_PHONE): key}.get, verify=lambda *_: True, book=passes.Book(),
+                utc_s=utc_s,
+            )  # fmt: skip
+            if isinstance(found, passes.Accepted):
+                assert passes.Book.from_fact(json.loads(canonical(found.book.to_fact()))) == found.book
+
+
+def code_signature(data: bytes) -> None:
+    """A signature of a pass: any 64 bytes."""
+    assert not verify_p256(_PHONE, b"message", data.ljust(64, b"\0")[:64])
+
+
+def registration(data: bytes) -> None:
+    """A phone's registration code, pasted by a manager."""
+    with contextlib.suppress(PictureError):
+        phone_key(data.decode("utf-8", "replace"))
+
+
+def roster_token(data: bytes) -> None:
+    """A message on dn/roster, its signature really checked."""
+    _CLERK._opened(_CHECKING, data)
+
+
+def roster_claims(data: bytes) -> None:
+    """A roster chunk whose signature holds, taken as far as the store: collected, applied, weighed, parsed."""
+    found = roster_feed.read(data)
+    if isinstance(found, bounded.Rejected):
+        return
+    assert roster_feed.read(json.dumps(roster_feed.message(found)).encode()) == found
+    if isinstance(found, roster_feed.Part):
+        roster_feed.refusal(roster_feed.Held(), found)
+        operations = roster_feed.Collected().with_part(found).complete() or found.operations
+        entries = roster_feed.applied({}, operations)
+        roster_feed.digest(entries)
+        for body in entries.values():
+            roster.parse_person(json.loads(body))
+
+
+def roster_file(data: bytes) -> None:
+    """A roster as JSON, imported from a file."""
+    with contextlib.suppress(ValueError, RecursionError):
+        value = json.loads(data)
+        roster.parse(value)
+        roster.parse_person(value)
+
+
+def ack(data: bytes) -> None:
+    """A message on dn/ack, and its claims if the signature held."""
+    with contextlib.suppress(wire.WireError):
+        wire.read_ack(_CHECKING, NAME, data)
+    with contextlib.suppress(wire.ValidationError):
+        wire.AckData.model_validate_json(data)
+
+
+def uplink(data: bytes) -> None:
+    """What a stolen device's certificate may send to the server."""
+    for read in (wire.parse_hello, wire.parse_batch):
+        with contextlib.suppress(wire.WireError):
+            read(data)
+
+
+def config(data: bytes) -> None:
+    """A configuration file."""
+    with contextlib.suppress(ConfigError):
+        config_module.parse(data)
+
+
+def vision_packet(data: bytes) -> None:
+    """A packet on the vision socket, either direction; what a finding says is written down as the desk does."""
+    message = parse_packet(data)
+    if not isinstance(message, dict):
+        return
+    parse_to_vision(message)
+    found = parse_from_vision(message)
+    if isinstance(found, Finding):
+        row = Record(Kind.ACCESS_DENIED, {"person_id": found.person_id, "reason": found.reason, **_said(found)})
+        canonical(fitting_body(row.body))
+    elif not isinstance(found, bounded.Rejected):
+        canonical(fitting_body({key: value for key, value in vision_messages.encode(found).items() if key != "faces"}))
+
+
+def guard_order(data: bytes) -> None:
+    """A packet on the guard's socket: a bad one moves nothing, a good one only within a lease."""
+    message = parse_packet(data)
+    if not isinstance(message, dict) or message.get("type") != "release":
+        return
+    order = guard._release({key: value for key, value in message.items() if key != "type"})
+    if order is not None:
+        state, _ = reflex.step(_IDLE, order, 10.0, _REFLEXES)
+        assert not state.energised or (state.lease is not None and state.lease.until_s <= 10.0 + reflex.MAX_LEASE_S)
+
+
+def guard_news(data: bytes) -> None:
+    """A packet from the guard, as the agent hears it; what is posted can be handled and written."""
+    message = parse_packet(data)
+    if isinstance(message, dict):
+        _GUARD_LINK._hear(message)
+
+
+class _Deaf(GuardLink):
+    """The link's ears without its thread and socket."""
+
+    def __init__(self) -> None:
+        self._post = repr
+
+
+_GUARD_LINK = _Deaf()
+_CLERK: Any = RosterClerk.__new__(RosterClerk)
+_CLERK._door = NAME
+_REFLEXES = reflex.ReflexSettings({"exit": 0.03}, continuous_duty=True)
+_IDLE = reflex.State()
+
+Target = Callable[[bytes], None]
+TARGETS: dict[str, Target] = {
+    one.__name__: one
+    for one in (
+        command, command_claims, code, code_signature, registration, roster_token, roster_claims, roster_file, ack,
+        uplink, config, vision_packet, guard_order, guard_news,
+    )
+}  # fmt: skip
+
+
+def _packet(value: object) -> bytes:
+    return b"J" + json.dumps(value).encode()
+
+
+_PERSON = {
+    "id": "p-1", "name": "Li Mei", "kind": "resident", "enabled": True, "groups": [], "schedules": ["always"],
+    "valid_from_utc_s": None, "valid_until_utc_s": None, "extended_release": False, "second_factor": False,
+    "consent": {"purpose": "face-at-the-door", "given_utc_s": 1, "under_14": False, "guardian": None,
+                "withdrawn_utc_s": None},
+    "faces": [{"template_id": "t-1", "model_id": "net", "alignment_id": "five"}],
+    "phones": [{"key_id": "k", "public_key": base64.b64encode(_PHONE).decode(), "enabled": True}],
+}  # fmt: skip
+_PART = {
+    "type": "part", "revision": 2, "base": None, "digest": "0" * 64, "sending": "s", "number": 1, "parts": 1,
+    "operations": [{"type": "put", "kind": "person", "id": "p-1", "body": _PERSON},
+                   {"type": "drop", "kind": "person", "id": "p-2"}],
+}  # fmt: skip
+_FINDING = {
+    "type": "finding", "track": 1, "verdict": "recognised", "person_id": "p-1", "needs_phone": False, "reason": "match",
+    "hint": None, "first_frame_at_s": 1.5, "decided_at_s": 2.0, "frames": 3, "receipt": {"a": [1, 2.5], "b": {}},
+}  # fmt: skip
+_CONFIG = b"""[door]
+site = "garden"
+id = "gate-1"
+lock_type = "fail-safe"
+[hardware.relay]
+pin = 17
+[hardware.inputs.contact]
+pin = 22
+[camera]
+source = "none"
+"""
+_PHONE_CODE = passes.base45_encode(passes.phone_message(_PHONE, NAME, 1_796_000_000, b"nonce-01") + bytes(64))
+_VISIT = passes.visitor_message(_PHONE, (NAME,), 1_795_999_000, 1_796_009_000, 2, b"visit-01")
+SEEDS: dict[str, tuple[bytes, ...]] = {
+    "command": (_GOOD_TOKEN,),
+    "command_claims": (json.dumps({**_CLAIMS, "door": NAME}).encode(),),
+    "code": (_PHONE_CODE, passes.base45_encode(_VISIT + bytes(64))),
+    "code_signature": (bytes(64), b"\xff" * 64),
+    "registration": (base64.urlsafe_b64encode(_PHONE),),
+    "roster_token": (signed(_SIGNING, NAME, _PART),),
+    "roster_claims": (
+        json.dumps(_PART).encode(),
+        json.dumps({"type": "head", "revision": 1, "digest": "0" * 64, "challenge": None}).encode(),
+    ),
+    "roster_file": (
+        json.dumps(_PERSON).encode(),
+        json.dumps(
+            {"v": 1, "epoch": 1, "schedules": [], "holidays": [], "unlock_hours": [], "persons": [_PERSON]}
+        ).encode(),
+    ),
+    "ack": (
+        wire.ack_data(Ack("0" * 32, 5, "0" * 64, "abcdef01", None, None, ())).model_dump_json().encode(),
+        wire.signed_ack(_SIGNING, NAME, Ack("0" * 32, 5, "0" * 64, "abcdef01", None, None, ())),
+    ),
+    "uplink": (b"[]", b'{"v":1,"device":"a/b"}'),
+    "config": (_CONFIG,),
+    "vision_packet": (
+        _packet(_FINDING),
+        _packet({"type": "pass", "payload": "QUJD", "at_s": 1.0}),
+        _packet({"type": "alive", "fps": 1.0, "camera_state": "ok"}),
+    ),
+    "guard_order": (_packet({"type": "release", "lease_ms": 1500, "id": "a", "hold": False, "until_s": 12.5}),),
+    "guard_news": (
+        _packet({"type": "input", "line": "exit", "active": True, "at_s": 1.0}),
+        _packet({"type": "relay", "energised": True, "why": "order", "at_s": 1.0}),
+    ),
+}  # fmt: skip
