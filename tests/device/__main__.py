@@ -12,6 +12,7 @@ promise of the door was broken, 2 when there is no virtual device here.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 
@@ -42,7 +43,7 @@ def main() -> int:
         sys.stderr.write(reason + "\n")
         return 2
     broken = 0
-    with rig("guest-campaign") as (door, site):
+    with rig(f"guest-{os.getpid()}") as (door, site):
         for name, sizes in chosen:
             try:
                 result = campaign(name, door, site, **sizes)
