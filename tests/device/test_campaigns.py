@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.rig, pytest.mark.timeout(1800)]
         pytest.param("latency", {"fires": 150, "exits": 40}, id="fire and exit release within 100 ms in bad company"),
         pytest.param("flood", {"seconds": 10}, id="nothing that comes down the line opens but a fresh signed order"),
         pytest.param("scenario", {"steps": 60}, id="the real door lives as calculated"),
+        pytest.param("stories", {"count": 6}, id="a few stories, told to the core, lived by the device"),
         pytest.param("powercut", {"cuts": 12, "seconds": 10}, id="a committed row survives any power cut"),
     ],
 )

@@ -74,7 +74,8 @@ def invented(steps: int, seed: int) -> list[dict[str, Any]]:
             line = "fire"  # an alarm does not last long, or nothing else would be seen
         if line in active:
             active[line] = not active[line]
-        acts.append({"at_s": now_s, "line": line, "active": active.get(line, True)})
+        act = {"line": "order", "words": "open"} if line == "open" else {"line": line, "active": active.get(line, True)}
+        acts.append({"at_s": now_s, **act})
     acts += [{"at_s": now_s + GRID_S, "line": line, "active": False} for line, is_active in active.items() if is_active]
     return acts
 

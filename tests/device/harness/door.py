@@ -22,18 +22,27 @@ PYTHON = "/opt/door-agent/current/venv/bin/python"
 ON_DEVICE = "/home/pi/on_device"
 UNITS = ["door-guard", "door-agent"]
 # BCM numbers of the rig's door
-PINS = {"relay": 17, "contact": 22, "exit": 23, "fire": 24, "tamper": 25, "buzzer": 5, "red": 6, "green": 13}
+INPUT_PINS = {"contact": 22, "exit": 23, "fire": 24, "tamper": 25, "lock_power": 26, "doorbell": 16}
+PINS = {"relay": 17, **INPUT_PINS, "buzzer": 5, "red": 6, "green": 13}
 LGPIO = "lgpio==0.2.2.0 --hash=sha256:11372e653b200f76a0b3ef8a23a0735c85ec678a9f8550b9893151ed0f863fff"
 RELEASE_S = 5.0
+USUAL: dict[str, Any] = {
+    "lock_type": "fail-safe",
+    "lock_duty": "continuous",
+    "release_s": RELEASE_S,
+    "relock_on_close": True,
+    "relock_delay_s": 0.5,
+}
 
 CONFIG = """\
 [door]
 site = "rig"
 id = "door-1"
-lock_type = "fail-safe"
-lock_duty = "continuous"
+lock_type = "{lock_type}"
+lock_duty = "{lock_duty}"
 release_time_s = {release_s}
-relock_on_close = true
+relock_on_close = {relock_on_close}
+relock_delay_s = {relock_delay_s}
 
 [hardware]
 backend = "lgpio"
@@ -45,15 +54,7 @@ led_green_pin = {green}
 pin = {relay}
 active_high = {active_high}
 
-[hardware.inputs.contact]
-pin = {contact}
-[hardware.inputs.exit]
-pin = {exit}
-[hardware.inputs.fire]
-pin = {fire}
-[hardware.inputs.tamper]
-pin = {tamper}
-
+{inputs}
 [camera]
 source = "none"
 """
@@ -100,8 +101,10 @@ class Door:
         self.guest.run(f"systemctl enable -q {units}; systemctl restart {units}", timeout_s=240)
 
     def write_config(self, path: str = "/etc/door-agent/door.toml", **changes: Any) -> None:
-        """Write the door's configuration."""
-        values = {**PINS, "release_s": RELEASE_S, "active_high": str(self.active_high).lower(), **changes}
+        """Write the door's configuration, with `changes` of what is USUAL."""
+        values = {**PINS, **USUAL, "active_high": self.active_high, **changes}
+        values = {name: str(v).lower() if isinstance(v, bool) else v for name, v in values.items()}
+        values["inputs"] = "\n".join(f"[hardware.inputs.{name}]\npin = {pin}" for name, pin in INPUT_PINS.items())
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder) / "door.toml.new"
             local.write_text(CONFIG.format(**values) + self.extra)

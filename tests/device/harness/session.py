@@ -11,7 +11,7 @@ from typing import Any
 from tests.device.harness.door import Door
 from tests.device.harness.site import Site
 
-CAMPAIGNS = ("edges", "faults", "latency", "flood", "scenario", "powercut")
+CAMPAIGNS = ("edges", "faults", "latency", "flood", "scenario", "stories", "powercut")
 
 
 @contextmanager

@@ -87,9 +87,17 @@ class Site:
         door.extra = SERVER_CONFIG
         door.write_config()
 
+    device = DEVICE
+
     def open_door(self) -> dict[str, Any]:
         """One order, as the manager's page gives it; its newest stage."""
-        return self.commander.order(DEVICE, Action.OPEN, "manager")
+        return self.order(Action.OPEN.value)
+
+    def order(self, words: str) -> dict[str, Any]:
+        """An action, and for how many seconds where that matters."""
+        action, *for_s = words.split()
+        more = {"for_s": float(for_s[0])} if for_s else {}
+        return self.commander.order(DEVICE, Action(action), "manager", **more)
 
     def wait_online(self, within_s: float = 60.0) -> None:
         """Until the door hears orders."""
@@ -116,9 +124,9 @@ class Site:
         self.commander.hear(news)
 
     def _serve_opener(self) -> None:
-        """A drill on the device connects and gets the door opened; the answer is the stage."""
+        """A drill on the device connects and says what it orders; the answer is the stage."""
         with socket.create_server(("127.0.0.1", self.ports[OPENER_PORT])) as server:
             while True:
                 connection, _ = server.accept()
                 with connection, contextlib.suppress(OSError):
-                    connection.sendall(str(self.open_door().get("stage")).encode())
+                    connection.sendall(str(self.order(connection.recv(64).decode()).get("stage")).encode())

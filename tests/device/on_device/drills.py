@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from feeder import open_door, open_from_afar
+from feeder import open_door, order_from_afar
 from lines import Scope, multimeter, now_s, press
 
 GUARD, AGENT = "door-guard", "door-agent"
@@ -66,7 +66,7 @@ class Bench:
         stage = ""
         for _ in range(30):  # after a fault the door refuses, or is not online, until it is itself again
             self.orders_s.append(now_s())
-            if (stage := open_from_afar()) in {"accepted", "energised"}:
+            if (stage := order_from_afar()) in {"accepted", "energised"}:
                 break
             time.sleep(0.3)
         return wait_for(self.relay_on, 6.0, f"the relay is energised (the door said: {stage})")
@@ -281,18 +281,30 @@ def secured(facts: dict[str, Any]) -> dict[str, Any]:
     return boot(facts)
 
 
+def rest(facts: dict[str, Any]) -> dict[str, Any]:
+    """Wait until the door is itself: services ready, relay dropped, nobody's release still to be accounted for."""
+    bench = Bench(facts)
+    all_up(*facts["units"])
+    wait_for(lambda: not bench.relay_on(), 12, "the relay drops")
+    time.sleep(1.0)
+    return {}
+
+
 def live(facts: dict[str, Any]) -> dict[str, Any]:
     """Do the acts at their moments; what was done when, every relay edge and every row of the journal since."""
     bench, done = Bench(facts), []
     last_row, began_s = newest_row(), now_s()
     for act in facts["acts"]:
         time.sleep(max(0.0, began_s + act["at_s"] - now_s()))
-        if act["line"] == "open":
-            threading.Thread(target=open_from_afar, daemon=True).start()
+        if act["line"] == "order":
+            threading.Thread(target=order_from_afar, args=(act["words"],), daemon=True).start()
+            continue
+        if act["line"] == "guard":
+            ctl("start" if act["active"] else "stop", GUARD)
             continue
         at_s = press(bench.pins[act["line"]], high=not act["active"])
         done.append({"at_s": at_s, "line": act["line"], "active": act["active"]})
-        if act["line"] == "exit":
+        if act["line"] == "exit" and not act.get("held"):
             time.sleep(0.1)
             at_s = press(bench.pins["exit"], high=True)
             done.append({"at_s": at_s, "line": "exit", "active": False})
@@ -369,6 +381,6 @@ def probe() -> None:
 if __name__ == "__main__" and sys.argv[1] == "probe":
     probe()
 elif __name__ == "__main__":
-    drills = (edges, faults, latency, boot, forget, secured, live)
+    drills = (edges, faults, latency, boot, forget, secured, rest, live)
     drill = {d.__name__: d for d in drills}[sys.argv[1]]
     sys.stdout.write(json.dumps(drill(json.loads(sys.argv[2]))) + "\n")

@@ -20,9 +20,10 @@ FEED_EVERY_S = 0.25
 LEASE_MS = 800
 
 
-def open_from_afar() -> str:
-    """Have the site's manager open the door by a signed order; returns the last stage that she was told."""
+def order_from_afar(words: str = "open") -> str:
+    """Have the site's manager give a signed order; returns the last stage that she was told."""
     with socket.create_connection(OPENER, timeout=10) as s:
+        s.sendall(words.encode())
         return s.recv(64).decode()
 
 

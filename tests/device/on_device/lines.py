@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 TRACING = Path("/sys/kernel/tracing")
-INPUTS = ("contact", "exit", "fire", "tamper")
+RESTING_HIGH = ("contact", "exit", "fire", "tamper", "doorbell")  # lock_power rests low: the lock has power
 WIRING = Path(__file__).with_name("wiring.json")
 SPARE_PIN = 27  # nothing of a door is on it: its number in the trace tells where the chip's numbers begin
 _EVENT = re.compile(r"\s(\d+\.\d+): (gpio_value|gpio_direction): (\d+)\s+(set|out)\s+\(?(-?\d+)\)?")
@@ -106,9 +106,9 @@ def _find_base() -> int:
 
 
 def lay_wires(wiring: dict[str, Any]) -> None:
-    """How the wires lie when nothing happens: the relay's resistor keeps it dropped, the inputs are pulled up."""
+    """How the wires lie at a quiet door; the relay's resistor keeps it dropped."""
     for name, pin in wiring["pins"].items():
-        press(pin, high=not wiring["active_high"] if name == "relay" else name in INPUTS)
+        press(pin, high=not wiring["active_high"] if name == "relay" else name in RESTING_HIGH)
 
 
 def main() -> None:
