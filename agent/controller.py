@@ -53,8 +53,8 @@ class Journal(Protocol):
 class Guard(Protocol):
     """The process that owns the lines."""
 
-    def release(self, until_s: float, *, hold: bool, request_id: str) -> None:
-        """Keep the lock released until then (CLOCK_BOOTTIME)."""
+    def release(self, until_s: float, *, hold: bool, echo: bool, request_id: str) -> None:
+        """Keep the lock released until then (CLOCK_BOOTTIME); an echo only keeps, see core.events.Release."""
 
     def secure(self) -> None:
         """Drop the relay."""
@@ -149,7 +149,9 @@ class Controller:
         for effect in effects:
             match effect:
                 case Release():
-                    self._guard.release(effect.until_s, hold=effect.hold, request_id=self._request_id())
+                    self._guard.release(
+                        effect.until_s, hold=effect.hold, echo=effect.echo, request_id=self._request_id()
+                    )
                 case Secure():
                     self._guard.secure()
                 case Record():

@@ -46,6 +46,7 @@ class _Order:
     request_id: str
     until_s: float
     hold: bool
+    echo: bool
 
 
 class GuardLink:
@@ -75,12 +76,15 @@ class GuardLink:
         self._stopping.set()
         self._thread.join(timeout=2.0)
 
-    def release(self, until_s: float, *, hold: bool, request_id: str) -> None:
-        """Keep the lock released until `until_s` (CLOCK_BOOTTIME); replaces what was ordered before."""
+    def release(self, until_s: float, *, hold: bool, request_id: str, echo: bool = False) -> None:
+        """Keep the lock released until `until_s` (CLOCK_BOOTTIME); replaces what was ordered before.
+
+        `echo`: for what the guard released by itself. It may keep that; we may hear of it late, when it is over.
+        """
         now_s, standing = boottime_s(), self._order
         goes_on = standing is not None and standing.request_id == request_id and now_s < standing.until_s
         id_ = standing.id if standing and goes_on else self._new_id()
-        self._order = _Order(id_, request_id, until_s, hold)
+        self._order = _Order(id_, request_id, until_s, hold, echo)
         self._feed(now_s)
 
     def secure(self) -> None:
@@ -114,6 +118,8 @@ class GuardLink:
             "hold": order.hold,
             "lease_ms": int(LEASE_S * 1000),
         }
+        if order.echo:
+            message["echo"] = True
         if order.until_s < inf:
             message["until_s"] = order.until_s
         self._send(message)

@@ -223,11 +223,17 @@ def _release(terms: Mapping[Any, Any]) -> reflex.Ordered | None:
     """The order, or None for one that is out of bounds."""
     lease_ms, id_ = terms.get("lease_ms"), terms.get("id")
     hold, until_s = terms.get("hold", False), terms.get("until_s", float("inf"))
-    if type(lease_ms) is not int or not 0 < lease_ms <= _MAX_LEASE_MS or not isinstance(hold, bool):
+    echo = terms.get("echo", False)
+    if (
+        type(lease_ms) is not int
+        or not 0 < lease_ms <= _MAX_LEASE_MS
+        or not isinstance(hold, bool)
+        or not isinstance(echo, bool)
+    ):
         return None
     if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID_CHARS or type(until_s) not in (int, float):
         return None
-    return reflex.Ordered(id_, lease_ms / 1000, hold, until_s)
+    return reflex.Ordered(id_, lease_ms / 1000, hold, until_s, echo)
 
 
 def run(settings: GuardSettings, allowed_uids: frozenset[int]) -> None:

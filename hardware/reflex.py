@@ -7,6 +7,7 @@ Rules, strongest first (energised always means released):
   order   a lease of at most MAX_LEASE_S, fed again and again by the agent and never past the end it announced. All
           leases of one unbroken release together end after `cap_s`, unless they are held and the lock is made for it
           (`lock_duty` continuous). After that bound the relay rests. A release that ended is over: its id is spent.
+          One that only answers to fire or exit keeps what these began and energises nothing: a busy agent answers late.
   duty    of an intermittent strike: leases are refused while its coil is hot. Never exit, never fire.
   secure  ends leases and exit releases (these not within their first EXIT_AT_LEAST_S), never fire.
 No lease outlives its feed: an agent that dies, hangs or goes away loses the relay within one lease.
@@ -93,6 +94,7 @@ class Ordered:
     lease_s: float
     hold: bool = False
     until_s: float = float("inf")
+    echo: bool = False  # because of our own reflex, as the agent heard of it: keeps a release, never begins one
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,8 @@ def _order(state: State, order: Ordered, now_s: float, settings: ReflexSettings,
     until_s = min(now_s + min(order.lease_s, MAX_LEASE_S), order.until_s)
     if until_s <= now_s or order.id == state.spent_id:
         return state  # late, or its release is over
+    if order.echo and not state.energised:
+        return state  # what it answers to is over here
     hold = order.hold and settings.continuous_duty
     if state.lease is None:
         if now_s < state.rest_until_s:

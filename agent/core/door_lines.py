@@ -131,5 +131,6 @@ def guard(state: DoorState, event: GuardChanged) -> Told:
         relay_energised=False,
         relay_why="guard-missing",
         relay_since_s=state.at_s,
+        exit_until_s=-inf,  # the guard let them out by itself, and the next one knows nothing of it
     )
     return end_grants(gone, "Fault")

@@ -24,6 +24,7 @@ class Row:
     releases: bool
     standing: bool = False  # lasts as long as its cause: not bounded by the cap on single openings
     mutes: bool = False  # an open leaf is nobody's concern meanwhile
+    reflex: bool = False  # the guard releases by itself, before it tells us
     why: str = ""
 
 
@@ -47,6 +48,7 @@ PRIORITY: tuple[Row, ...] = (
         releases=True,
         standing=True,
         mutes=True,
+        reflex=True,
         why="nobody is locked in: the fire input outranks every order",
     ),
     Row(
@@ -54,6 +56,7 @@ PRIORITY: tuple[Row, ...] = (
         Mode.ACCESSED,
         lambda s: _before(s.exit_until_s, s.at_s),
         releases=True,
+        reflex=True,
         why="somebody inside pressed the button; lock-down included",
     ),
     Row(
@@ -121,7 +124,12 @@ def wanted(state: DoorState) -> Release | None:
     causes = _releasing(state)
     if not causes:
         return None
-    return Release(max(until_s for _, until_s in causes), hold=any(row.standing for row, _ in causes))
+    rows = [row for row, _ in causes]
+    return Release(
+        max(until_s for _, until_s in causes),
+        hold=any(row.standing for row in rows),
+        echo=all(row.reflex for row in rows),
+    )
 
 
 def should_release(state: DoorState) -> bool:

@@ -154,6 +154,7 @@ class Release:
 
     until_s: float
     hold: bool = False  # a standing release (fire, LockedOpen), not bounded by the cap on a single opening
+    echo: bool = False  # only because of what the guard released by itself (fire, exit): keeps, never energises
 
 
 @dataclass(frozen=True, slots=True)

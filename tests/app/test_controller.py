@@ -51,7 +51,7 @@ class World:
             self.mailbox.post(Committed(token, "e", 1))
 
     # the guard
-    def release(self, until_s: float, *, hold: bool, request_id: str) -> None:
+    def release(self, until_s: float, *, hold: bool, echo: bool, request_id: str) -> None:
         self.log.append(("release", round(until_s - self.now_s, 3)))
 
     def secure(self) -> None:

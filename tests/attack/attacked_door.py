@@ -148,7 +148,7 @@ class _Guard:
         self._post, self.energised, self.releases = post, False, 0
         self.clock: AttackerClock
 
-    def release(self, until_s: float, *, hold: bool, request_id: str) -> None:
+    def release(self, until_s: float, *, hold: bool, echo: bool, request_id: str) -> None:
         self.releases += 1
         self._move(energised=True)
 

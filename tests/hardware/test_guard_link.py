@@ -113,6 +113,15 @@ def test_secure_ends_a_release_at_once_and_nothing_feeds_it_again(agent, guard):
         agent.until(lambda e: isinstance(e, RelayReported), within_s=0.6)
 
 
+def test_an_answer_to_a_reflex_that_is_over_energises_nothing(agent, guard):
+    agent.until(is_up)
+    agent.link.release(now_s() + 9, hold=False, request_id="standing", echo=True)
+    with pytest.raises(queue.Empty):
+        agent.until(lambda e: isinstance(e, RelayReported), within_s=0.6)
+    agent.link.release(now_s() + 9, hold=False, request_id="r1")
+    assert agent.until_relay(on=True).why == "order"
+
+
 def test_the_same_person_is_let_in_again_after_a_secure(agent, guard):
     """Ids on the wire are new for each release, also where the request's own name is not."""
     agent.until(is_up)

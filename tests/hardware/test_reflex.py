@@ -116,6 +116,25 @@ def test_a_message_read_too_late_releases_nothing(bench):
     assert not bench.state.energised
 
 
+def test_an_answer_to_a_reflex_that_is_over_energises_nothing():
+    """A busy agent hears of a short fire when it is over and says released before it hears that."""
+    bench = Bench(MAGNET)
+    bench.set("fire", active=True)
+    bench.set("fire", active=False)
+    bench.give(Ordered("a", 1.5, hold=True, echo=True))
+    bench.run(2.0)
+    assert [up for _, up, _ in bench.relay()] == [True, False]
+
+
+def test_an_answer_in_time_keeps_the_release():
+    bench = Bench(MAGNET)
+    bench.press_exit()
+    bench.run(4.5)
+    bench.give(Ordered("a", 1.5, echo=True))
+    bench.run(5.0)
+    assert close(bench.relay(), [(0.03, True, "exit"), (6.1, False, "feed-lost")])
+
+
 def test_no_lease_is_longer_than_two_seconds(bench):
     bench.give(Ordered("a", 3600.0))
     bench.run(5.0)
