@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from agent.core import door
+from agent.core.door_records import duress
 from agent.core.events import (
     AccessAllowed,
     AccessRefused,
@@ -182,6 +183,8 @@ class Controller:
             if refusal is not None:
                 facts = {**intent.facts, **self._stage(intent.request_id, "refused", reason=refusal)}
                 self.step(AccessRefused(then.credential, refusal, then.person_id, counts_for_lockout=False))
+                if then.duress:  # forced to a door that does not open: the silent alarm all the same
+                    self.write(duress(then))
                 if facts:
                     body: dict[str, Json] = {"request_id": intent.request_id, "outcome": refusal}
                     self.write(Record(Kind.COMMAND, body, facts=facts))

@@ -11,7 +11,7 @@ from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide
 from agent.core.door import grant_refusal
 from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication, Json
 from agent.core.vision_messages import Finding, FindingKind
-from agent.factors import Desk, Factors
+from agent.factors import Desk, Factors, Shown
 from agent.residents import Residents
 
 SAME_PERSON_S: Final = 6.0  # a resident who stays in view is not let in again and again
@@ -51,8 +51,8 @@ class FaceDesk:
         person = self._residents.person(finding.person_id)
         if person is not None and now_s - self._admitted.get(person.id, -SAME_PERSON_S) < SAME_PERSON_S:
             return
-        both = person is not None and self._factors.both(person.id, Credential.PHONE, now_s)
-        credential = Credential.FACE_AND_PHONE if both else Credential.FACE
+        phone = self._factors.other(person.id, Credential.PHONE, now_s) if person is not None else None
+        credential = Credential.FACE_AND_PHONE if phone else Credential.FACE
         answer = decide(
             person,
             credential,
@@ -64,17 +64,19 @@ class FaceDesk:
         if isinstance(answer, Denied):
             self._refuse(finding, answer.reason, finding.person_id, now_s)
         elif isinstance(answer, Granted):
-            self._admit(answer, credential, finding, now_s)
+            self._admit(answer, credential, finding, phone or Shown(now_s), now_s)
         else:
-            self._factors.show(answer.person_id, Credential.FACE, now_s)
+            self._factors.show(answer.person_id, Credential.FACE, Shown(now_s))
             self._desk.hint(Indication.SHOW_PHONE)
 
-    def _admit(self, granted: Granted, credential: Credential, finding: Finding, now_s: float) -> None:
+    def _admit(self, granted: Granted, credential: Credential, finding: Finding, phone: Shown, now_s: float) -> None:
         request_id = secrets.token_hex(8)
         self._admitted[granted.person_id] = now_s
         self.openings[request_id] = finding.first_frame_at_s
-        allowed = AccessAllowed(request_id, credential, granted.person_id, extended=granted.extended)
-        self._desk.admit(Intent(request_id, allowed, _said(finding)))
+        allowed = AccessAllowed(
+            request_id, credential, granted.person_id, extended=granted.extended, duress=phone.duress
+        )
+        self._desk.admit(Intent(request_id, allowed, _said(finding), phone.facts))
 
     def _refuse(self, finding: Finding, reason: Denial, person_id: str | None, now_s: float) -> None:
         who = person_id or reason.value

@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from agent.controller import Intent
 from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide, lapsed
 from agent.core.door import grant_refusal
-from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication
+from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication, Json, Kind, Priority, Record
 from agent.core.passes import STEP_S, Accepted, Book, Key, Refusal, Rejected, judge, reference
 from agent.core.roster import PhoneKey
 from agent.core.vision_messages import Pass
 from agent.errors import ConfigError, PictureError
-from agent.factors import Desk, Factors
+from agent.factors import Desk, Factors, Shown
 from agent.residents import Residents
 
 SAME_CODE_S: Final = 60.0  # a code that is still held up after it was decided on
@@ -82,11 +82,14 @@ class PassDesk:
             self._visitor(judged, moment, event.at_s, now_s)
         else:
             self._book = judged.book  # used up, let in or not: who filmed it has nothing
-            if now_s - self._admitted.get(judged.person_id, -SAME_PERSON_S) >= SAME_PERSON_S:
-                self._resident(judged, judged.person_id, moment, event.at_s, now_s)
+            again = now_s - self._admitted.get(judged.person_id, -SAME_PERSON_S) < SAME_PERSON_S
+            opens = not again and self._resident(judged, judged.person_id, moment, event.at_s, now_s)
+            if judged.duress and not opens:
+                self._alarm(judged.person_id, now_s)
 
-    def _resident(self, accepted: Accepted, person_id: str, moment: Moment, at_s: float, now_s: float) -> None:
-        both = self._factors.both(person_id, Credential.FACE, now_s)
+    def _resident(self, accepted: Accepted, person_id: str, moment: Moment, at_s: float, now_s: float) -> bool:
+        """True when the opening is on its way."""
+        both = self._factors.other(person_id, Credential.FACE, now_s)
         credential = Credential.FACE_AND_PHONE if both else Credential.PHONE
         refusal = grant_refusal(self._desk.state, credential)
         person = self._residents.person(person_id)
@@ -98,8 +101,17 @@ class PassDesk:
         elif isinstance(answer, Denied):
             self._refuse(answer.reason.value, person_id, now_s)
         else:  # the face is still wanted: remember the phone
-            self._factors.show(person_id, Credential.PHONE, now_s)
+            facts = {"passes": self._book.to_fact()}
+            self._factors.show(person_id, Credential.PHONE, Shown(now_s, accepted.duress, facts))
             self._desk.hint(Indication.COME_CLOSER)
+        return isinstance(answer, Granted)
+
+    def _alarm(self, person_id: str, now_s: float) -> None:
+        """Somebody is being forced, and it opened nothing (yet): the silent alarm does not wait for an opening."""
+        if now_s - self._refused.get(("duress", person_id), -SAME_CODE_S) >= SAME_CODE_S:
+            self._refused["duress", person_id] = now_s
+            body: dict[str, Json] = {"credential": Credential.PHONE.value, "person_id": person_id, "opened": False}
+            self._desk.write(Record(Kind.DURESS, body, Priority.ALARM))
 
     def _visitor(self, accepted: Accepted, moment: Moment, at_s: float, now_s: float) -> None:
         rules = self._rules()

@@ -10,6 +10,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,11 @@ def _phones(settings: Settings, people: People, commander: Commander, feed: Feed
     def high_security(device: str) -> bool:
         return bool(feed.snapshot()["doors"].get(device, {}).get("state", {}).get("high_security"))
 
-    return blueprint(PhoneOpenings(people, open_, settings.timezone, high_security))
+    def alarm(device: str, person_id: str) -> None:
+        what = {"word": "duress", "detail": f"{person_id} pressed open under duress, and it did not open"}
+        feed.add(News("alarm", device, {**what, "at_ms": time.time_ns() // 1_000_000}))
+
+    return blueprint(PhoneOpenings(people, open_, settings.timezone, high_security, alarm))
 
 
 def _page_url(settings: Settings) -> str:

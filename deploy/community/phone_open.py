@@ -59,12 +59,21 @@ class RefusedError(Exception):
 
 
 class PhoneOpenings:
-    """Safe for any thread. `high_security` says whether a door asks for the face as well."""
+    """Safe for any thread. `high_security` says whether a door asks for the face as well.
+
+    `alarm` is told door and person when somebody under duress pressed and it came to nothing.
+    """
 
     def __init__(
-        self, people: People, open_: Open, timezone: str, high_security: Callable[[str], bool] = lambda _device: False
+        self,
+        people: People,
+        open_: Open,
+        timezone: str,
+        high_security: Callable[[str], bool] = lambda _device: False,
+        alarm: Callable[[str, str], None] = lambda _device, _person_id: None,
     ) -> None:
         self._people, self._open, self._zone, self._high_security = people, open_, ZoneInfo(timezone), high_security
+        self._alarm = alarm
         self._lock = threading.Lock()
         self._nonces: dict[str, float] = {}
         self._presses: dict[str, list[float]] = {}
@@ -82,7 +91,15 @@ class PhoneOpenings:
             RefusedError: with the reason; nothing was ordered.
         """
         roster, person = self._known(asked, "open")
-        device = str(asked["door"])
+        device, forced = str(asked["door"]), asked.get("duress") is True
+        try:
+            return self._order(device, roster, person, str(asked["key"]), forced=forced)
+        except RefusedError:
+            if forced:  # the door raises the alarm for what it refuses itself, or can't if it is not reached
+                self._alarm(device, person.id)
+            raise
+
+    def _order(self, device: str, roster: Roster, person: Person, key_id: str, *, forced: bool) -> dict[str, Any]:
         door = self._people.doors().get(device)
         if door is None or not _may_use(door, person):
             raise RefusedError(Reason.WRONG_DOOR)
@@ -92,8 +109,8 @@ class PhoneOpenings:
         answer = decide(person, Credential.REMOTE, Rules(roster.calendar), moment)
         if isinstance(answer, Denied):
             raise RefusedError(answer.reason)
-        who = person.id if _ACTOR.fullmatch(person.id) else str(asked["key"])
-        said = self._open(device, f"phone:{who}", asked.get("duress") is True)
+        who = person.id if _ACTOR.fullmatch(person.id) else key_id
+        said = self._open(device, f"phone:{who}", forced)
         stage = str(said.get("stage"))
         if stage in ("refused", Reason.NO_ANSWER):
             raise RefusedError(str(said.get("reason")) if stage == "refused" else Reason.NO_ANSWER)

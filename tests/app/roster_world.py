@@ -38,6 +38,7 @@ _CONFIG = """\
 site = "garden"
 id = "{id}"
 lock_type = "fail-secure"
+lock_duty = "continuous"
 release_time_s = 1.0
 [hardware]
 backend = "simulated"

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from agent.controller import Intent
 from agent.core.access import Moment, Rules
 from agent.core.door import DoorSettings, DoorState, LockType, initial
-from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication
+from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication, Kind, Record
 from agent.core.passes import base45_encode, phone_message, visitor_message
 from agent.core.schedule import Calendar
 from agent.core.vision_messages import Finding, FindingKind, Pass
@@ -50,6 +50,7 @@ class World:
     intents: list[Intent] = field(default_factory=list)
     refusals: list[AccessRefused] = field(default_factory=list)
     hints: list[Indication] = field(default_factory=list)
+    rows: list[Record] = field(default_factory=list)
     facts: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -74,6 +75,9 @@ class World:
 
     def step(self, event: object, now_s: float | None = None) -> None:
         self.refusals.append(event)
+
+    def write(self, record: Record) -> None:
+        self.rows.append(record)
 
     def hint(self, indication: Indication) -> None:
         self.hints.append(indication)
@@ -248,3 +252,40 @@ def test_a_revoked_visitor_pass_and_a_lapsed_lease_open_nothing_and_use_nothing_
     assert [refused.reason for refused in world.refusals] == ["Revoked", "LeaseLapsed"]
     assert world.intents == []
     assert world.facts == {}
+
+
+@pytest.mark.parametrize("phone_first", [True, False])
+def test_duress_is_not_lost_between_the_two_factors_and_the_code_is_used_up_with_the_opening(
+    world: World, *, phone_first: bool
+):
+    """Forced to a door that wants face and phone: it opens as always, and the alarm is silent."""
+    world.high_security = True
+    person_id = next(iter(world.residents.roster.persons))
+    if not phone_first:
+        world.look(person_id)
+    world.show(duress=True)
+    if phone_first:
+        assert world.intents == []
+        world.look(person_id)
+    [intent] = world.intents
+    assert (intent.then.credential, intent.then.duress) == (Credential.FACE_AND_PHONE, True)
+    assert intent.facts["passes"]["steps"]  # committed with the opening: a reboot does not make the code good again
+
+
+@pytest.mark.parametrize("why", ["locked down", "not for this door", "let in a moment ago"])
+def test_a_duress_code_that_opens_nothing_raises_the_silent_alarm_once_all_the_same(world: World, why: str):
+    if why == "locked down":
+        world.state = replace(world.state, locked_down=True)
+    elif why == "not for this door":
+        person = world.residents.person(world.li)
+        roster = world.residents.roster
+        world.residents.roster = replace(roster, persons={world.li: replace(person, schedules=())})
+    else:
+        world.show()
+        world.now_s += 5
+    opened = len(world.allowed)
+    for _ in range(2):
+        world.show(duress=True)
+        world.now_s += 4
+    assert len(world.allowed) == opened
+    assert [(row.kind, row.body["opened"]) for row in world.rows] == [(Kind.DURESS, False)]

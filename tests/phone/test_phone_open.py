@@ -112,6 +112,7 @@ class Office:
     said: dict[str, Any] = field(default_factory=lambda: {"stage": "energised"})
     opened: list[tuple] = field(default_factory=list)
     high: bool = False
+    alarms: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.people = People(self.folder / "people")
@@ -122,7 +123,8 @@ class Office:
         self.people.put({"id": "p-li", "groups": ["block-1"], "phones": [written(self.phone)]})
         self.people.set_door(DOOR, ["block-1"])
         self.people.set_door("garden/cellar", ["block-2"])
-        self.desk = PhoneOpenings(self.people, self._open, "Asia/Shanghai", lambda _device: self.high)
+        self.desk = PhoneOpenings(self.people, self._open, "Asia/Shanghai", lambda _device: self.high,
+                                  lambda device, who: self.alarms.append((device, who)))  # fmt: skip
 
     def _open(self, device: str, actor: str, duress: bool) -> dict[str, Any]:  # noqa: FBT001  a callback
         self.opened.append((device, actor, duress))
@@ -150,6 +152,7 @@ def test_a_good_request_is_passed_on_once(office: Office):
     assert office.desk.open(asked) == {"stage": "energised"}
     assert office.refused(asked) == "replayed"
     assert office.opened == [(DOOR, "phone:p-li", False)]
+    assert office.alarms == []
     assert office.desk.doors(office.request("doors", door="")) == {"doors": [DOOR]}
 
 
@@ -215,3 +218,11 @@ def test_junk_is_refused_by_its_shape_before_anything_is_looked_up(office: Offic
         assert answer.status_code == 403
         assert answer.headers["Cache-Control"] == "no-store"
     assert office.opened == []
+
+
+def test_a_press_under_duress_that_is_refused_is_an_alarm_and_a_forged_one_is_not(office: Office):
+    office.people.put({"id": "p-li", "schedules": []})
+    assert office.refused(office.request(duress=True)) == "Unauthorized"
+    assert office.alarms == [(DOOR, "p-li")]
+    assert office.refused({**office.request(), "duress": True}) == "bad-signature"
+    assert len(office.alarms) == 1

@@ -1,0 +1,45 @@
+"""Lock-down and hold-open by signed command, to a real door through a real broker; a kill takes neither away."""
+
+from pathlib import Path
+
+import pytest
+from roster_world import Site, until
+
+from agent.core.commands import Action
+
+DOOR = "garden/gate-1"
+
+
+@pytest.fixture
+def site(tmp_path: Path):
+    site = Site(tmp_path)
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+def order(site: Site, action: Action, **more) -> dict:
+    return site.commander.order(DOOR, action, "manager-1", **more)
+
+
+def test_a_locked_down_door_refuses_openings_over_a_kill_until_it_is_taken_back_and_can_be_held_open(
+    site: Site,
+):
+    site.serve()
+    door = site.door().start(guard=True)
+    door.wrote(kind="Agent/Link", state="Up")
+    door.wrote(kind="Door/State/DoorPhysicalState")
+    assert order(site, Action.LOCK_DOWN)["stage"] != "refused"
+    door.wrote(kind="Door/State/DoorMode", state="LockedDown")
+    assert order(site, Action.OPEN) | {"id": 0} == {"id": 0, "stage": "refused", "reason": "LockedDown"}
+    door.kill()
+    door.start()
+    door.wrote(kind="Agent/Command", outcome="accepted", order="lock-down", actor="manager-1")
+    until(lambda: len([r for r in door.rows("Agent/Link") if r["state"] == "Up"]) == 2, door._words)
+    assert order(site, Action.OPEN)["reason"] == "LockedDown"
+    assert order(site, Action.RELEASE_LOCK_DOWN)["stage"] != "refused"
+    assert order(site, Action.HOLD_OPEN, for_s=1.0)["stage"] != "refused"
+    door.wrote(kind="Door/State/DoorMode", state="LockedOpen")
+    door.wrote(kind="Door/State/LockPhysicalState", state="Unlocked")
+    until(lambda: [r["state"] for r in door.rows("Door/State/LockPhysicalState")][-1] == "Locked", door._words)
