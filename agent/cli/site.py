@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from agent.cli.common import add_command, print_json
 
 if TYPE_CHECKING:
+    from deploy.provision.sitefile import SiteFile
     from deploy.site_pki import SiteAuthority
 
 _TEMPLATE = """\
@@ -35,6 +36,27 @@ pin = 17
 """
 
 
+_USER_DATA = """\
+#cloud-config
+# First boot of {door}: a name, one user who comes in by key alone, SSH. door-agent provision does the rest.
+hostname: {door}
+manage_etc_hosts: true
+ssh_pwauth: false
+disable_root: true
+users:
+  - name: pi
+    groups: [sudo, video, gpio, dialout]
+    shell: /bin/bash
+    lock_passwd: true
+    sudo: "ALL=(ALL) NOPASSWD:ALL"
+    ssh_authorized_keys:
+      - {public}
+runcmd:
+  - systemctl enable --now ssh
+  - sh -c 'ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub > /dev/tty1'
+"""
+
+
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """One verb each."""
     parser = add_command(subparsers, "site", "A community's keys: make, show, replace, take back.", config=False)
@@ -47,13 +69,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ("offline", "move the root's key to a USB stick"),
         ("revoke", "take a door's certificates back (stolen, replaced)"),
         ("rotate", "a new key: online, release, server, manager or pass"),
+        ("user-data", "cloud-init's file for one card, on standard output"),
         ("broker", "certificate, permissions and configuration for mosquitto"),
     ):
         verb = verbs.add_parser(name, help=words)
         verb.add_argument("--site", required=True, type=Path, metavar="FILE", help="site.toml")
         if name == "offline":
             verb.add_argument("stick", type=Path, help="folder on the stick")
-        if name == "revoke":
+        if name in ("revoke", "user-data"):
             verb.add_argument("door")
         if name == "rotate":
             verb.add_argument("key", choices=("online", "release", "server", "manager", "pass"))
@@ -70,32 +93,37 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.verb == "init":
         return _init(arguments)
     from deploy.provision.sitefile import load
-    from deploy.site_pki import SiteAuthority
+    from deploy.site_pki import SiteAuthority, offline
 
     site = load(arguments.site)
     folder = arguments.site.parent / site.site.authority
     match arguments.verb:
-        case "offline":
-            from deploy.site_pki import offline
-
-            where = offline(folder, arguments.stick)
-            return _say(arguments, {"root_key": str(where)}, f"the root's key is at {where} now; put the stick away")
         case "rotate":
             return _rotate(arguments, folder, site.site.name)
-        case "revoke":
-            name = f"{site.site.name}/{arguments.door}"
-            count = SiteAuthority(folder).revoke(name)
-            words = f"{name}: {count} certificates taken back; copy {folder}/crl.pem to the broker and restart it"
-            return _say(arguments, {"revoked": count, "name": name}, words)
+        case "user-data":
+            return _user_data(arguments, site)
         case "broker":
             return _broker(arguments, SiteAuthority(folder))
-    authority = SiteAuthority(folder)
+        case "show":
+            return _show(arguments, site, SiteAuthority(folder))
+        case "offline":
+            facts: dict[str, object] = {"root_key": str(offline(folder, arguments.stick))}
+            words = f"the root's key is at {facts['root_key']} now; put the stick away"
+        case _:
+            name = f"{site.site.name}/{arguments.door}"
+            facts = {"revoked": SiteAuthority(folder).revoke(name), "name": name}
+            words = (
+                f"{name}: {facts['revoked']} certificates taken back; copy {folder}/crl.pem to the broker, restart it"
+            )
+    return _say(arguments, facts, words)
+
+
+def _show(arguments: argparse.Namespace, site: SiteFile, authority: SiteAuthority) -> int:
+    here = (authority.folder / "root.key").exists()
     facts = {
         "site": site.site.name,
         "doors": sorted(site.doors),
-        "root_key": "here: move it away with `door-agent site offline`"
-        if (folder / "root.key").exists()
-        else "offline",
+        "root_key": "here: move it away with `door-agent site offline`" if here else "offline",
         "issued": authority.issued(),
     }
     lines = [f"{key}: {value}" for key, value in facts.items() if key != "issued"]
@@ -135,6 +163,20 @@ def _rotate(arguments: argparse.Namespace, folder: Path, name: str) -> int:
         SiteAuthority(folder).rotate(arguments.key)
         words = f"a new {arguments.key} key; every door learns it when it is provisioned again"
     return _say(arguments, {"rotated": arguments.key}, words)
+
+
+def _user_data(arguments: argparse.Namespace, site: SiteFile) -> int:
+    from agent.errors import ConfigError
+    from deploy.provision.ssh import KEY_NAME, make_key
+
+    if arguments.door not in site.doors:
+        raise ConfigError(f"{arguments.site}: there is no [doors.{arguments.door}]")
+    identity = arguments.site.parent / (site.ssh.identity or KEY_NAME)
+    if not identity.exists():
+        make_key(identity)
+    public = identity.with_name(identity.name + ".pub").read_text().strip()
+    text = _USER_DATA.format(door=arguments.door, public=public)
+    return _say(arguments, {"user_data": text}, text.rstrip())
 
 
 def _broker(arguments: argparse.Namespace, authority: SiteAuthority) -> int:

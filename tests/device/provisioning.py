@@ -1,0 +1,306 @@
+"""Provisioning and updating on the virtual device, as an installer does it: one command over SSH, no other network.
+
+    python -m tests.device.provisioning bare faults kills=30 update cuts=100
+
+bare: a bare image to a door that opened, a second run, ports, modes, secrets. faults: what cannot work is said clearly.
+kills: killed at random points (laptop, runner, plug), resumed, compared with an undisturbed one. update: the next
+release, a sick one, and those that must be refused. cuts: the plug at random writes of an update; see README.md. One
+JSON line each; exit 1 when a promise was broken, 2 when there is no virtual device here.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.device.campaigns.powercut import copy_card, entry_ends
+from tests.device.harness.bench import Bench, Laptop
+from tests.device.harness.image import why_not
+from tests.device.harness.variants import SICK_AGENT, variant
+
+MAX_MINUTES = 5.0
+KILLS_A_DEVICE = 10
+LONGEST_RUN_S = 60.0
+
+
+def bare(bench: Bench, _size: int) -> dict[str, Any]:
+    """One command, then the same again."""
+    first = bench.call("provision")
+    second = bench.call("provision")
+    opened = [one for one in first.said.get("tested", {}).get("results", []) if one["name"] == "opened once"]
+    return {
+        "steps_done": first.said.get("steps_done"),
+        "device_s": first.said.get("seconds"),
+        "whole_minutes": first.said.get("minutes"),
+        "opened": opened[0]["found"] if opened else "no",
+        "second_steps_done": second.said.get("steps_done"),
+        "second_s": second.said.get("seconds"),
+        "open_ports": bench.open_ports(),
+        "private_keys": bench.secrets(),
+        "bad_modes": bench.bad_modes(),
+        "broken_promises": [
+            name
+            for name, kept in {
+                "provisioned": first.code == 0 and first.said["steps_done"] > 0,
+                "opened": bool(opened and opened[0]["ok"]),
+                "under 5 minutes": first.code == 0 and first.said["seconds"] < MAX_MINUTES * 60,
+                "second run does nothing": second.said.get("steps_done") == 0,
+                "only SSH listens": bench.open_ports() == [22],
+                "one private key, its own": bench.secrets() == ["/etc/door-agent/keys/device.key"],
+                "modes": bench.bad_modes() == [],
+            }.items()
+            if not kept
+        ],
+        "errors": first.errors[-1500:] + second.errors[-1500:],
+    }
+
+
+def faults(bench: Bench, _size: int) -> dict[str, Any]:
+    """Each: the exit code, the words, and that nothing was set up by it."""
+    said: dict[str, str] = {}
+    broken: list[str] = []
+
+    def expect(name: str, done: Laptop, words: str) -> None:
+        said[name] = str(done.said.get("error", ""))[:300]
+        if done.code == 0 or words not in said[name] or "Traceback" in done.errors:
+            broken.append(f"{name}: exit {done.code}, {said[name]!r} {done.errors[-300:]}")
+
+    expect("wrong host key", bench.call("provision", words="acid " * 7 + "acid"), "not what --host-key says")
+    with Away(bench, "installer_ed25519"):
+        expect("unknown key", bench.call("provision"), "takes no password")
+        bench.guest.run(
+            "echo pi:right-one | chpasswd; sed -i 's/PasswordAuthentication no/PasswordAuthentication yes/' "
+            "/etc/ssh/sshd_config.d/rig.conf; systemctl reload ssh"
+        )
+        secret = bench.site / "password"
+        secret.write_text("wrong-one\n")
+        expect("wrong password", bench.call("provision", "--password-file", str(secret)), "does not take this password")
+        secret.write_text("right-one\n")
+        by_password = bench.call("provision", "--password-file", str(secret), "--dry-run")
+        if by_password.code or bench.call("provision", "--dry-run").code:
+            broken.append(f"first contact by password: {by_password.said} {by_password.errors[-300:]}")
+    foreign = bench.site / "foreign.tar"
+    variant(bench.bundle, foreign, key=bench.authority.folder / "release.sign.key", machine="aarch64")
+    expect("wrong architecture", bench.call("provision", "--bundle", str(foreign)), "needs a bundle for x86_64-cp313")
+    foreign.unlink()
+    bench.guest.run("fallocate -l $(( ($(df -m --output=avail / | tail -1) - 100) ))M /var/full")
+    expect("full disk", bench.call("provision"), "MiB free, expected")
+    bench.guest.run("rm /var/full")
+    site = bench.site / "site.toml"
+    text = site.read_text()
+    site.write_text(text.replace("pin = 17", "pin = 99"))
+    expect("wrong site file", bench.call("provision"), "hardware.relay.pin")
+    site.write_text(text.replace('source = "none"', 'source = "v4l2:/dev/video7"'))
+    bench.guest.run("date -s '1970-01-02 03:04:05'")
+    without = bench.call("provision")
+    site.write_text(text)
+    steps = {one["name"]: one for one in without.said.get("steps_taken", [])}
+    said["clock in 1970"] = str(steps.get("clock", {}).get("found"))
+    camera = [one for one in without.said.get("tested", {}).get("results", []) if one["name"] == "camera"]
+    said["no camera"] = f"{camera[0]['found']}; {camera[0]['do_this']}" if camera else str(without.said)[:500]
+    if without.code or "1970-01-02" not in said["clock in 1970"] or not camera or camera[0]["ok"]:
+        broken.append(f"clock in 1970 and no camera: {without.code} {said} {without.errors[-500:]}")
+    pins = bench.site / "known_hosts"
+    pinned = pins.read_text()
+    pins.write_text(pinned[:-6] + "AAAA" + pinned[-2:])
+    expect("another device", bench.call("provision"), "not the device that was pinned")
+    return {"said": said, "broken_promises": broken}
+
+
+class Away:
+    """The laptop without the site's key for a while: it makes itself a new one."""
+
+    def __init__(self, bench: Bench, name: str) -> None:
+        self._paths = [bench.site / name, bench.site / f"{name}.pub"]
+
+    def __enter__(self) -> None:
+        self._kept = [path.read_bytes() for path in self._paths]
+        for path in self._paths:
+            path.unlink()
+
+    def __exit__(self, *exc: object) -> None:
+        for path, data in zip(self._paths, self._kept, strict=True):
+            path.unlink(missing_ok=True)
+            path.write_bytes(data)
+            path.chmod(0o600)
+
+
+def kills(bench: Bench, size: int) -> dict[str, Any]:
+    """`size` kills over as many devices as needed; each device is finished and compared with an undisturbed one."""
+    chance = random.Random(7)  # noqa: S311  repeatable, not secret
+    bench.fresh()
+    undisturbed = bench.call("provision")
+    wanted = bench.state()
+    done = {"laptop": 0, "runner": 0, "plug": 0}
+    different, unfinished = [], [] if undisturbed.code == 0 else ["undisturbed"]
+    while sum(done.values()) < size:
+        bench.fresh()
+        for _ in range(min(KILLS_A_DEVICE, size - sum(done.values()))):
+            how = chance.choice(["laptop", "laptop", "runner", "plug"])
+            kill(bench, how, chance.uniform(1.0, LONGEST_RUN_S), str(chance.randrange(1000)))
+            done[how] += 1
+        last = bench.call("provision")
+        if last.code:
+            unfinished.append(f"{last.said.get('error')} {last.errors[-300:]}")
+        elif (found := bench.state()) != wanted:
+            different.append(sorted(set(found.splitlines()) ^ set(wanted.splitlines()))[:8])
+        elif bench.call("provision").said.get("steps_done") != 0:
+            different.append(["a second run had something to do"])
+    broken = ["same end state"] * bool(different) + ["resumed"] * bool(unfinished)
+    return {"kills": done, "different": different, "unfinished": unfinished, "broken_promises": broken}
+
+
+def kill(bench: Bench, how: str, after_s: float, keep: str) -> None:
+    """One run that is killed after a while, or ends before."""
+    with bench.typing("provision") as typed:
+        end_s = time.monotonic() + after_s
+        while time.monotonic() < end_s and typed.poll() is None:
+            time.sleep(0.05)
+        if how == "runner":
+            bench.guest.run("pkill -9 -f 'python3 /var/tmp/door-agent-setup/runner.pyz' || true")
+    if how == "plug":
+        bench.guest.cut(keep)
+        bench.guest.start()
+
+
+def update(bench: Bench, _size: int) -> dict[str, Any]:
+    """The next release, one that cannot live, and those that must be refused."""
+    bench.fresh()
+    bench.call("provision")
+    key, now = bench.authority.folder / "release.sign.key", int(time.time())
+    broken: list[str] = []
+    said: dict[str, Any] = {}
+    folder = bench.site / "others"
+    folder.mkdir(exist_ok=True)
+    new = variant(bench.bundle, folder / "new.tar", key=key, serial=now + 10, mark="new")
+    taken = bench.call("update", "--bundle", str(folder / "new.tar"))
+    said["new"] = {k: taken.said.get(k) for k in ("seconds", "seconds_down", "error")}
+    if taken.code or taken.said.get("release") != new:
+        broken.append(f"new release: {taken.said} {taken.errors[-500:]}")
+    stranger = Bench(f"{bench.guest.folder.name}-stranger").site / "pki"
+    from deploy.site_pki import SiteAuthority
+
+    theirs = SiteAuthority.create(stranger, "other").folder / "release.sign.key"
+    variant(bench.bundle, folder / "sick.tar", key=key, serial=now + 20, mark="s", replace={SICK: SICK_AGENT})
+    variant(bench.bundle, folder / "unsigned.tar", key=None, mark="u")
+    variant(bench.bundle, folder / "theirs.tar", key=theirs, serial=now + 30, mark="t")
+    variant(bench.bundle, folder / "older.tar", key=key, serial=1, mark="o")
+    for name, words in (
+        ("sick", "taken back"),
+        ("unsigned", "not signed"),
+        ("theirs", "not signed by this site"),
+        ("older", "older than what runs"),
+    ):
+        refused = bench.call("update", "--bundle", str(folder / f"{name}.tar"))
+        said[name] = str(refused.said.get("error"))[:200]
+        if refused.code == 0 or words not in said[name]:
+            broken.append(f"{name}: {refused.said} {refused.errors[-300:]}")
+        if new not in bench.guest.run("readlink /opt/door-agent/current"):
+            broken.append(f"{name}: current is not {new}")
+    subprocess.run(["rm", "-rf", stranger.parent, folder], check=True)
+    return {"said": said, "broken_promises": broken}
+
+
+SICK = "systemd/door-agent.service"
+BOOT_LOOK = r"""
+for i in $(seq 60); do [ -e /opt/door-agent/trial.json ] || systemctl is-active -q door-agent && break; sleep 1; done
+for i in $(seq 120); do [ -e /opt/door-agent/trial.json ] || break; sleep 1; done
+readlink /opt/door-agent/current; systemctl is-active door-guard door-agent
+cat /run/gpio/GPIO17/value; cd /
+runuser -u door-agent -- /opt/door-agent/current/venv/bin/door-agent events verify --json | tr -d '\n'; echo
+"""
+
+
+def cuts(bench: Bench, size: int) -> dict[str, Any]:
+    """One update recorded write by write; the plug pulled at `size` random writes; each card booted and looked at."""
+    bench.fresh()
+    bench.call("provision", "--no-open")
+    guest, chance = bench.guest, random.Random(11)  # noqa: S311  repeatable, not secret
+    guest.off()
+    card, before = guest.folder / "card.raw", bench.site / "before.raw"
+    copy_card(card, before)
+    guest.start()
+    old = bench.release
+    rows = events(bench)
+    new = variant(
+        bench.bundle, bench.site / "new.tar", key=bench.authority.folder / "release.sign.key",
+        serial=int(time.time()) + 10, mark="new",
+    )  # fmt: skip
+    began = len(entry_ends(guest.folder / "writes.log"))
+    taken = bench.call("update", "--bundle", str(bench.site / "new.tar"))
+    guest.cut("all")
+    log = (guest.folder / "writes.log").rename(bench.site / "kept.log")
+    ends = entry_ends(log)
+    came_up, bad = {old: 0, new: 0}, [] if taken.code == 0 else [f"{taken.said} {taken.errors[-300:]}"]
+    # most of the log is the copy of the bundle; half of the cuts fall into its last tenth, where things are switched
+    for n in range(size):
+        first = began if n % 2 else len(ends) - (len(ends) - began) // 10
+        upto = chance.randrange(first, len(ends) + 1)
+        copy_card(before, card)
+        command = [guest.rig / "lose-writes", log, card, ("none", "all", str(n))[n % 3], str(upto)]
+        subprocess.run(command, check=True, capture_output=True)
+        guest.start()
+        found = guest.run(BOOT_LOOK, check=False, timeout_s=400).splitlines()
+        guest.cut("none")
+        came_up_with = found[0].split("/")[-1] if found else "nothing"
+        well = came_up_with in came_up and found[1:4] == ["active", "active", "0"] and verified(found[4:], rows)
+        came_up[came_up_with] = came_up.get(came_up_with, 0) + 1
+        if not well:
+            bad.append({"upto": upto, "of": len(ends), "found": found})
+        sys.stderr.write(f"cut {n + 1}/{size} at {upto}/{len(ends)}: {came_up_with} {'well' if well else found}\n")
+    log.unlink()
+    return {"cuts": size, "came_up": came_up, "rows_before": rows, "bad": bad, "broken_promises": ["cut"] * bool(bad)}
+
+
+def events(bench: Bench) -> int:
+    """Rows in the journal now."""
+    said = bench.guest.run(
+        "cd /; runuser -u door-agent -- /opt/door-agent/current/venv/bin/door-agent events verify --json"
+    )
+    return int(json.loads(said)["rows"])
+
+
+def verified(lines: list[str], rows: int) -> bool:
+    """Whether the journal is whole and has at least the rows from before."""
+    try:
+        said = json.loads(lines[0])
+    except (IndexError, ValueError):
+        return False
+    return bool(said["ok"]) and int(said["rows"]) >= rows
+
+
+CAMPAIGNS: dict[str, Callable[[Bench, int], dict[str, Any]]] = {
+    "bare": bare,
+    "faults": faults,
+    "kills": kills,
+    "update": update,
+    "cuts": cuts,
+}
+
+
+def main() -> int:
+    """Each in its turn, on devices of its own."""
+    words = [word.partition("=") for word in sys.argv[1:]]
+    if not words or any(name not in CAMPAIGNS for name, _, _ in words):
+        sys.stdout.write(__doc__ or "")
+        return 2
+    if reason := why_not(asked=True):
+        sys.stderr.write(reason + "\n")
+        return 2
+    broken = 0
+    for name, _, size in words:
+        with Bench(name) as bench:
+            result = CAMPAIGNS[name](bench, int(size or 3))
+        broken += len(result["broken_promises"])
+        sys.stdout.write(json.dumps({"campaign": name, **result}) + "\n")
+        sys.stdout.flush()
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
