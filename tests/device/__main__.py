@@ -5,7 +5,9 @@
     python -m tests.device latency --fires 2000 --exits 1000
     python -m tests.device powercut --cuts 200
 
-Several can be named one after the other: they share one device. For each, one line with a JSON object; exit 1 when a
+    python -m tests.device stories
+
+Several can be named one after the other: they share one device. None named: each of them, small. For each, one line with a JSON object; exit 1 when a
 promise of the door was broken, 2 when there is no virtual device here.
 """
 
@@ -16,9 +18,8 @@ import os
 import sys
 from collections.abc import Iterator
 
-from tests.device.harness.guest import GuestError
-from tests.device.harness.image import why_not
-from tests.device.harness.session import CAMPAIGNS, campaign, rig
+from tests.device.harness.image import NoDeviceError, why_not
+from tests.device.harness.session import CAMPAIGNS, SMALL, attempt, rig
 
 
 def wanted(words: list[str]) -> Iterator[tuple[str, dict[str, int]]]:
@@ -36,19 +37,26 @@ def wanted(words: list[str]) -> Iterator[tuple[str, dict[str, int]]]:
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["--help"] or not (chosen := list(wanted(sys.argv[1:]))):
+    chosen = list(wanted(sys.argv[1:])) if sys.argv[1:] else [(name, sizes) for name, sizes, _ in SMALL]
+    if not chosen:
         sys.stdout.write(__doc__ or "")
-        return 2
+        return 0 if "--help" in sys.argv else 2
     if reason := why_not(asked=True):
         sys.stderr.write(reason + "\n")
         return 2
+    try:
+        return run(chosen)
+    except NoDeviceError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def run(chosen: list[tuple[str, dict[str, int]]]) -> int:
+    """The campaigns on one device; 1 when a promise was broken."""
     broken = 0
     with rig(f"guest-{os.getpid()}") as (door, site):
         for name, sizes in chosen:
-            try:
-                result = campaign(name, door, site, **sizes)
-            except (GuestError, TimeoutError, KeyError) as error:  # say it and go on: the others take an hour too
-                result = {"campaign": name, "broken_promises": ["did not run to its end"], "error": str(error)[-2000:]}
+            result = attempt(name, door, site, **sizes)
             broken += len(result["broken_promises"])
             sys.stdout.write(json.dumps(result) + "\n")
             sys.stdout.flush()

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy import bundle
-from tests.device.harness.guest import Guest
-from tests.device.harness.image import PROJECT, cache_folder, image, rig_folder
+from tests.device.harness.guest import Guest, GuestError
+from tests.device.harness.image import PROJECT, NoDeviceError, cache_folder, image, rig_folder
 
 HERE = Path(__file__).resolve().parents[1]
 PYTHON = "/opt/door-agent/current/venv/bin/python"
@@ -75,19 +75,32 @@ class Door:
         if guest.folder.exists():
             guest.remove()
         door, source = cls(guest), ensure_bundle()
-        guest.start()
+        try:
+            guest.start()
+        except GuestError as error:
+            guest.remove()
+            raise NoDeviceError(f"the virtual device does not boot here: {error}") from error
+        try:
+            door.install(source)
+        except BaseException:
+            guest.remove()
+            raise
+        return door
+
+    def install(self, source: Path) -> None:
+        """The bundle `source` on a bare guest, lines laid; nothing is started."""
+        guest = self.guest
         with tempfile.TemporaryDirectory() as scratch:
             runner = Path(scratch) / "runner.pyz"
             bundle.make_runner(runner)
             guest.push(source, runner, HERE / "on_device", to="/home/pi/")
         guest.run("install -m 644 /home/pi/on_device/rig-scope.service /etc/systemd/system/")
         guest.run("systemctl enable -q rig-scope && systemctl start rig-scope")
-        door.lay_wires()
-        door.write_config("/home/pi/door.toml")
+        self.lay_wires()
+        self.write_config("/home/pi/door.toml")
         command = f"python3 /home/pi/runner.pyz install /home/pi/{source.name} --config /home/pi/door.toml --no-start"
         sys.stderr.write(guest.run(command, timeout_s=600))
         guest.run(f"rm /home/pi/{source.name} && sync")
-        return door
 
     def start(self, *, vision: bool = False) -> None:
         """Enable and start the services. Without vision (a condition keeps it down) a run takes less of the machine."""
@@ -153,7 +166,7 @@ def ensure_lgpio() -> Path:
         return found[0]
     python = next((p for p in _pythons() if _runs(p)), None)
     if python is None:
-        raise RuntimeError("building lgpio for the device needs a Python 3.13 with its headers on this machine")
+        raise NoDeviceError("building lgpio for the device needs a Python 3.13 with its headers on this machine")
     if shutil.which("swig") is None:
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "swig"], check=True)
     with tempfile.TemporaryDirectory() as scratch:

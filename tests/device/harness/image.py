@@ -20,6 +20,10 @@ CONFIG_TRACEFS_FS=y
 """
 
 
+class NoDeviceError(RuntimeError):
+    """This machine cannot make or boot the virtual device: nothing is known about the door."""
+
+
 def rig_folder() -> Path:
     """The rig's scripts: DOOR_AGENT_RIG, else the folder `shared/rig` beside the project."""
     return Path(os.environ.get("DOOR_AGENT_RIG", PROJECT.parent / "shared" / "rig"))
@@ -69,4 +73,5 @@ def build(rig: Path, folder: Path) -> None:
         done = subprocess.run(command, stdout=log, stderr=log, check=False)
     if done.returncode:
         (folder / "rig.env").unlink(missing_ok=True)
-        raise RuntimeError(f"the image was not built, see {folder / 'build.log'}")
+        tail = (folder / "build.log").read_text(errors="replace").splitlines()[-3:]
+        raise NoDeviceError(f"the image was not built, see {folder / 'build.log'}: {' / '.join(tail)}")
