@@ -7,8 +7,8 @@
 
     python -m tests.device stories
 
-Several can be named one after the other: they share one device. None named: each of them, small. For each, one line with a JSON object; exit 1 when a
-promise of the door was broken, 2 when there is no virtual device here.
+Several can be named one after the other: they share one device. None named: each of them, small. For each, one line
+with a JSON object; exit 1 when a promise of the door was broken, 2 when there is no virtual device here.
 """
 
 from __future__ import annotations
