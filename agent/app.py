@@ -248,7 +248,8 @@ def door_settings(config: Config) -> door.DoorSettings:
 def vision_settings(config: Config) -> Settings:
     """The operator's numbers for the vision process."""
     faces = config.faces
-    return Settings(faces.policy, faces.strangers_per_year, faces.stranger_passages_per_day)
+    memory_h = config.privacy.strangers_memory_h
+    return Settings(faces.policy, faces.strangers_per_year, faces.stranger_passages_per_day, memory_h)
 
 
 def _outbox_settings(config: Config) -> OutboxSettings:

@@ -177,6 +177,9 @@ class RosterFeed(Section):
 class Privacy(Section):
     """[privacy]."""
 
+    strangers_memory_h: float = Field(
+        default=1.0, ge=0.0, le=24.0, description="to count visits of unknown faces, in memory only; 0: not at all"
+    )
     expired_keep_days: int = Field(
         default=7, ge=0, le=3650, description="people enrolled here are forgotten so long after their validity ended"
     )

@@ -96,4 +96,5 @@ class FaceDesk:
 
 def _said(finding: Finding) -> dict[str, Json]:
     decided_ms = round((finding.decided_at_s - finding.first_frame_at_s) * 1000)
-    return {"frames": finding.frames, "decided_ms": decided_ms, "receipt": dict(finding.receipt)}
+    said: dict[str, Json] = {"frames": finding.frames, "decided_ms": decided_ms, "receipt": dict(finding.receipt)}
+    return said | ({"seen_before": finding.seen_before} if finding.verdict is FindingKind.STRANGER else {})

@@ -11,7 +11,8 @@ from agent.core.events import Indication
 from agent.core.vision_messages import Face, Finding, FindingKind, Settings
 from agent.vision_eyes import Motion, Track
 from agent.vision_people import People
-from models.arrays import Image
+from agent.vision_strangers import Strangers
+from models.arrays import Floats, Image
 from models.fusion import RunningAverage
 from models.pipeline import Pipeline
 from models.quality import assess
@@ -48,6 +49,7 @@ class _Case:
     similarity: float | None = None
     live: float | None = None
     person_id: str | None = None
+    vector: Floats | None = None  # of the frames so far, while this is undecided
 
 
 class Judge:
@@ -57,6 +59,7 @@ class Judge:
         self._pipeline = pipeline
         self._people = people
         self._cases: dict[int, _Case] = {}
+        self._strangers = Strangers(pipeline.embedder.same_person_similarity)
         self.settings = settings
         self.use(settings)
 
@@ -96,6 +99,15 @@ class Judge:
                 findings.append(finding)
         return findings
 
+    def _visits_before(self, case: _Case, at_s: float) -> int:
+        if case.vector is None:
+            return 0
+        return self._strangers.visits_before(case.vector, at_s, self.settings.strangers_memory_h * 3600)
+
+    def forget_strangers(self, at_s: float) -> None:
+        """Called now and then: nobody is remembered for longer because nobody came since."""
+        self._strangers.forget(at_s, self.settings.strangers_memory_h * 3600)
+
     def face(self, track: Track, width_px: int, height_px: int) -> Face:
         """For the preview."""
         case = self._cases.get(track.number) or self._new_case()
@@ -117,6 +129,7 @@ class Judge:
         case.live = None if liveness is None else liveness.score(image_bgr, track.detection)
         (vector,) = self._pipeline.embed(image_bgr, [track.detection])
         fused = case.average.add(vector, quality.value)
+        case.vector = fused.vector
         own, match = self._people.gallery.search(vector), self._people.gallery.search(fused.vector)
         seen = recognition.Frame(
             at_s, None, quality.value, case.live, agreement=fused.agreement, fused_frames=fused.frames
@@ -164,7 +177,9 @@ class Judge:
             at_s,
             case.frames,
             verdict.receipt,
+            self._visits_before(case, at_s) if kind is FindingKind.STRANGER else 0,
         )
+        case.vector = None
         case.average, case.evidence, case.frames = self._new_case().average, recognition.Evidence(), 0
         case.rest_until_s, case.must_move = at_s + _REST_S[kind], kind is not FindingKind.RECOGNISED
         case.state, case.person_id = kind.value, person_id

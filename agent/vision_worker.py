@@ -207,6 +207,8 @@ class Worker:
             self._end.send(CameraChanged(state, self._camera.detail[:500]))
         if now_s >= self._alive_due_s:
             self._alive_due_s = now_s + _ALIVE_EVERY_S
+            if self._judge is not None:
+                self._judge.forget_strangers(now_s)
             recent = [at_s for at_s in self._recent_s if now_s - at_s <= 5 * _ALIVE_EVERY_S]
             fps = (len(recent) - 1) / max(recent[-1] - recent[0], 1e-3) if len(recent) > 1 else 0.0
             self._end.send(Alive(self._frames, min(fps, 1000.0), state, self._people.gallery.template_count, now_s))

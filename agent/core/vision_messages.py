@@ -138,6 +138,7 @@ class Finding:
     decided_at_s: _Time
     frames: Annotated[int, integer(1, 10_000)]
     receipt: Annotated[Mapping[str, Json], json_object(MAX_RECEIPT_BYTES)]
+    seen_before: Annotated[int, integer(0, 10**6)] = 0  # a stranger's earlier visits, as far as is remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +252,7 @@ class Settings:
     policy: Annotated[str, word("convenience", "standard", "high")]
     strangers_per_year: Annotated[float, number(0.0001, 1000)]
     stranger_passages_per_day: Annotated[float, number(0.01, 1e6)]
+    strangers_memory_h: Annotated[float, number(0, 24)] = 1.0  # how long a stranger's vector may be kept in memory
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,21 @@ def test_a_stranger_is_never_recognised_and_told_as_one(pipeline: Pipeline, rost
     assert {one.person_id for one in found} == {None}
 
 
+def test_a_stranger_who_comes_again_is_counted_and_nothing_else_is_told_of_him(
+    pipeline: Pipeline, roster: Roster, frames: Frames
+) -> None:
+    door = _Door(pipeline, roster)
+    counts = []
+    for _ in range(2):
+        found = [one for one in door.watch(frames("stranger_walks_up")) if one.verdict is FindingKind.STRANGER]
+        counts.append({one.seen_before for one in found})
+        door.now_s += 120
+    assert counts == [{0}, {1}]
+    door.judge.use(Settings("convenience", 1.0, 20.0, strangers_memory_h=0.0))
+    found = door.watch(frames("stranger_walks_up"))
+    assert {one.seen_before for one in found} == {0}
+
+
 def test_nobody_enrolled_means_nobody_recognised(pipeline: Pipeline, frames: Frames) -> None:
     found = _Door(pipeline, []).watch(frames("resident_walks_up"))
     assert {one.verdict for one in found} == {FindingKind.STRANGER}

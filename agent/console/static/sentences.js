@@ -35,6 +35,7 @@ const who = (b) => (typeof b.name === "string" ? b.name : typeof b.person_id ===
 const zh = () => language !== "en";
 const list = (words, table) => words.map((w) => pick(table, w)).join(zh() ? "、" : ", ");
 const after = (text, more) => (more ? text + (zh() ? "：" : ": ") + more : text);
+const times = (b) => (b.detail?.seen_before ? (zh() ? `，之前来过约 ${b.detail.seen_before} 次` : `, about ${b.detail.seen_before} visits before`) : "");
 
 // kind -> [tone, words(body), technical?]
 const KINDS = {
@@ -50,7 +51,7 @@ const KINDS = {
     if (b.reason === "Spoof") return zh() ? "有人举着照片或屏幕，没有开门" : "A picture was held up; not let in";
     return after(zh() ? `${who(b) || "有人"}没有放行` : `${who(b) || "Somebody"} was not let in`, pick(REASON, b.reason));
   }],
-  "AccessControl/Denied/CredentialNotFound": ["warn", (b) => (zh() ? `陌生人，没有开门（${pick(BY, b.credential)}）` : `A stranger was not let in, ${pick(BY, b.credential)}`)],
+  "AccessControl/Denied/CredentialNotFound": ["warn", (b) => (zh() ? `陌生人，没有开门（${pick(BY, b.credential)}）${times(b)}` : `A stranger was not let in, ${pick(BY, b.credential)}${times(b)}`)],
   "AccessControl/Duress": ["bad", () => (zh() ? "胁迫开门" : "Opened under duress")],
   "AccessControl/AccessGranted/Anonymous": ["good", () => (zh() ? "按钮出门" : "Somebody left by the exit button")],
   "AccessControl/Lockout": ["warn", (b) => (b.state === "Started" ? (zh() ? "多次拒绝，人脸识别暂停" : "Too many refusals: faces are paused") : zh() ? "人脸识别恢复" : "Faces are looked at again")],
