@@ -25,16 +25,20 @@ def _steps(*steps: tuple[str, float]) -> tuple[Step, ...]:
     return tuple((frozenset(lamps.split()), for_s) for lamps, for_s in steps)
 
 
-_HINT = Pattern(_steps((f"{RED} {GREEN}", 0.2), ("", 0.2)))  # do something: come closer, uncover, more light
+def _blinks(count: int) -> Pattern:
+    """Do something: as many short blinks of both lamps as tell the hints apart, then a pause."""
+    return Pattern(_steps(*[(f"{RED} {GREEN}", 0.15), ("", 0.15)] * count, ("", 0.6)))
+
+
 PATTERNS = {
     "looking": Pattern(_steps((f"{RED} {GREEN}", 0.1), ("", 0.4))),
     "welcome": Pattern(_steps((f"{GREEN} {BUZZER}", 0.12), (GREEN, 2.9)), repeat=False),
     "refused": Pattern(
         _steps((f"{RED} {BUZZER}", 0.1), (RED, 0.1), (f"{RED} {BUZZER}", 0.1), (RED, 1.7)), repeat=False
     ),
-    "come-closer": _HINT,
-    "uncover-face": _HINT,
-    "more-light": _HINT,
+    "come-closer": _blinks(1),
+    "uncover-face": _blinks(2),
+    "more-light": _blinks(3),
     "show-phone": Pattern(_steps((GREEN, 0.3), (RED, 0.3))),
     "locked-out": Pattern(_steps((RED, 1.0))),
     "close-the-door": Pattern(_steps((f"{RED} {BUZZER}", 0.1), (RED, 0.9))),

@@ -62,7 +62,7 @@ class Rules:
     min_frames: int = 3
     min_margin: float = 0.06
     give_up_s: float = 3.0  # after the first usable frame
-    patience_s: float = 6.0  # after the first frame, while none is usable
+    patience_s: float = 2.0  # after the first frame, while none is usable: then the person is told what is wrong
 
     def __post_init__(self) -> None:
         """Rules that would open on one frame cannot be made."""
