@@ -13,6 +13,7 @@ from agent.core.events import AccessAllowed, AccessRefused, Credential, Indicati
 from agent.core.vision_messages import Finding, FindingKind
 from agent.factors import Desk, Factors, Shown
 from agent.residents import Residents
+from agent.template_update import TemplateUpdate
 
 SAME_PERSON_S: Final = 6.0  # a resident who stays in view is not let in again and again
 SAME_STRANGER_S: Final = 8.0  # nor is one stranger reported over and over
@@ -30,8 +31,9 @@ class FaceDesk:
         factors: Factors,
         rules: Callable[[], Rules],
         moment: Callable[[], Moment],
+        update: TemplateUpdate | None = None,
     ) -> None:
-        self._desk, self._residents, self._factors = desk, residents, factors
+        self._desk, self._residents, self._factors, self._update = desk, residents, factors, update
         self._rules, self._moment = rules, moment
         self._admitted: dict[str, float] = {}
         self._refused_s: dict[str, float] = {}
@@ -51,6 +53,8 @@ class FaceDesk:
         person = self._residents.person(finding.person_id)
         if person is not None and now_s - self._admitted.get(person.id, -SAME_PERSON_S) < SAME_PERSON_S:
             return
+        if person is not None and finding.template is not None and self._update is not None:
+            self._update.seen(person.id, finding.template, now_s)
         phone = self._factors.other(person.id, Credential.PHONE, now_s) if person is not None else None
         credential = Credential.FACE_AND_PHONE if phone else Credential.FACE
         answer = decide(
@@ -65,6 +69,8 @@ class FaceDesk:
             self._refuse(finding, answer.reason, finding.person_id, now_s)
         elif isinstance(answer, Granted):
             self._admit(answer, credential, finding, phone or Shown(now_s), now_s)
+            if phone is not None and not phone.duress and self._update is not None:
+                self._update.confirmed(answer.person_id, now_s)
         else:
             self._factors.show(answer.person_id, Credential.FACE, Shown(now_s))
             self._desk.hint(Indication.SHOW_PHONE)

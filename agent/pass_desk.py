@@ -26,6 +26,7 @@ from agent.core.vision_messages import Pass
 from agent.errors import ConfigError, PictureError
 from agent.factors import Desk, Factors, Shown
 from agent.residents import Residents
+from agent.template_update import TemplateUpdate
 
 SAME_CODE_S: Final = 60.0  # a code that is still held up after it was decided on
 SAME_PERSON_S: Final = 10.0  # a phone shows a new code every few seconds; one opening is meant
@@ -47,7 +48,9 @@ class PassDesk:
         moment: Callable[[], Moment],
         site_keys: list[bytes],
         facts: Mapping[str, Any],
+        update: TemplateUpdate | None = None,
     ) -> None:
+        self._update = update
         self._door, self._desk, self._residents, self._factors = door, desk, residents, factors
         self._rules, self._moment = rules, moment
         self._site_keys = {reference(public): Key(public, None) for public in site_keys}
@@ -98,6 +101,8 @@ class PassDesk:
             self._admit(accepted, AccessAllowed(
                 secrets.token_hex(8), credential, person_id, extended=answer.extended, duress=accepted.duress
             ), at_s, now_s)  # fmt: skip
+            if both and not accepted.duress and self._update is not None:
+                self._update.confirmed(person_id, now_s)
         elif isinstance(answer, Denied):
             self._refuse(answer.reason.value, person_id, now_s)
         else:  # the face is still wanted: remember the phone

@@ -31,6 +31,7 @@ from agent.residents import Residents
 from agent.roster_clerk import Purged, RosterClerk
 from agent.roster_desk import RosterDesk
 from agent.status import StatusBoard
+from agent.template_update import TemplateUpdate
 from agent.vision_link import VisionLink
 
 _ROSTER_EVERY_S: Final = 1.0
@@ -84,18 +85,13 @@ class Reception:
         self._roster_due_s = 0.0
         self._networks: tuple[str, str] | None = None
         self._openings: list[dict[str, Any]] = []
-        factors = Factors()
-        self._faces = FaceDesk(controller, residents, factors=factors, rules=self._rules, moment=self._moment)
+        factors, update = Factors(), TemplateUpdate(residents, lambda: self._networks)
+        rules, moment = self._rules, self._moment
+        self._faces = FaceDesk(controller, residents, factors=factors, rules=rules, moment=moment, update=update)
         self._passes = PassDesk(
-            facts.door,
-            controller,
-            residents,
-            factors=factors,
-            rules=self._rules,
-            moment=self._moment,
-            site_keys=facts.pass_keys,
-            facts=facts.stored,
-        )
+            *(facts.door, controller, residents), factors=factors, rules=rules, moment=moment,
+            site_keys=facts.pass_keys, facts=facts.stored, update=update,
+        )  # fmt: skip
         self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, facts.stored)
         self._gallery = GalleryFeed(residents, vision)
         self._enrolment = EnrolmentDesk(residents, vision, board, clock)

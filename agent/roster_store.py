@@ -167,6 +167,16 @@ class RosterStore(FeedTables):
             self._db.execute("UPDATE meta SET epoch = epoch + 1")
         return self.epoch
 
+    def learn(self, person: dict[str, Any], learnt: StoredTemplate, forget: Collection[str]) -> int:
+        """One more template of a person in place of those named in `forget`. Returns the new epoch."""
+        with self._transaction():
+            self._put_person(person)
+            gone = [(person["id"], template_id) for template_id in forget]
+            self._db.executemany("DELETE FROM templates WHERE person_id = ? AND template_id = ?", gone)
+            self._db.execute("INSERT INTO templates VALUES (?, ?, ?, ?, ?, ?, ?)", self._sealed(learnt))
+            self._db.execute("UPDATE meta SET epoch = epoch + 1")
+        return self.epoch
+
     def withdraw(self, person_id: str, at_utc_s: int) -> bool:
         """Consent withdrawn: the face is purged, the person stays. False: nobody of this id."""
         with self._transaction():

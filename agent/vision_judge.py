@@ -153,12 +153,13 @@ class Judge:
         )
 
     def _finding(self, number: int, case: _Case, verdict: recognition.Verdict, at_s: float) -> Finding | None:
-        person_id, needs_phone = None, False
+        person_id, needs_phone, template = None, False, None
         match verdict:
             case recognition.Undecided():
                 return None
             case recognition.Recognised():
                 kind, person_id, needs_phone = FindingKind.RECOGNISED, verdict.person_id, verdict.needs_phone
+                template = case.average.vector.astype("<f4").tobytes()
             case recognition.Stranger():
                 kind = FindingKind.STRANGER
             case recognition.Spoof():
@@ -178,6 +179,7 @@ class Judge:
             case.frames,
             verdict.receipt,
             self._visits_before(case, at_s) if kind is FindingKind.STRANGER else 0,
+            template,
         )
         case.vector = None
         case.average, case.evidence, case.frames = self._new_case().average, recognition.Evidence(), 0

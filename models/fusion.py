@@ -50,6 +50,11 @@ class RunningAverage:
         self._frames += 1
         return Fused(self._unit(), self._frames, agreement)
 
+    @property
+    def vector(self) -> Floats:
+        """float32[dim] of unit length: the mean so far; zeros before the first frame."""
+        return self._unit()
+
     def _unit(self) -> Floats:
         length = float(np.linalg.norm(self._sum))
         return (self._sum / length).astype(np.float32) if length > 0 else self._sum

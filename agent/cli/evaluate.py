@@ -66,6 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
         report |= _faces(pipeline, data, people, arguments)
     else:
         report |= _attacks(pipeline, data, people, arguments.policy)
+        if arguments.pictures is not None:
+            from agent.evaluation import charts
+
+            report["pictures"] = charts.draw(arguments.pictures, report, {})
     report["seconds"] = round(time.monotonic() - started_s)
     progress(f"done in {report['seconds']} s")
     if arguments.json:

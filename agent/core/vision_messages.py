@@ -124,7 +124,8 @@ class Finding:
 
     `reason` is a word of agent.core.recognition; `hint` is what the person could do about it; `needs_phone`: the face
     alone must not open. `receipt` replays to the same verdict (agent.core.recognition.replay). `similarity` and
-    distances stand in the receipt.
+    distances stand in the receipt. `template`: of somebody recognised, the mean of the frames (see GalleryRow); for the
+    memory of the agent alone.
     """
 
     TYPE: ClassVar = "finding"
@@ -139,6 +140,7 @@ class Finding:
     frames: Annotated[int, integer(1, 10_000)]
     receipt: Annotated[Mapping[str, Json], json_object(MAX_RECEIPT_BYTES)]
     seen_before: Annotated[int, integer(0, 10**6)] = 0  # a stranger's earlier visits, as far as is remembered
+    template: Annotated[bytes | None, optional(base64_bytes(_MAX_VECTOR_BYTES))] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import numpy as np
 from models.arrays import Floats
 
 _POINTS: Final = 400
+_GROUP_RATE: Final = 0.01
 Curves = Mapping[tuple[int, int, int], tuple[Floats, Floats]]
 
 
@@ -23,7 +24,7 @@ def draw(folder: Path, report: Mapping[str, Any], curves: Curves) -> list[str]:
 
     folder.mkdir(parents=True, exist_ok=True)
     made = []
-    for name, paint in (("open_set", _open_set), ("distances", _distances), ("light", _light), ("sessions", _sessions)):
+    for name, paint in _PAINTERS.items():
         figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
         if paint(axes, report, curves):
             axes.grid(visible=True, alpha=0.3)
@@ -80,5 +81,50 @@ def _sessions(axes: Any, report: Mapping[str, Any], _curves: Curves) -> bool:  #
     return bool(rows)
 
 
+def _groups(axes: Any, report: Mapping[str, Any], _curves: Curves) -> bool:  # noqa: ANN401
+    """Strangers let in over the stated share, one probe; bars: 95 % intervals over people."""
+    rows = [row for row in report.get("groups") or [] if row["fpir_target"] == _GROUP_RATE]
+    kinds = sorted({(row["n"], row["enrolment"]) for row in rows})
+    for shift, group in ((-0.12, "others"), (0.12, "East-Asian-named")):
+        own = {(row["n"], row["enrolment"]): row for row in rows if row["group"] == group}
+        at = [kinds.index(kind) + shift for kind in own]
+        share = np.array([row["fpir"] for row in own.values()])
+        around = np.array([row["fpir_ci95"] for row in own.values()]).reshape(-1, 2)
+        bars = np.abs(around.T - share) if own else None
+        axes.errorbar(at, share, yerr=bars, fmt="o", capsize=3, label=f"strangers, {group}")
+    axes.axhline(_GROUP_RATE, color="black", lw=1, ls="--", label="stated share")
+    axes.set_xticks(range(len(kinds)), [f"{people}\n{pictures} pic." for people, pictures in kinds], fontsize=7)
+    axes.set(xlabel="people enrolled, pictures each", ylabel="strangers let in (FPIR), one probe", ylim=(0, 0.06))
+    return bool(rows)
+
+
+def _attacks(axes: Any, report: Mapping[str, Any], _curves: Curves) -> bool:  # noqa: ANN401
+    """Accepted by match alone, accepted with liveness up to its upper bound, and what the living pay."""
+    rows = report.get("attacks") or []
+    names = [row["kind"].removeprefix("print, ") for row in rows]
+    places = np.arange(len(rows))
+    axes.bar(
+        places - 0.2, [row["accepted_by_match_alone"] for row in rows], 0.4, label="prints accepted by match alone"
+    )
+    axes.bar(places + 0.2, [row["apcer_upper95"] for row in rows], 0.4, label="match and liveness: upper 95 % bound")
+    if report.get("bona_fide_refused") is not None:
+        taken, refused = report["bpcer_upper95"], report["bona_fide_refused"]
+        axes.axhline(taken, color="tab:green", ls=":", label=f"the living taken for prints: at most {taken:.1%}")
+        axes.axhline(refused, color="tab:red", ls=":", label=f"residents refused for any reason: {refused:.1%}")
+    axes.set_xticks(places, names, fontsize=8)
+    axes.set(ylabel="share of attempts", ylim=(0, 1.25))
+    return bool(rows)
+
+
 def _key(row: Mapping[str, Any]) -> Sequence[int]:
     return row["n"], row["enrolment"], row["probes"]
+
+
+_PAINTERS: Final = {
+    "open_set": _open_set,
+    "distances": _distances,
+    "groups": _groups,
+    "light": _light,
+    "sessions": _sessions,
+    "attacks": _attacks,
+}

@@ -22,6 +22,8 @@ USUAL_RATE: Final = stranger_rate(1.0, 20.0)  # the configuration's own defaults
 SIZES: Final = (100, 500, 1000)
 _EVERY: Final = 3
 _SHORTEST: Final = 9
+_SECOND: Final = 10  # frames
+_DECIDING: Final = 3  # frames that a door decides by
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def _figures(size: int, enrolment: int, rate: float, row: _Row) -> dict[str, Any
 def ways_to_enrol(seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline) -> list[dict[str, Any]]:
     """Refusals in the second half of the other session: one session known, both, or updated after one opening.
 
-    The update adds the mean of one second of frames of a confirmed visit (face and phone) to the templates.
+    The update adds the mean of three frames of the first second of a confirmed visit (face and phone) to the templates.
     """
     ways: dict[str, Tally] = {}
     live = {person: sessions for person, sessions in seen.live().items() if len(sessions) > 1}
@@ -191,7 +193,7 @@ def _known(seen: Seen, sessions: Sequence[Session], way: str, first: int) -> Flo
     one = seen.vectors(seen.rows[sessions[first]], 3)
     earlier = _halves(seen.rows[sessions[1 - first]])[0]
     if "update" in way:
-        visit = seen.vectors(earlier, 10).mean(axis=0)
+        visit = seen.vectors(earlier[:_SECOND], _DECIDING).mean(axis=0)
         return np.concatenate([one, visit[None] / np.linalg.norm(visit)]).astype(np.float32)
     return np.concatenate([one, seen.vectors(earlier, 3)]) if "each" in way else one
 

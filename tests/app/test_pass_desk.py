@@ -23,8 +23,10 @@ from agent.factors import Factors
 from agent.pass_desk import PassDesk, load_pass_keys, phone_key
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
+from agent.template_update import EVERY_S, TemplateUpdate
 
 DOOR, UTC_S = "garden/gate-1", 1_800_000_000
+VISIT = b"\1" * 1024  # the template of a visit
 
 
 def public_of(private: ec.EllipticCurvePrivateKey) -> bytes:
@@ -46,6 +48,7 @@ class World:
     phone: ec.EllipticCurvePrivateKey
     site: ec.EllipticCurvePrivateKey
     high_security: bool = False
+    networks: tuple[str, str] | None = ("net", "five")
     now_s: float = 100.0
     intents: list[Intent] = field(default_factory=list)
     refusals: list[AccessRefused] = field(default_factory=list)
@@ -58,7 +61,8 @@ class World:
         self.state: DoorState = replace(state, guard_missing_from_s=None)
         factors = Factors()
         self.now_s -= 30.0  # the door has been running for a while
-        common = {"factors": factors, "rules": self.rules, "moment": self.moment}
+        update = TemplateUpdate(self.residents, lambda: self.networks)
+        common = {"factors": factors, "rules": self.rules, "moment": self.moment, "update": update}
         self.faces = FaceDesk(self, self.residents, **common)
         self.passes = PassDesk(DOOR, self, self.residents, site_keys=[public_of(self.site)], facts=self.facts, **common)
         self.now_s += 30.0
@@ -93,7 +97,7 @@ class World:
     def look(self, person_id: str) -> None:
         finding = Finding(
             track=1, verdict=FindingKind.RECOGNISED, person_id=person_id, needs_phone=False, reason="match", hint=None,
-            first_frame_at_s=self.now_s, decided_at_s=self.now_s, frames=3, receipt={},
+            first_frame_at_s=self.now_s, decided_at_s=self.now_s, frames=3, receipt={}, template=VISIT,
         )  # fmt: skip
         self.faces.found(finding, self.now_s)
 
@@ -289,3 +293,60 @@ def test_a_duress_code_that_opens_nothing_raises_the_silent_alarm_once_all_the_s
         world.now_s += 4
     assert len(world.allowed) == opened
     assert [(row.kind, row.body["opened"]) for row in world.rows] == [(Kind.DURESS, False)]
+
+
+# ---------------------------------------------------------------- what a confirmed visit teaches
+
+
+def learnt(world: World) -> list[str]:
+    world.residents.changed()
+    faces = world.residents.person(world.li).faces
+    return [face.template_id for face in faces if face.template_id.startswith("u-")]
+
+
+@pytest.mark.parametrize("face_first", [True, False])
+def test_an_opening_by_face_and_phone_leaves_one_template_of_the_visit(world: World, face_first):
+    """Beside the pictures of the enrolment, which stay; a second visit on the same day adds nothing."""
+    world.high_security = True
+    for _ in range(2):
+        first, second = (lambda: world.look(world.li), world.show)[:: 1 if face_first else -1]
+        first()
+        second()
+        world.now_s += 60
+    assert [a.credential for a in world.allowed] == [Credential.FACE_AND_PHONE] * 2
+    assert len(learnt(world)) == 1
+    assert len(world.residents.person(world.li).faces) == 2
+    stored = {row.template_id: row.vector for row in world.residents._store.templates("net", "five", {world.li})}
+    assert stored[learnt(world)[0]] == VISIT
+
+
+def test_a_later_visit_takes_the_place_of_the_one_learnt_before(world: World):
+    world.high_security = True
+    seen = set()
+    for _ in range(3):
+        world.look(world.li)
+        world.show()
+        seen |= set(learnt(world))
+        world.now_s += EVERY_S + 1
+    assert len(seen) == 3
+    assert len(world.residents.person(world.li).faces) == 2
+
+
+def test_a_face_alone_a_phone_alone_and_a_forced_hand_teach_nothing(world: World):
+    world.look(world.li)
+    world.now_s += 60
+    world.show()
+    world.now_s += 60
+    world.high_security = True
+    world.look(world.li)
+    world.show(duress=True)
+    assert len(world.allowed) == 3
+    assert learnt(world) == []
+
+
+def test_nothing_is_learnt_for_another_network_than_the_enrolments(world: World):
+    world.high_security, world.networks = True, ("another", "five")
+    world.look(world.li)
+    world.show()
+    assert len(world.allowed) == 1
+    assert learnt(world) == []

@@ -5,7 +5,7 @@ python -m tests.device.arm64 [--suite bookworm|trixie] [--work DIR]
 Needs `qemu-aarch64-static` (Debian's qemu-user-static), `mmdebstrap`, Debian's mirror, and about 700 MB in DIR. A root
 of Debian for arm64 is unpacked (nothing in it is run but its Python), the lock's wheels for that Python are laid out as
 pip lays them out, and on_device/faces.py runs there and here. The last line is one JSON object; exit 0: same verdicts,
-vectors within rounding; 1: not; 2: this machine cannot show it.
+and vectors as near as the bounds below; 1: not; 2: this machine cannot show it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ from models.store import Store
 PYTHON = {"bookworm": "cp311", "trixie": "cp313"}
 SCRIPT = PROJECT / "tests" / "device" / "on_device" / "faces.py"
 MIRROR = "http://deb.debian.org/debian"
-SAME = 0.999  # cosine of the vectors of one picture on both machines
-SAME_8_BITS = 0.98  # integer kernels of different processors round differently
+SAME_NETWORK = 0.9999  # cosine of the vectors of one chip on both machines
+SAME_NETWORK_8_BITS = 0.98  # integer kernels of different processors round differently
+SAME_FACE = 0.98  # of one picture: OpenCV shrinks pictures a little differently on arm, which moves the five points
 NEAR = slice(33, 52)  # frames of the walk-up from 2 m to the door
 PICTURES = 3
 
@@ -61,7 +62,16 @@ def main(argv: list[str] | None = None) -> int:
         here = _run([sys.executable, str(SCRIPT), str(scene / "here")], {"PYTHONPATH": str(PROJECT)})
         python = root / "usr" / "bin" / f"python3.{PYTHON[arguments.suite][3:]}"
         home = {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": f"{site}", "OPENBLAS_NUM_THREADS": "1"}
-        command = ["qemu-aarch64-static", "-L", str(root), str(python), str(SCRIPT), str(scene / "there")]
+        command = [
+            "qemu-aarch64-static",
+            "-cpu",
+            "cortex-a72",
+            "-L",
+            str(root),
+            str(python),
+            str(SCRIPT),
+            str(scene / "there"),
+        ]
         there = _run(command, home)
     report = _compare(here, there)
     _say(report)
@@ -84,8 +94,18 @@ def _root(work: Path, suite: str) -> Path:
     made = root.with_suffix(".new")
     shutil.rmtree(made, ignore_errors=True)
     _must("mmdebstrap", "--arch=arm64", "--variant=extract", wanted, suite, str(made), MIRROR)
+    _play_pi(made)
     made.rename(root)
     return root
+
+
+def _play_pi(root: Path) -> None:
+    """A Pi 4's /proc/cpuinfo: the emulator shows this machine's, on which ONNX Runtime's reader of it crashes."""
+    lines = ("BogoMIPS\t: 108.00", "Features\t: fp asimd evtstrm crc32 cpuid", "CPU implementer\t: 0x41",
+             "CPU architecture: 8", "CPU variant\t: 0x0", "CPU part\t: 0xd08", "CPU revision\t: 3")  # fmt: skip
+    cores = ["\n".join((f"processor\t: {core}", *lines)) for core in range(4)]
+    (root / "proc").mkdir(exist_ok=True)
+    (root / "proc" / "cpuinfo").write_text("\n\n".join(cores) + "\n")
 
 
 def _wheels(work: Path, target: Target) -> Path:
@@ -136,16 +156,26 @@ def _scene(work: Path) -> Path:
 def _compare(here: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
     paths = []
     for one, other in zip(here["paths"], there["paths"], strict=True):
-        cosines = [float(np.dot(a, b)) for a, b in zip(one["templates"], other["templates"], strict=True)]
-        needed = SAME_8_BITS if "8bit" in one["engine"] else SAME
-        same = one["engine"] == other["engine"] and one["findings"] == other["findings"] and min(cosines) >= needed
+        network = float(np.dot(one["network"], other["network"]))
+        faces = [float(np.dot(a, b)) for a, b in zip(one["templates"], other["templates"], strict=True)]
+        same = (
+            one["engine"] == other["engine"]
+            and _verdicts(one) == _verdicts(other)
+            and network >= (SAME_NETWORK_8_BITS if "8bit" in one["engine"] else SAME_NETWORK)
+            and min(faces) >= SAME_FACE
+        )
         seconds = {key: other[key] for key in ("load_s", "enrol_s", "watch_s")}
-        paths.append({"engine": other["engine"], "least_cosine": round(min(cosines), 5), "same": same,
-                      "findings": other["findings"], **seconds})  # fmt: skip
+        cosines = {"network_cosine": round(network, 6), "face_cosine": round(min(faces), 5)}
+        facts = {"engine": other["engine"], "same": same, **cosines, **seconds}
+        paths.append({**facts, "findings": other["findings"]})
     return {
         "campaign": "arm64", "machine": there["machine"], "python": there["python"], "codes": there["codes"],
         "paths": paths, "ok": there["machine"] == "aarch64" and there["codes"] and all(one["same"] for one in paths),
     }  # fmt: skip
+
+
+def _verdicts(path: dict[str, Any]) -> list[tuple[str, str | None, str]]:
+    return [(one["verdict"], one["person"], one["replayed"]) for one in path["findings"]]
 
 
 def _run(command: list[str], environment: dict[str, str]) -> dict[str, Any]:

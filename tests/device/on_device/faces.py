@@ -23,6 +23,7 @@ from agent.vision_eyes import Eyes
 from agent.vision_judge import Judge
 from agent.vision_people import People
 from models.arrays import Image
+from models.embed import reference_chip
 from models.enrol import enrol
 from models.pipeline import Pipeline, PipelineSettings, load_pipeline
 
@@ -61,6 +62,7 @@ def _path(settings: PipelineSettings, pictures: list[tuple[str, Image]], frames:
     people.take(GalleryCommit(1))
     return {
         "engine": pipeline.engine,
+        "network": pipeline.embedder.embed(reference_chip(pipeline.embedder.alignment.side_px)[None])[0].tolist(),
         "templates": [one.vector.round(5).tolist() for one in templates],
         "findings": _watch(pipeline, people, frames),
         "load_s": round(loaded_s - began_s, 1),
