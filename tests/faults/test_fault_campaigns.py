@@ -33,6 +33,7 @@ def test_a_backlog_drains_fast_with_a_fresh_alarm_ahead_of_it(tmp_path):
     assert [result[k] for k in ("lost", "doubled", "reordered", "chain_breaks")] == [0, 0, 0, 0]
     assert result["rows_per_s"] > 250  # 30,000 in 60 s take 500; a busy test machine is given the benefit
     assert result["alarm_ms"] < 1000
+    assert "opening_slower_percent" in result  # judged on a quiet machine
 
 
 def test_an_event_writes_less_than_10_kb_to_the_card(tmp_path):
