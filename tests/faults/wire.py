@@ -163,9 +163,10 @@ def _day(world: DemoWorld, rounds: int) -> None:
             _act(journal, lambda s=scene: world.play(s), "AccessControl/")
             _wait(lambda: world.player.on == "empty", 20)
         _act(journal, lambda: world.hand.press("exit"), str(Kind.REQUEST_TO_EXIT))
-        _act(journal, world.order_open, str(Kind.COMMAND))
+        _act(journal, lambda: world.order("open"), str(Kind.COMMAND))
         if number == 0:
             _act(journal, world.show_phone, str(Kind.ACCESS_GRANTED))
+            _act(journal, world.show_visitor, str(Kind.ACCESS_GRANTED))
             world.uplink.cut()
             _act(journal, lambda: world.play("resident_walks_up"), "AccessControl/")
             world.uplink.restore()
