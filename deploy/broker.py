@@ -20,6 +20,7 @@ from agent.errors import LinkError
 from deploy.pki import Authority, write_file
 
 SERVER_NAME = "community"
+DASHBOARD_NAME = "dashboard"  # certificate of an engine that only reads (deploy/community/engines)
 HOME_NAME = "homeassistant"  # certificate of a Home Assistant, where there is one
 _START_S = 10.0
 
@@ -35,6 +36,9 @@ topic read doors/+/+/up/state
 topic read homeassistant/#
 topic write homeassistant/status
 topic write homeassistant/door-agent/+/+/set
+
+user {DASHBOARD_NAME}
+topic read doors/+/+/up/#
 
 pattern write doors/%u/up/#
 pattern read doors/%u/dn/#

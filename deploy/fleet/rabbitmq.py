@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.broker import SERVER_NAME
+from deploy.broker import DASHBOARD_NAME, SERVER_NAME
 
 PLUGINS = "[rabbitmq_mqtt,rabbitmq_prometheus].\n"
 
@@ -95,6 +95,7 @@ def definitions(doors: Iterable[str]) -> str:
     names = [*doors]
     rules = [(n, rf"^doors\.{_key(n)}\.up\.", rf"^doors\.{_key(n)}\.dn\.") for n in names]
     rules.append((SERVER_NAME, r"^doors\.[^.]+\.[^.]+\.dn\.", r"^doors\."))
+    rules.append((DASHBOARD_NAME, "^$", r"^doors\."))
     value: dict[str, Any] = {
         "vhosts": [{"name": "/"}],
         "users": [{"name": n, "password_hash": "", "tags": []} for n, _, _ in rules],

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pwd
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -15,12 +18,13 @@ from agent.core.journal import ClockQuality
 from agent.link_settings import Backoff, LinkSettings, tls_context
 from agent.mqtt_link import MqttLink
 from agent.outbox import Outbox, OutboxSettings
-from deploy.broker import SERVER_NAME, Broker
+from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.consumer import Consumer, ConsumerSettings
 from deploy.community.ledger import Ledger, SqliteConnection
 from deploy.pki import Authority
 
 WAIT_S = 10.0
+_BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 
 
 class SetClock:
@@ -179,3 +183,36 @@ def linked(make, site: Site):
     yield build
     for link in links:
         link.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """A private PostgreSQL; yields a function that makes a URL of an empty database."""
+    pytest.importorskip("pg8000", reason="the PostgreSQL driver is not installed (extra: postgres)")
+    if _BIN is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    folder = Path(shutil.copytree(tmp_path_factory.mktemp("pg"), f"/var/tmp/door-agent-pg-{free_port()}"))  # noqa: S108
+    user = pwd.getpwnam("postgres")
+    shutil.chown(folder, user.pw_uid, user.pw_gid)
+    port = free_port()
+
+    def run(program: str, *arguments: str) -> None:
+        subprocess.run(
+            ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", str(_BIN / program),
+             *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
+        )  # fmt: skip
+
+    data = str(folder / "data")
+    run("initdb", "-D", data, "-U", "community", "-A", "trust", "-E", "UTF8", "--no-sync")
+    run("pg_ctl", "-D", data, "-w", "-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1", "start")
+    number = iter(range(1000))
+
+    def fresh() -> str:
+        name = f"c{next(number)}"
+        run("createdb", "-h", str(folder), "-p", str(port), "-U", "community", name)
+        return f"postgresql://community@127.0.0.1:{port}/{name}"
+
+    fresh.restart = lambda: run("pg_ctl", "-D", data, "-w", "-m", "immediate", "restart")
+    yield fresh
+    run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+    shutil.rmtree(folder)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import pwd
-import shutil
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -21,7 +17,6 @@ from deploy.community.ledger import Ledger, SqliteConnection
 from deploy.community.postgres import PostgresConnection
 
 DEVICE, EPOCH = "s1/d1", "e" * 32
-_BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 
 
 def chain(count: int, epoch: str = EPOCH, first_body: dict | None = None) -> list[Row]:
@@ -33,39 +28,6 @@ def chain(count: int, epoch: str = EPOCH, first_body: dict | None = None) -> lis
         rows.append(sealed(row))
         prev = rows[-1].hash
     return rows
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    """A private PostgreSQL; yields a function that makes a URL of an empty database."""
-    pytest.importorskip("pg8000", reason="the PostgreSQL driver is not installed (extra: postgres)")
-    if _BIN is None:
-        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-    folder = Path(shutil.copytree(tmp_path_factory.mktemp("pg"), f"/var/tmp/door-agent-pg-{free_port()}"))  # noqa: S108
-    user = pwd.getpwnam("postgres")
-    shutil.chown(folder, user.pw_uid, user.pw_gid)
-    port = free_port()
-
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run(
-            ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", str(_BIN / program),
-             *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
-        )  # fmt: skip
-
-    data = str(folder / "data")
-    run("initdb", "-D", data, "-U", "community", "-A", "trust", "-E", "UTF8", "--no-sync")
-    run("pg_ctl", "-D", data, "-w", "-o", f"-p {port} -k {folder} -c listen_addresses=127.0.0.1", "start")
-    number = iter(range(1000))
-
-    def fresh() -> str:
-        name = f"c{next(number)}"
-        run("createdb", "-h", str(folder), "-p", str(port), "-U", "community", name)
-        return f"postgresql://community@127.0.0.1:{port}/{name}"
-
-    fresh.restart = lambda: run("pg_ctl", "-D", data, "-w", "-m", "immediate", "restart")
-    yield fresh
-    run("pg_ctl", "-D", data, "-m", "immediate", "stop")
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
