@@ -2,6 +2,7 @@
 PY := .venv/bin/python
 .PHONY: demo test lint bench eval attack chaos tamper powercut fleet cluster strangers disk-full wire rig locks venv venv-dev
 DATA ?= ../shared/data
+PICTURES ?= build/evaluation
 EVENTS ?= 2000
 SEED ?= 1
 N ?= 200
@@ -18,9 +19,9 @@ lint: venv-dev        ## ruff, mypy, import rules
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-logo
 
-eval: venv-dev        ## face figures on DATA, with curves in build/evaluation
-	@.venv/bin/door-agent evaluate faces --data $(DATA) --pictures build/evaluation $(ARGS)
-	@.venv/bin/door-agent evaluate attacks --data $(DATA) --pictures build/evaluation $(ARGS)
+eval: venv-dev        ## face figures on DATA, with curves in PICTURES
+	@.venv/bin/door-agent evaluate faces --data $(DATA) --pictures $(PICTURES) $(ARGS)
+	@.venv/bin/door-agent evaluate attacks --data $(DATA) --pictures $(PICTURES) $(ARGS)
 
 bench: venv-dev       ## this pipeline against the usual recipe, in one run
 	@.venv/bin/door-agent bench faces $(ARGS)
