@@ -21,6 +21,8 @@ from hardware.seqpacket import connect
 from hardware.settings import GuardSettings, load_settings
 
 BOOT_CONFIG = Path("/boot/firmware/config.txt")
+PIN_CONTROLLERS = Path("/sys/module")
+_STRICT, _WATCHDOG = "dtparam=strict_gpiod", "dtparam=watchdog=on"
 _REST = {"lock_power": True}  # every other input is inactive at a closed, quiet door
 _HELLO_WITHIN_S = 2.0
 
@@ -55,6 +57,7 @@ def _lines(settings: GuardSettings) -> Iterator[Check]:
         relay = "energised" if hello.get("relay") else "dropped"
         yield Check("guard", ok=True, found=f"answers, {hello.get('backend')}, relay {relay}", expected="answers")
         yield from (_line(settings, name, active=active is True) for name, active in hello.get("inputs", {}).items())
+        yield from (_lamp(name, pin.pin, hello.get("lines", [])) for name, pin in settings.lamps.items())
         return
     yield Check("guard", ok=False, found="does not answer", expected="answers", do_this="systemctl start door-guard")
     if settings.backend == "lgpio":
@@ -89,6 +92,18 @@ def _line(settings: GuardSettings, name: str, *, active: bool) -> Check:
     )
 
 
+def _lamp(name: str, pin: int, held: object) -> Check:
+    """A lamp or the buzzer: that the guard has it. Only eyes and ears can tell that it works: let the door identify."""
+    there = isinstance(held, list) and name in held
+    return Check(
+        f"line {name}",
+        ok=there,
+        found=f"GPIO{pin}, {'held by the guard' if there else 'not held by the guard'}",
+        expected="held by the guard; order `identify` to see and hear it",
+        do_this="" if there else "the guard runs with another configuration: systemctl restart door-guard",
+    )
+
+
 def _library() -> Check:
     try:
         version = load_lgpio().LGPIO_PY_VERSION
@@ -100,18 +115,26 @@ def _library() -> Check:
 
 
 def _boot(settings: GuardSettings) -> Iterator[Check]:
-    """From power-on until the guard claims it, only this setting and the pull resistor hold the relay."""
+    """What holds the relay before the guard claims it, after the guard died, and when the kernel hangs."""
     if settings.backend != "lgpio" or not BOOT_CONFIG.exists():
         return
-    wanted = f"gpio={settings.relay.pin}=op,{'dl' if settings.relay.active_high else 'dh'}"
+    level = f"gpio={settings.relay.pin}=op,{'dl' if settings.relay.active_high else 'dh'}"
     lines = [line.strip() for line in BOOT_CONFIG.read_text(errors="replace").splitlines()]
-    yield Check(
-        "relay at power-on",
-        ok=wanted in lines,
-        found="set" if wanted in lines else f"{BOOT_CONFIG} does not set GPIO{settings.relay.pin}",
-        expected=wanted,
-        do_this=f"add the line {wanted} to {BOOT_CONFIG} and reboot",
-    )
+    for name, wanted in (("relay at power-on", level), ("relay after its guard", _STRICT), ("watchdog", _WATCHDOG)):
+        there = wanted in lines or (wanted == _STRICT and _outputs_fall_back())
+        yield Check(
+            name,
+            ok=there,
+            found="set" if there else f"{BOOT_CONFIG} does not say {wanted}",
+            expected=wanted,
+            do_this="" if there else f"add the line {wanted} to {BOOT_CONFIG} and reboot",
+        )
+
+
+def _outputs_fall_back() -> bool:
+    """Whether the kernel lets a line go when its process dies: a parameter of either pin controller, Pi 4 and Pi 5."""
+    found = [path.read_text().strip() for path in PIN_CONTROLLERS.glob("pinctrl_*/parameters/persist_gpio_outputs")]
+    return found == ["N"]
 
 
 def _ask_guard(path: str) -> Mapping[str, Any] | None:

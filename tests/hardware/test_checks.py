@@ -15,7 +15,11 @@ def by_name(found: list[checks.Check]) -> dict[str, checks.Check]:
 
 def test_a_running_guard_answers_for_every_line(guard):
     found = by_name(check_hardware(str(guard.config)))
-    assert set(found) == {"guard", "line contact", "line exit", "line fire"}
+    assert set(found) == {"guard", "line contact", "line exit", "line fire"} | {
+        "line buzzer",
+        "line led_red",
+        "line led_green",
+    }
     assert all(check.ok for check in found.values())
     assert found["guard"].found == "answers, simulated, relay dropped"
     assert found["line exit"].found == "inactive (GPIO27, pull up, active low)"
@@ -54,6 +58,33 @@ def test_the_level_at_power_on_is_looked_up_for_either_polarity(guard, tmp_path,
     assert not by_name(check_hardware(str(real)))["relay at power-on"].ok
     boot.write_text("gpio=17=op,dh\n")
     assert by_name(check_hardware(str(real)))["relay at power-on"].ok
+
+
+def test_a_kernel_that_lets_lines_go_needs_no_setting_and_a_missing_watchdog_is_told(guard, tmp_path, monkeypatch):
+    guard.stop()
+    real = tmp_path / "real.toml"
+    real.write_text(guard.config.read_text().replace('backend = "simulated"', "chip = 9"))
+    boot, modules = tmp_path / "config.txt", tmp_path / "module"
+    parameter = modules / "pinctrl_bcm2835" / "parameters" / "persist_gpio_outputs"
+    parameter.parent.mkdir(parents=True)
+    monkeypatch.setattr(checks, "BOOT_CONFIG", boot)
+    monkeypatch.setattr(checks, "PIN_CONTROLLERS", modules)
+    boot.write_text("dtparam=watchdog=on\n")
+    for value, ok in (("Y\n", False), ("N\n", True)):
+        parameter.write_text(value)
+        found = by_name(check_hardware(str(real)))
+        assert found["relay after its guard"].ok is ok
+        assert found["watchdog"].ok
+    boot.write_text("")
+    assert found["relay after its guard"].ok
+    assert not by_name(check_hardware(str(real)))["watchdog"].ok
+
+
+def test_a_lamp_that_the_guard_does_not_have_is_a_finding():
+    """The file was changed and the guard not started again."""
+    found = checks._lamp("led_green", 13, ["led_red", "exit"])
+    assert not found.ok
+    assert "restart door-guard" in found.do_this
 
 
 def test_a_camera_is_judged_by_one_picture(guard, tmp_path):

@@ -126,6 +126,7 @@ def acts(story: Story) -> Iterator[dict[str, Any]]:
                 yield {"at_s": step.at_s, "line": "guard", "active": up}
             case _:
                 pass
+    yield {"at_s": story.steps[-1].at_s, "line": "wait"}
 
 
 def expected(story: Story) -> Iterator[Row]:

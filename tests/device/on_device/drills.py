@@ -297,6 +297,8 @@ def live(facts: dict[str, Any]) -> dict[str, Any]:
     last_row, began_s = newest_row(), now_s()
     for act in facts["acts"]:
         time.sleep(max(0.0, began_s + act["at_s"] - now_s()))
+        if act["line"] == "wait":
+            continue
         if act["line"] == "order":
             threading.Thread(target=order_from_afar, args=(act["words"],), daemon=True).start()
             continue
