@@ -150,7 +150,7 @@ class Reception:
             self._show(row.wall_ms, row.kind, row.priority, row.body)
 
     def _show(self, utc_ms: int, kind: str, priority: int, body: Mapping[str, Json]) -> None:
-        shown = {key: value for key, value in body.items() if key not in ("receipt", "detail")}
+        shown = {key: value for key, value in body.items() if key not in ("receipt", "detail")} | _visits(body)
         self._board.add_event(
             {"at_utc": rfc3339(utc_ms), "kind": kind, "priority": priority, "body": self._named(shown)}
         )
@@ -310,3 +310,10 @@ class Reception:
 
     def _lock(self, state: door.DoorState) -> str:
         return door.lock_physical(state, self._controller.settings)
+
+
+def _visits(body: Mapping[str, Json]) -> dict[str, Json]:
+    """Of a refusal's detail only how often the stranger was here before."""
+    detail = body.get("detail")
+    visits = detail.get("seen_before") if isinstance(detail, Mapping) else None
+    return {"detail": {"seen_before": visits}} if visits else {}

@@ -127,10 +127,7 @@ class Residents:
         for phone in phones:
             self._must_be_new(phone)
         person_id = f"p-{secrets.token_hex(6)}"
-        templates = [
-            StoredTemplate(person_id, f"t-{secrets.token_hex(8)}", model_id, alignment_id, face.quality, face.vector)
-            for face in faces
-        ]
+        templates = _templates(person_id, faces, model_id, alignment_id)
         listed = tuple(FaceTemplate(t.template_id, model_id, alignment_id) for t in templates)
         person = replace(Person(id=person_id, name=name, consent=consent, phones=phones, **more), faces=listed)  # type: ignore[arg-type]
         self._store.put(person_json(person), templates)
@@ -154,6 +151,22 @@ class Residents:
         listed = (*kept, FaceTemplate(template_id, model_id, alignment_id))
         self._store.learn(person_json(replace(person, faces=listed)), learnt, before)
         return True
+
+    def set_faces(self, person_id: str, faces: Iterable[NewFace], model_id: str, alignment_id: str) -> Person:
+        """These templates instead of earlier ones.
+
+        Raises:
+            StoreError: nobody of this id.
+            ValueError: the consent does not allow a face.
+        """
+        person = self.person(person_id)
+        if person is None:
+            raise StoreError(f"{person_id}: nobody of this id; see door-agent enroll --list")
+        templates = _templates(person_id, faces, model_id, alignment_id)
+        changed = replace(person, faces=tuple(FaceTemplate(t.template_id, model_id, alignment_id) for t in templates))
+        self._store.put(person_json(changed), templates)
+        self.roster = self._read()
+        return changed
 
     def add_phone(self, person_id: str, key: PhoneKey) -> Person:
         """One more phone of somebody enrolled.
@@ -226,6 +239,13 @@ class Residents:
             kept = self._store.managed()
             return replace(found, managed=kept[PERSON], revoked=kept[REVOKED])
         raise StoreError(f"the roster on this device cannot be read: {found.reason}; enrol again or import it anew")
+
+
+def _templates(person_id: str, faces: Iterable[NewFace], model_id: str, alignment_id: str) -> list[StoredTemplate]:
+    return [
+        StoredTemplate(person_id, f"t-{secrets.token_hex(8)}", model_id, alignment_id, face.quality, face.vector)
+        for face in faces
+    ]
 
 
 def forget_expired(store: RosterStore, clock: Clock, keep_days: int) -> None:

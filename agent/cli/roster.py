@@ -1,6 +1,7 @@
 """door-agent roster: the door's people and hours as a file to keep, to edit and to bring back.
 
-The file is JSON: schedules, holidays, unlock_hours, persons, in the shapes of agent/core/roster.py. Names are in it,
+A .json file has schedules, holidays, unlock_hours, persons, in the shapes of agent/core/roster.py; a .csv file has the
+people only, for a spreadsheet (roster_csv.py says which columns), and may name pictures to enrol. Names are in both,
 for it is the operator's own backup; face templates never are: a face is enrolled at the device that keeps it.
 """
 
@@ -14,11 +15,14 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 from agent.cli.common import add_command, print_json
+from agent.cli.roster_csv import COLUMNS, enrolled, read_table, write_table
 from agent.errors import ConfigError, DoorAgentError
 
 if TYPE_CHECKING:
+    from agent.config import Config
     from agent.core.bounded import Check
     from agent.core.roster import Person, Roster
     from agent.core.schedule import Schedule
@@ -32,18 +36,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Options."""
     parser = add_command(subparsers, "roster", "Export, import or show people, schedules, holidays and unlock hours.")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    export = actions.add_parser("export", help="write a JSON file with names and hours, never a face template")
+    export = actions.add_parser("export", help="write a .json or .csv file with names, never a face template")
     export.add_argument("file", type=Path, metavar="FILE")
     take = actions.add_parser(
         "import", help="take a file; lists in it replace the stored ones whole, keys left out stay as they are"
     )
+    take.epilog = f"columns of a .csv: {', '.join(COLUMNS)}; several things in a cell are separated by ;"
     take.add_argument("file", type=Path, metavar="FILE")
+    take.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="where the pictures of a .csv lie; default: beside it"
+    )
     take.add_argument("--dry-run", action="store_true", help="only say what would change")
     actions.add_parser("show", help="people, schedules, holidays and unlock hours")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 done; 1 the file cannot be written; 3 the file or the configuration is wrong; 4 the roster cannot be used."""
+    """0 done; 1 the file cannot be written; 3 the file or the configuration is wrong; 4 the roster cannot be used.
+
+    6 no face models, 7 a picture cannot be used: only for a .csv that names pictures.
+    """
     from agent.config import load
     from agent.residents import Residents
     from agent.roster_store import RosterStore
@@ -53,10 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         residents = Residents(store)
         if arguments.action == "export":
-            _export(residents, arguments.file, as_json=arguments.json)
+            _export(residents, arguments.file, ZoneInfo(config.door.timezone), as_json=arguments.json)
             return 0
         if arguments.action == "import":
-            _import(residents, arguments.file, dry_run=arguments.dry_run, as_json=arguments.json)
+            _import(residents, config, arguments)
         else:
             _show(residents, as_json=arguments.json)
         if residents.roster.unlock_hours and config.door.lock_duty == "intermittent" and not arguments.json:
@@ -69,12 +80,16 @@ def run(arguments: argparse.Namespace) -> int:
 # ---------------------------------------------------------------- export
 
 
-def _export(residents: Residents, file: Path, *, as_json: bool) -> None:
+def _export(residents: Residents, file: Path, zone: ZoneInfo, *, as_json: bool) -> None:
     document = residents.snapshot()
     del document["epoch"]  # the store's own count: an older file may be brought back
     for person in document["persons"]:
         del person["faces"]
-    _write_private(file.resolve(), json.dumps(document, ensure_ascii=False, indent=2).encode())
+    if file.suffix.lower() == ".csv":
+        data = write_table(document["persons"], zone)
+    else:
+        data = json.dumps(document, ensure_ascii=False, indent=2).encode()
+    _write_private(file.resolve(), data)
     count = len(document["persons"])
     if as_json:
         print_json({"file": str(file), "persons": count})
@@ -108,25 +123,40 @@ def _write_private(file: Path, data: bytes) -> None:
 # ---------------------------------------------------------------- import
 
 
-def _import(residents: Residents, file: Path, *, dry_run: bool, as_json: bool) -> None:
+def _import(residents: Residents, config: Config, arguments: argparse.Namespace) -> None:
     from agent.core.bounded import Rejected
     from agent.core.roster import parse
 
-    before = residents.roster
-    found = parse(_merged(_read(file), residents.snapshot(), file))
+    file, dry_run, before = arguments.file, arguments.dry_run, residents.roster
+    pictures: dict[str, list[str]] = {}
+    if file.suffix.lower() == ".csv":
+        document, pictures = read_table(_bytes(file), str(file), ZoneInfo(config.door.timezone))
+    else:
+        document = _read(file)
+    found = parse(_merged(document, residents.snapshot(), file))
     if isinstance(found, Rejected):
         raise ConfigError(f"{file}: {found.reason.removeprefix('roster: ')}; nothing was changed")
     difference = _difference(before, found)
+    for person_id in pictures:
+        consent = found.persons[person_id].consent
+        if consent is None or not consent.lawful:
+            raise ConfigError(
+                f"{file}: {person_id}: no consent record, no face: fill in consent_date; nothing was changed"
+            )
+    made = {} if dry_run else enrolled(config, arguments.pictures or file.parent, pictures)
     if any(difference.values()) and not dry_run:
         residents.replace(found)
-    if as_json:
-        print_json({**difference, "dry_run": dry_run})
+    for person_id, (faces, model_id, alignment_id) in made.items():
+        residents.set_faces(person_id, faces, model_id, alignment_id)
+    if arguments.json:
+        print_json({**difference, "dry_run": dry_run} | ({"enrolled": sorted(pictures)} if pictures else {}))
     else:
-        print("\n".join(_lines(difference, before, found)) or "no difference")
+        lines = [*_lines(difference, before, found), *(f"* {i}: {len(n)} picture(s)" for i, n in pictures.items())]
+        print("\n".join(lines) or "no difference")
 
 
-def _read(file: Path) -> dict[str, Any]:
-    """The file's JSON object, no larger than MAX_FILE_BYTES."""
+def _bytes(file: Path) -> bytes:
+    """The whole file, no larger than MAX_FILE_BYTES."""
     try:
         with file.open("rb") as f:
             data = f.read(MAX_FILE_BYTES + 1)
@@ -134,6 +164,12 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: cannot be read ({e.strerror})") from e
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"{file}: is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB")
+    return data
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """The file's JSON object."""
+    data = _bytes(file)
     try:
         value = json.loads(data)
         json.dumps(value, ensure_ascii=False).encode()
