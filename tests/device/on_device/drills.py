@@ -30,6 +30,7 @@ LOOK_EVERY_S = 0.004
 STALLS = "/run/rig-stalls"
 PROBE_EVERY_S = 0.005
 STALL_S = 0.02
+ORDER_S = 1.0  # from a hand on the button to the relay: far beyond what is promised, which `latency` measures
 
 
 class Bench:
@@ -43,7 +44,8 @@ class Bench:
         self.scope = Scope()
         if not keep:
             self.scope.clear()
-        self.orders_s: list[float] = []  # when a release was ordered: the only moments at which the relay may rise
+        # from when to when an ordered release may begin: the only moments at which the relay may rise
+        self.orders: list[tuple[float, float]] = []
 
     def relay_on(self) -> bool:
         """By the multimeter."""
@@ -52,32 +54,34 @@ class Bench:
     def push_exit(self) -> float:
         """A hand on the exit button for a tenth of a second."""
         at_s = press(self.pins["exit"], high=False)
-        self.orders_s.append(at_s)
+        self.orders.append((at_s, at_s + ORDER_S))
         time.sleep(0.1)
         press(self.pins["exit"], high=True)
         return at_s
 
     def grant(self) -> float:
         """Somebody is let in: the release comes from the agent. Returns when the relay was energised."""
-        self.orders_s.append(now_s())
+        asked_s = now_s()
         if self.stand_in:
             open_door(self.release_s)
+            self.orders.append((asked_s, asked_s + ORDER_S))
             return wait_for(self.relay_on, 3.0, "the relay is energised")
         stage = ""
         for _ in range(30):  # after a fault the door refuses, or is not online, until it is itself again
-            self.orders_s.append(now_s())
             if (stage := order_from_afar()) in {"accepted", "energised"}:
                 break
             time.sleep(0.3)
-        return wait_for(self.relay_on, 6.0, f"the relay is energised (the door said: {stage})")
+        energised_s = wait_for(self.relay_on, 6.0, f"the relay is energised (the door said: {stage})")
+        self.orders.append((asked_s, energised_s))
+        return energised_s
 
     def rises(self, since_s: float = 0.0) -> list[float]:
         """When the relay line was energised, by the kernel's trace."""
         return self.scope.rises(self.pins["relay"], self.energised, since_s)
 
-    def unordered(self, within_s: float = 1.0) -> list[float]:
+    def unordered(self) -> list[float]:
         """The energising edges that no order explains."""
-        return [r for r in self.rises() if not any(o <= r <= o + within_s for o in self.orders_s)]
+        return [r for r in self.rises() if not any(since <= r <= until for since, until in self.orders)]
 
 
 def wait_for(true: Callable[[], bool], within_s: float, what: str = "") -> float:
@@ -134,7 +138,7 @@ def edges(facts: dict[str, Any]) -> dict[str, Any]:
             counts[act] += 1
             all_up(*units)
             wait_for(lambda: not bench.relay_on(), bench.release_s + 1, "the relay drops")
-    rises, orders = bench.rises(), len(bench.orders_s)
+    rises, orders = bench.rises(), len(bench.orders)
     return {**counts, "orders": orders, "rises": len(rises), "unordered_rises": len(bench.unordered())}
 
 
@@ -168,22 +172,28 @@ def faults(facts: dict[str, Any]) -> dict[str, Any]:
     bench, units = Bench(facts), facts["units"]
     chance = random.Random(facts.get("seed", 1))  # noqa: S311  repeatable, not secret
     targets, found = ([GUARD], units[1:], units), []
-    for n in range(facts["faults"]):
-        kind, target = list(FAULTS)[n % len(FAULTS)], targets[n // len(FAULTS) % len(targets)]
+    helper = subprocess.Popen([sys.executable, __file__, "probe"])
+    try:
+        for n in range(facts["faults"]):
+            kind, target = list(FAULTS)[n % len(FAULTS)], targets[n // len(FAULTS) % len(targets)]
+            all_up(*units)
+            found.append(one_fault(bench, kind, target, chance.uniform(0.1, 2.0)))
+            for unit in target if kind == "STOP" else ():
+                kill(unit, signal.SIGCONT)  # a unit without a watchdog of its own would stay stopped
         all_up(*units)
-        found.append(one_fault(bench, kind, target, chance.uniform(0.1, 2.0)))
-        for unit in target if kind == "STOP" else ():
-            kill(unit, signal.SIGCONT)  # a unit without a watchdog of its own would stay stopped
-    all_up(*units)
+    finally:
+        helper.kill()
+        helper.wait()
     time.sleep(1.0)
-    late = [f for f in found if f["dropped_after_s"] > f["allowed_s"]]
+    late = [f for f in found if f["dropped_after_s"] - f["rig_stalled_s"] > f["allowed_s"]]
     worst = {kind: max((f["dropped_after_s"] for f in found if f["kind"] == kind), default=0.0) for kind in FAULTS}
     return {
         "faults": len(found),
         "late": late,
         "worst_drop_s": worst,
+        "rig_stalled_in": sum(f["rig_stalled_s"] > 0 for f in found),
         "longest_energised_s": max(f["energised_s"] for f in found),
-        "beyond_bound": [f for f in found if f["energised_s"] > f["bound_s"] + 0.1],
+        "beyond_bound": [f for f in found if f["energised_s"] - f["rig_stalled_s"] > f["bound_s"] + 0.1],
         "unordered_rises": len(bench.unordered()),
     }
 
@@ -206,6 +216,7 @@ def one_fault(bench: Bench, kind: str, target: list[str], after_s: float) -> dic
         "dropped_after_s": round(dropped_s - thrown_s, 3),
         "allowed_s": allowed_s,
         "energised_s": round(dropped_s - began_s, 3),
+        "rig_stalled_s": round(stalled_s(thrown_s, dropped_s), 3),
         "bound_s": bound_s,
     }
 
@@ -347,7 +358,7 @@ def summary(presses: list[Pressed]) -> dict[str, Any]:
     The device is a process on a machine with other work. While it is not run at all, nothing in it can be measured:
     the probe, of a higher priority than anything of ours, notes each time it was woken more than STALL_S late.
     """
-    stalls = [tuple(map(float, line.split())) for line in Path(STALLS).read_text().splitlines()]
+    stalls = stalls_seen()
     fair = [p for p in presses if not any(a < p.at_s + p.took_s and b > p.at_s for a, b in stalls)]
     worst = max((b - a for a, b in stalls), default=0.0)
     raw, judged = sorted(p.took_s for p in presses), sorted(p.took_s for p in fair)
@@ -361,6 +372,19 @@ def summary(presses: list[Pressed]) -> dict[str, Any]:
         "p99_ms": rank_ms(judged, 0.99),
         "p999_ms": rank_ms(judged, 0.999),
     }
+
+
+def stalls_seen() -> list[tuple[float, float]]:
+    """What the probe noted: from when to when the device was not run."""
+    if not Path(STALLS).exists():
+        return []
+    lines = [line.split() for line in Path(STALLS).read_text().splitlines()]
+    return [(float(words[0]), float(words[1])) for words in lines if len(words) == 2]
+
+
+def stalled_s(since_s: float, until_s: float) -> float:
+    """For how long in this time the machine did not run the device at all."""
+    return sum(max(0.0, min(b, until_s) - max(a, since_s)) for a, b in stalls_seen())
 
 
 def rank_ms(ordered: list[float], share: float) -> float:
