@@ -191,6 +191,30 @@ def test_nobody_is_enrolled_without_consent_and_hints_come_in_the_readers_langua
     reads(page, "#enrol-result", "录入完成：林阿婆")  # noqa: RUF001  Chinese punctuation
 
 
+def test_the_relay_test_asks_twice_and_tells_the_doors_own_times(page, door):
+    page.js("document.querySelector('#test-start').click()")
+    assert door.asked == []
+    page.js("document.querySelector('#test-yes').click()")
+    assert door.somebody_asked.wait(10)
+    assert door.asked == [("relay_test", {})]
+    door.board.update(relay_test={"id": "t", "stage": "energised", "energised_ms": 41})
+    reads(page, "#test-told", "the relay energised after 41 ms")
+    door.board.update(relay_test={"id": "t", "stage": "not-taken", "energised_ms": 41, "dropped_ms": 5043})
+    reads(page, "#test-told", "dropped after 5043 ms, nobody opened the leaf")
+    door.board.update(relay_test={"id": "u", "stage": "refused", "reason": "LockedDown"})
+    reads(page, "#test-told", "refused: locked down")
+
+
+def test_the_thresholds_are_explained_with_the_last_look(page, door):
+    rules = {"min_frames": 3, "min_margin": 0.06, "min_liveness": 0.2, "needs_phone": False}
+    rate = {"strangers_per_year": 1.0, "passages_per_day": 20.0, "rate": 0.000137, "policy": "standard"}
+    door.board.update(thresholds={**rules, **rate})
+    look = {"frames": 5, "distance": 0.412, "max_distance": 0.388, "people": 214, "reason": "not-enrolled"}
+    door.board.update(last_look=look)
+    reads(page, "#why", "1 stranger(s) a year may be let in by mistake; with 20 looking in a day that is 0.014 %")
+    reads(page, "#why", "distance 0.412, at most 0.388 with 214 people, 5 pictures: nobody enrolled")
+
+
 def test_a_screen_reader_gets_a_name_for_everything(page, door):
     door.event("Door/Doorbell")
     reads(page, "#events", "The bell rang")
