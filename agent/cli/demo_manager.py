@@ -21,18 +21,21 @@ class DemoManager:
     """Asks the community server over HTTP, signed in like a browser. Safe for any thread."""
 
     def __init__(self, config: Path, url: str) -> None:
-        self._config, self._url, self._lock = config, url, threading.Lock()
+        self._config, self._url = config, url
+        self._lock, self._making = threading.Lock(), threading.Lock()
         self._opener = build_opener(HTTPCookieProcessor(CookieJar()))
         self._csrf = ""
         self._known = False
 
     def link(self) -> str:
         """A link that signs one browser in, once."""
-        words = ["link", "demo"] if self._known else ["add", "demo", "--role", "owner"]
-        command = [sys.executable, "-m", "deploy.community", "--config", str(self._config), "manager", *words, "--json"]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603  our own module
-        self._known = True
-        return str(told["link"])
+        with self._making:
+            words = ["link", "demo"] if self._known else ["add", "demo", "--role", "owner"]
+            where = ["--config", str(self._config)]
+            command = [sys.executable, "-m", "deploy.community", *where, "manager", *words, "--json"]
+            told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)  # noqa: S603  our own
+            self._known = True
+            return str(told["link"])
 
     def ask(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The JSON answer to a GET, or to a POST of `body`; {"error": …} when there is none."""
@@ -41,7 +44,7 @@ class DemoManager:
                 if not self._csrf:
                     self._enter()
                 return self._send(path, body)
-            except (OSError, ValueError) as e:
+            except (OSError, ValueError, subprocess.SubprocessError) as e:
                 return {"error": str(e)}
 
     def _enter(self) -> None:

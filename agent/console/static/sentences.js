@@ -40,6 +40,7 @@ const times = (b) => (b.detail?.seen_before ? (zh() ? `，之前来过约 ${b.de
 // kind -> [tone, words(body), technical?]
 const KINDS = {
   "AccessControl/AccessGranted/Credential": ["good", (b) => {
+    if (b.actor === "console") return zh() ? "门口控制台的继电器测试" : "Relay test from the console at the door";
     if (b.credential === "remote") return zh() ? "管理员远程开门" : "Opened by a manager from afar";
     const by = pick(BY, b.credential);
     return zh() ? `${who(b) || "有人"}获准进入（${by}）` : `${who(b) || "Somebody"} may come in, ${by}`;
