@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from agent.clock import SystemClock
-from agent.config import Config
+from agent.config import Config, Privacy
 from agent.controller import Controller
 from agent.core import door
 from agent.core.events import Kind, Priority, Record
@@ -33,7 +33,7 @@ from agent.outbox import Outbox, OutboxSettings
 from agent.pass_desk import load_pass_keys
 from agent.reception import DoorFacts, Reception
 from agent.remote import RemoteDesk, load_command_keys
-from agent.residents import Residents, forget_expired
+from agent.residents import Residents, forget_expired, forget_watched
 from agent.roster_clerk import RosterClerk
 from agent.roster_desk import RosterDesk, stored_floor
 from agent.roster_store import RosterStore
@@ -113,7 +113,7 @@ class DoorAgent:
 
     def _open_clerk(self, facts: Mapping[str, Any]) -> tuple[Identity | None, RosterClerk]:
         settings, folder, post = self._link_settings(), Path(self._config.store.state_dir), self.mailbox.post
-        expired = partial(forget_expired, clock=self._clock, keep_days=self._config.privacy.expired_keep_days)
+        expired = partial(_forget, clock=self._clock, privacy=self._config.privacy)
         if settings is None:
             return None, RosterClerk(self._name, folder, post, expired=expired)
         identity = Identity(self._name, settings.cert, settings.key, folder)
@@ -223,6 +223,13 @@ class _ConsoleSource:
             return {"ok": False, "why": f"{name} is not something this door can be asked"}
         self._agent.mailbox.post(ConsoleAsked(name, arguments))
         return {"ok": True}
+
+
+def _forget(store: RosterStore, clock: SystemClock, privacy: Privacy) -> None:
+    """What may not be kept any longer."""
+    forget_expired(store, clock, privacy.expired_keep_days)
+    if privacy.watch_list_legal_basis is None:
+        forget_watched(store)
 
 
 def door_settings(config: Config) -> door.DoorSettings:

@@ -180,6 +180,12 @@ class Privacy(Section):
     strangers_memory_h: float = Field(
         default=1.0, ge=0.0, le=24.0, description="to count visits of unknown faces, in memory only; 0: not at all"
     )
+    watch_list_legal_basis: str | None = Field(
+        default=None,
+        min_length=10,
+        max_length=300,
+        description="law or order, by name and date, that allows a watch-list here; without it there is none",
+    )
     expired_keep_days: int = Field(
         default=7, ge=0, le=3650, description="people enrolled here are forgotten so long after their validity ended"
     )

@@ -9,13 +9,15 @@ from typing import Final
 from agent.controller import Intent
 from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide
 from agent.core.door import grant_refusal
-from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication, Json
+from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication, Json, Kind, Priority, Record
+from agent.core.roster import PersonKind
 from agent.core.vision_messages import Finding, FindingKind
 from agent.factors import Desk, Factors, Shown
 from agent.residents import Residents
 from agent.template_update import TemplateUpdate
 
 SAME_PERSON_S: Final = 6.0  # a resident who stays in view is not let in again and again
+SAME_WATCHED_S: Final = 60.0
 SAME_STRANGER_S: Final = 8.0  # nor is one stranger reported over and over
 _HINTS: Final = {hint.value: hint for hint in Indication}
 
@@ -65,7 +67,9 @@ class FaceDesk:
             door_refusal=grant_refusal(self._desk.state, credential),
             face_in_doubt=finding.needs_phone,
         )
-        if isinstance(answer, Denied):
+        if person is not None and person.kind is PersonKind.WATCHED:
+            self._watched(finding, person.id, now_s)
+        elif isinstance(answer, Denied):
             self._refuse(finding, answer.reason, finding.person_id, now_s)
         elif isinstance(answer, Granted):
             self._admit(answer, credential, finding, phone or Shown(now_s), now_s)
@@ -83,6 +87,14 @@ class FaceDesk:
             request_id, credential, granted.person_id, extended=granted.extended, duress=phone.duress
         )
         self._desk.admit(Intent(request_id, allowed, _said(finding), phone.facts))
+
+    def _watched(self, finding: Finding, person_id: str, now_s: float) -> None:
+        """Told to the manager; the person at the door sees what any stranger sees."""
+        if now_s - self._refused_s.get(person_id, -SAME_WATCHED_S) >= SAME_WATCHED_S:
+            self._refused_s[person_id] = now_s
+            body: dict[str, Json] = {"person_id": person_id, **_said(finding)}
+            self._desk.write(Record(Kind.WATCHED, body, Priority.ALARM))
+        self._refuse(finding, Denial.CREDENTIAL_NOT_FOUND, None, now_s)
 
     def _refuse(self, finding: Finding, reason: Denial, person_id: str | None, now_s: float) -> None:
         who = person_id or reason.value

@@ -19,6 +19,7 @@ from agent.core.roster import (
     Consent,
     FaceTemplate,
     Person,
+    PersonKind,
     PhoneKey,
     Roster,
     parse,
@@ -256,6 +257,14 @@ def forget_expired(store: RosterStore, clock: Clock, keep_days: int) -> None:
     over_s = clock.utc_ms() // 1000 - keep_days * 86_400
     for person in found.persons.values() if isinstance(found, Roster) else ():
         if person.id not in theirs and person.valid_until_utc_s is not None and person.valid_until_utc_s <= over_s:
+            store.remove(person.id)
+
+
+def forget_watched(store: RosterStore) -> None:
+    """Without a legal basis there is no watch-list: whoever is on it is forgotten."""
+    found = parse({"v": VERSION, **store.snapshot()})
+    for person in found.persons.values() if isinstance(found, Roster) else ():
+        if person.kind is PersonKind.WATCHED:
             store.remove(person.id)
 
 

@@ -12,6 +12,7 @@ from agent.errors import PictureError
 
 if TYPE_CHECKING:
     from agent.config import Config
+    from agent.core.roster import Consent
     from agent.residents import Residents
 
 _EXAMPLE = "example: door-agent enroll 'Li Mei' li-1.jpg li-2.jpg li-3.jpg --consent"
@@ -24,6 +25,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("name", nargs="?", help="kept on this device only")
     parser.add_argument("pictures", nargs="*", type=Path, metavar="PICTURE", help="JPEG or PNG, one face each")
     parser.add_argument("--consent", action="store_true", help="the person agreed to be recognised at this door")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="put somebody on the watch-list instead; only with privacy.watch_list_legal_basis",
+    )
     parser.add_argument("--under-14", action="store_true", help="the person is under 14; needs --guardian")
     parser.add_argument("--guardian", metavar="NAME", help="who agreed for a person under 14")
     parser.add_argument("--slow-walker", action="store_true", help="give this person the extended release time")
@@ -61,18 +67,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
     from agent.pass_desk import phone_key
-    from agent.residents import NewFace, consent_now
+    from agent.residents import NewFace
     from models.enrol import enrol
     from models.pictures import read_picture
     from models.pipeline import PipelineSettings, load_pipeline
 
     if not arguments.name or not arguments.pictures:
         raise PictureError(f"a name and pictures are needed; {_EXAMPLE}", exit_code=2)
-    if not arguments.consent:
-        raise PictureError("no consent record, no face: ask the person, then add --consent")
-    consent = consent_now(int(time.time()), guardian=arguments.guardian, under_14=arguments.under_14)
-    if not consent.lawful:
-        raise PictureError("a person under 14 needs a guardian's consent: add --guardian NAME")
+    consent, more = _allowed(config, arguments)
     folder = Path(config.faces.weights_dir) if config.faces.weights_dir else None
     pipeline = load_pipeline(PipelineSettings(weights_folder=folder, liveness="off"))
     pictures = [(str(path), read_picture(path)) for path in arguments.pictures]
@@ -88,12 +90,31 @@ def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) 
         network.alignment_id,
         extended_release=arguments.slow_walker,
         phones=phones,
+        **more,
     )
     if arguments.json:
         print_json({"id": person.id, "templates": len(faces), "model": network.model_id})
     else:
         print(f"enrolled {arguments.name} as {person.id} from {len(faces)} pictures; a running door knows within 2 s")
     return 0
+
+
+def _allowed(config: Config, arguments: argparse.Namespace) -> tuple[Consent, dict[str, object]]:
+    """The consent, or for the watch-list its record and what makes a person of it; else no face."""
+    from agent.core.roster import WATCH_PURPOSE, PersonKind
+    from agent.residents import consent_now
+
+    now_s = int(time.time())
+    if arguments.watch:
+        if config.privacy.watch_list_legal_basis is None:
+            raise PictureError("no watch-list at this door: it needs privacy.watch_list_legal_basis", exit_code=3)
+        return consent_now(now_s, purpose=WATCH_PURPOSE), {"kind": PersonKind.WATCHED, "schedules": ()}
+    if not arguments.consent:
+        raise PictureError("no consent record, no face: ask the person, then add --consent")
+    consent = consent_now(now_s, guardian=arguments.guardian, under_14=arguments.under_14)
+    if not consent.lawful:
+        raise PictureError("a person under 14 needs a guardian's consent: add --guardian NAME")
+    return consent, {}
 
 
 def _phone_only(residents: Residents, arguments: argparse.Namespace) -> int:

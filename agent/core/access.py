@@ -95,7 +95,7 @@ def decide(
     `door_refusal` is door.grant_refusal(state, credential): the mode, a lockout or a fault of the door itself.
     `face_in_doubt`: the match asks for the phone too (a look-alike, or a grey-zone distance).
     """
-    if person is None:
+    if person is None or person.kind is PersonKind.WATCHED:  # outside, and at the door no different from a stranger
         return Denied(Denial.CREDENTIAL_NOT_FOUND)
     reason = (
         _door(door_refusal)

@@ -208,6 +208,7 @@ class Kind(StrEnum):
     ACCESS_DENIED = "AccessControl/Denied/Credential"
     ACCESS_DENIED_UNKNOWN = "AccessControl/Denied/CredentialNotFound"
     DURESS = "AccessControl/Duress"
+    WATCHED = "AccessControl/Watched"  # somebody on the watch-list was seen: told to the manager, not at the door
     ACCESS_UNVERIFIED = "AccessControl/AccessUnverified"  # released, but nothing can tell whether somebody went in
     REQUEST_TO_EXIT = "AccessControl/AccessGranted/Anonymous"
     DOOR_MODE = "Door/State/DoorMode"

@@ -35,6 +35,7 @@ MAX_FACES: Final = 5
 MAX_PHONES: Final = 5
 FACE_PURPOSE: Final = "face-at-the-door"  # enrolled at one door, and never leaves it
 SITE_PURPOSE: Final = "face-at-all-doors"  # a consent of its own: the server may hand the templates to the site's doors
+WATCH_PURPOSE: Final = "watch-list"  # no consent: a record that the operator put somebody on it, on a legal basis
 _Id = Annotated[str, text(128)]
 _Utc = Annotated[int, integer(0, 2**40)]  # seconds since 1970 UTC
 _UtcOrNone = Annotated[int | None, optional(integer(0, 2**40))]
@@ -47,13 +48,14 @@ class PersonKind(StrEnum):
     STAFF = "staff"
     VISITOR = "visitor"
     CONTRACTOR = "contractor"
+    WATCHED = "watched"  # on the watch-list: never let in, only told of
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
     """That somebody agreed to be recognised, for what, and when. Under 14 a guardian agreed: `guardian` says who."""
 
-    purpose: Annotated[str, word(FACE_PURPOSE, SITE_PURPOSE)]
+    purpose: Annotated[str, word(FACE_PURPOSE, SITE_PURPOSE, WATCH_PURPOSE)]
     given_utc_s: _Utc
     under_14: Annotated[bool, flag]
     guardian: Annotated[str | None, optional(text(200))]
@@ -103,7 +105,9 @@ class Person:
 
     def __post_init__(self) -> None:
         """No consent record, no face."""
-        if self.faces and not (self.consent and self.consent.lawful):
+        watched = self.consent is not None and self.consent.purpose == WATCH_PURPOSE
+        fits = self.consent is not None and self.consent.lawful and watched is (self.kind is PersonKind.WATCHED)
+        if self.faces and not fits:
             raise ValueError(
                 f"{self.id}: has a face but no consent record that allows one; record the consent (with a guardian for "
                 "somebody under 14) before enrolling the face"
@@ -182,7 +186,8 @@ def _person(value: object) -> tuple[Person, bool]:
     if not isinstance(value, dict):
         raise BadValueError("must be an object")
     consent: Consent | None = optional(part(Consent))(value.get("consent"))
-    lawful = consent is not None and consent.lawful
+    watched = value.get("kind") == PersonKind.WATCHED
+    lawful = consent is not None and consent.lawful and (consent.purpose == WATCH_PURPOSE) is watched
     faces = value.get("faces")
     read: Person = part(Person)(value if lawful else {**value, "faces": []})
     return read, bool(faces) and not lawful

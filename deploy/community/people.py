@@ -18,7 +18,17 @@ from typing import Any, Final
 
 from agent.core.bounded import Rejected
 from agent.core.journal import canonical
-from agent.core.roster import SITE_PURPOSE, VERSION, FaceTemplate, Person, Roster, parse, parse_person, person_json
+from agent.core.roster import (
+    SITE_PURPOSE,
+    VERSION,
+    FaceTemplate,
+    Person,
+    PersonKind,
+    Roster,
+    parse,
+    parse_person,
+    person_json,
+)
 from agent.core.roster_feed import PERSON, REVOKED, SITE, WITHDRAWN, Entries, Held, digest
 from agent.errors import ConfigError, StoreError
 from agent.residents import NewFace, hours_json
@@ -118,7 +128,8 @@ class People:
         if person is None:
             raise ConfigError(f"{person_id}: nobody of this id")
         consent = person.consent
-        if consent is None or not consent.lawful or consent.purpose != SITE_PURPOSE:
+        watched = person.kind is PersonKind.WATCHED
+        if watched or consent is None or not consent.lawful or consent.purpose != SITE_PURPOSE:
             raise ConfigError(f"{person_id}: needs a consent of its own for {SITE_PURPOSE}; or enrol at one door")
         now = time.time_ns()
         templates = [

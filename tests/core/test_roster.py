@@ -87,7 +87,7 @@ def test_a_child_with_a_guardian_may_have_a_face():
 def test_a_consent_for_something_else_is_no_consent_record():
     consent = {**person_json(RESIDENT)["consent"], "purpose": "marketing"}
     assert parse_person(face_json(consent=consent)) == Rejected(
-        "person: purpose must be one of face-at-the-door, face-at-all-doors"
+        "person: purpose must be one of face-at-the-door, face-at-all-doors, watch-list"
     )
 
 

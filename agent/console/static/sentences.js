@@ -53,6 +53,7 @@ const KINDS = {
     return after(zh() ? `${who(b) || "有人"}没有放行` : `${who(b) || "Somebody"} was not let in`, pick(REASON, b.reason));
   }],
   "AccessControl/Denied/CredentialNotFound": ["warn", (b) => (zh() ? `陌生人，没有开门（${pick(BY, b.credential)}）${times(b)}` : `A stranger was not let in, ${pick(BY, b.credential)}${times(b)}`)],
+  "AccessControl/Watched": ["bad", () => (zh() ? "布控名单上的人来过，门没有开" : "Somebody on the watch-list was seen; the door did not open")],
   "AccessControl/Duress": ["bad", (b) => (b.opened === false ? (zh() ? "有人被胁迫，门没有开" : "Somebody is under duress; the door did not open") : zh() ? "胁迫开门" : "Opened under duress")],
   "AccessControl/AccessGranted/Anonymous": ["good", () => (zh() ? "按钮出门" : "Somebody left by the exit button")],
   "AccessControl/Lockout": ["warn", (b) => (b.state === "Started" ? (zh() ? "多次拒绝，人脸识别暂停" : "Too many refusals: faces are paused") : zh() ? "人脸识别恢复" : "Faces are looked at again")],

@@ -1,0 +1,93 @@
+"""A watch-list only with a legal basis: off by default, never a way in, silent at the door, gone with its basis."""
+
+import contextlib
+import json
+import time
+from pathlib import Path
+
+import pytest
+from roster_world import Site
+
+from agent.core.access import Denial, Denied, Moment, Rules, decide
+from agent.core.bounded import written
+from agent.core.events import Credential
+from agent.core.roster import FACE_PURPOSE, WATCH_PURPOSE, Consent, FaceTemplate, Person, PersonKind, parse_person
+from agent.core.schedule import ALWAYS, Calendar
+from agent.core.vision_messages import Finding, FindingKind, encode
+from agent.residents import NewFace, Residents, consent_now
+from agent.roster_store import RosterStore
+
+BASIS = '[privacy]\nwatch_list_legal_basis = "Order 2026-17 of the district court"\n'
+FACE = FaceTemplate("t", "net", "five")
+
+
+@pytest.fixture
+def site(tmp_path: Path):
+    site = Site(tmp_path)
+    try:
+        yield site
+    finally:
+        site.close()
+
+
+def watch(door) -> str:
+    with contextlib.closing(RosterStore(door.state)) as store:
+        record = consent_now(1_790_000_000, purpose=WATCH_PURPOSE)
+        face = [NewFace(bytes(1024), 0.9)]
+        return Residents(store).add("X", record, face, "net", "five", kind=PersonKind.WATCHED, schedules=()).id
+
+
+def found(person_id: str) -> dict:
+    at_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return encode(Finding(
+        track=1, verdict=FindingKind.RECOGNISED, person_id=person_id, needs_phone=False, reason="test", hint=None,
+        first_frame_at_s=at_s - 0.2, decided_at_s=at_s, frames=3, receipt={"v": 1},
+    ))  # fmt: skip
+
+
+def test_with_a_basis_the_manager_is_told_and_the_door_shows_a_stranger_without_one_the_list_is_forgotten(
+    site: Site,
+):
+    door = site.door(more=BASIS)
+    person_id = watch(door)
+    door.start(guard=True)
+    door.wrote(kind="Door/State/DoorPhysicalState")
+    door.look().send_json(found(person_id))
+    door.wrote(kind="AccessControl/Watched", person_id=person_id)
+    seen = door.wrote(kind="AccessControl/Denied/CredentialNotFound")
+    assert "person_id" not in seen
+    assert not door.rows("AccessControl/AccessGranted/Credential")
+    door.vision.close()
+    door.kill()
+    door.config.write_text(door.config.read_text().replace(BASIS, ""))
+    door.start()
+    door.wrote(state="FacePurged", person_id=person_id)
+    with contextlib.closing(RosterStore(door.state)) as store:
+        assert (store.person(person_id), store.template_count()) == (None, 0)
+    refused = door.command("enroll", "X", "nothing.jpg", "--watch", "--json")
+    assert (refused.returncode, "watch_list_legal_basis" in json.loads(refused.stdout)["error"]) == (3, True)
+
+
+def test_whoever_is_watched_comes_in_in_no_way_whatever_else_is_said_of_him():
+    watched = Consent(WATCH_PURPOSE, 5, under_14=False, guardian=None)
+    person = Person(id="x", kind=PersonKind.WATCHED, schedules=(ALWAYS,), consent=watched, faces=(FACE,))
+    for credential in Credential:
+        answer = decide(person, credential, Rules(Calendar(), lease_s=None), Moment(None))
+        assert answer == Denied(Denial.CREDENTIAL_NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    ("kind", "purpose"), [(PersonKind.RESIDENT, WATCH_PURPOSE), (PersonKind.WATCHED, FACE_PURPOSE)]
+)
+def test_a_watch_record_is_no_consent_and_a_consent_is_no_watch_record(kind: PersonKind, purpose: str):
+    consent = Consent(purpose, 5, under_14=False, guardian=None)
+    with pytest.raises(ValueError, match="no consent record"):
+        Person(id="x", kind=kind, consent=consent, faces=(FACE,))
+    shape = {**written(Person(id="x", kind=kind, consent=consent)), "faces": [written(FACE)]}
+    assert parse_person(shape).faces == ()
+
+
+def test_without_the_key_there_is_no_watch_list_by_default(tmp_path: Path):
+    from agent.config import Privacy
+
+    assert Privacy().watch_list_legal_basis is None
