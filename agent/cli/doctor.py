@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = load(arguments.config)
     checks = [Check("configuration", ok=True, found=arguments.config, expected="readable, every key known")]
-    for check in _all(config, arguments.config):
+    for check in all_checks(config, arguments.config):
         checks.append(check)
         if not arguments.json:
             _print(check)
@@ -56,7 +56,8 @@ def _print(check: Check) -> None:
         print(f"     expected: {check.expected}\n     do this: {check.do_this}")
 
 
-def _all(config: Config, path: str) -> Iterator[Check]:
+def all_checks(config: Config, path: str) -> Iterator[Check]:
+    """Every check in turn: hardware, models, stores, clock, server."""
     from hardware.checks import check_hardware
 
     for one in check_hardware(path, camera_source=config.camera.source):

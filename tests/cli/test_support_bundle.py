@@ -1,0 +1,94 @@
+"""A support bundle opens for its recipient alone and has nobody's name, key, login or address in it."""
+
+import io
+import json
+import tarfile
+
+import pyrage
+import pytest
+
+from agent import support
+from agent.cli.main import main
+from agent.residents import NewFace, Residents, consent_now
+from agent.roster_store import RosterStore
+from agent.support import Redactor
+
+LEAKS = [
+    "Li Mei",
+    "hunter2",
+    "10.1.2.3",
+    "aa:bb:cc:dd:ee:ff",
+    "fe80:0:0:0:1:2:3:4",
+    "li@example.org",
+    "AGE-SECRET-KEY-1QQQ",
+    "v4.public.eyJpZCI6IjEifQ",
+    "MIGHAgEAMBMG",
+]
+LOG = """\
+door-agent: enrolled Li Mei from 10.1.2.3 (aa:bb:cc:dd:ee:ff, fe80:0:0:0:1:2:3:4)
+rtsp://cam:hunter2@10.1.2.3/1 password = hunter2 mail li@example.org AGE-SECRET-KEY-1QQQ v4.public.eyJpZCI6IjEifQ
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMG
+-----END PRIVATE KEY-----
+door-guard: relay dropped after 5.0 s at 127.0.0.1
+"""
+
+
+def test_nothing_of_a_person_a_key_or_an_address_is_left_and_the_rest_is():
+    text = Redactor(("Li Mei",)).text(LOG)
+    assert [leak for leak in LEAKS if leak in text] == []
+    assert "relay dropped after 5.0 s at 127.0.0.1" in text
+
+
+def test_a_person_is_the_same_stand_in_in_one_bundle_and_another_in_the_next():
+    one, two = Redactor(("p-1",), b"a"), Redactor(("p-1",), b"b")
+    assert one.text("p-1 p-1").split()[0] == one.text("p-1")
+    assert one.text("p-1") != two.text("p-1")
+    assert one.value({"person_id": "p-7", "n": [1, {"name": "x"}]}) == {
+        "person_id": one.alias("p-7"),
+        "n": [1, {"name": one.alias("x")}],
+    }
+
+
+@pytest.fixture
+def door(tmp_path):
+    """A configured door with somebody enrolled."""
+    state = tmp_path / "state"
+    state.mkdir()
+    store = RosterStore(state)
+    faces = [NewFace(bytes(16), 1.0)]
+    Residents(store).add("Li Mei", consent_now(1_700_000_000, guardian=None, under_14=False), faces, "m", "a")
+    store.close()
+    config = tmp_path / "door.toml"
+    config.write_text(
+        f'[door]\nsite = "s"\nid = "d"\nlock_type = "fail-safe"\n[hardware]\nbackend = "simulated"\n'
+        f'[hardware.relay]\npin = 17\n[camera]\nsource = "rtsp://cam:hunter2@10.1.2.3/1"\n'
+        f'[store]\nstate_dir = "{state}"\n[runtime]\nagent_dir = "{tmp_path}"\nguard_dir = "{tmp_path}"\n'
+    )
+    return config
+
+
+def test_only_the_recipient_opens_it(door, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("agent.cli.doctor.all_checks", lambda *_: iter(()))
+    monkeypatch.setattr(support, "_COMMANDS", {"log.txt": ("echo", LOG)})
+    key = pyrage.x25519.Identity.generate()
+    out = tmp_path / "s.age"
+    words = ["support-bundle", "--config", str(door), "--recipient", str(key.to_public()), "--out", str(out), "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["file"] == str(out)
+    assert out.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(pyrage.DecryptError):
+        pyrage.decrypt(out.read_bytes(), [pyrage.x25519.Identity.generate()])
+    with tarfile.open(fileobj=io.BytesIO(pyrage.decrypt(out.read_bytes(), [key]))) as tar:
+        texts = [tar.extractfile(member).read().decode() for member in tar.getmembers()]
+    assert any("fail-safe" in text for text in texts)
+    assert [leak for leak in LEAKS if any(leak in text for text in texts)] == []
+
+
+def test_a_wrong_recipient_writes_nothing(door, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("agent.cli.doctor.all_checks", lambda *_: iter(()))
+    monkeypatch.setattr(support, "_COMMANDS", {})
+    out = tmp_path / "s.age"
+    assert main(["support-bundle", "--config", str(door), "--recipient", "bob", "--out", str(out)]) == 2
+    assert "age1" in capsys.readouterr().err
+    assert not out.exists()
