@@ -1,5 +1,7 @@
 """The campaigns' own arithmetic, which needs no device."""
 
+from tests.device import ci
+from tests.device.campaigns import stories
 from tests.device.campaigns.powercut import entry_ends
 from tests.device.campaigns.scenario import invented, relay_differences, row_differences
 from tests.device.harness.image import why_not
@@ -37,3 +39,21 @@ def test_without_a_rig_the_reason_is_told(monkeypatch, tmp_path):
     assert "DOOR_AGENT_RIG" in why_not(asked=True)
     monkeypatch.delenv("DOOR_AGENT_RIG_TESTS", raising=False)
     assert "make rig" in why_not(asked=False)
+
+
+def test_a_crowded_machine_does_not_speak_for_the_door(monkeypatch):
+    monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 1000.0, 1000.0))
+    assert not ci.counts("did not run to its end")
+    assert not ci.counts("fire: not proven, this machine stalled the rig in 40 presses")
+    assert ci.counts("openings")
+    monkeypatch.setattr("os.getloadavg", lambda: (0.5, 0.5, 0.5))
+    assert ci.counts("did not run to its end")
+
+
+def test_a_story_is_followed_row_by_row_and_in_its_time():
+    row = {"kind": "Door/State/Fire", "state": "Alarm"}
+    assert stories.row_differences([(1.0, row), (9.0, row)], [(1.1, row)], last_s=5.0) == []
+    assert len(stories.row_differences([(1.0, row)], [], last_s=5.0)) == 1
+    assert len(stories.row_differences([(1.0, row)], [(4.0, row)], last_s=5.0)) == 1
+    assert len(stories.row_differences([(1.0, row)], [(1.0, {**row, "state": "Normal"})], last_s=5.0)) == 1
+    assert stories.edge_differences([[1.0, True]], []) == ["energised at 1.00 and no row"]

@@ -15,6 +15,7 @@ from tests.device.harness.site import Site
 
 CAMPAIGNS = ("edges", "faults", "latency", "flood", "scenario", "stories", "powercut")
 
+UNFINISHED = "did not run to its end"
 # every campaign at the size of a look: name, sizes, seconds it takes on two quiet cores
 SMALL: tuple[tuple[str, dict[str, int], float], ...] = (
     ("edges", {"rounds": 1}, 90),
@@ -46,7 +47,7 @@ def attempt(name: str, door: Door, site: Site, **sizes: int) -> dict[str, Any]:
     try:
         return campaign(name, door, site, **sizes)
     except (GuestError, TimeoutError, KeyError, subprocess.SubprocessError) as error:
-        return {"campaign": name, "broken_promises": ["did not run to its end"], "error": str(error)[-2000:]}
+        return {"campaign": name, "broken_promises": [UNFINISHED], "error": str(error)[-2000:]}
 
 
 def campaign(name: str, door: Door, site: Site, **sizes: int) -> dict[str, Any]:
