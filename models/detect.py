@@ -10,6 +10,7 @@ import numpy as np
 
 from models.arrays import Floats, Image
 from models.embed import session
+from models.light import lifted
 
 _STRIDES_PX: Final = (8, 16, 32)
 _MULTIPLE_PX: Final = 32
@@ -80,19 +81,23 @@ class YuNet:
         self._min_confidence = min_confidence
 
     def detect(self, image_bgr: Image, width_px: int | None = None) -> list[Detection]:
-        """See Detector."""
+        """See Detector. Where nothing is found the shadows are lifted for a second look (models/light.py)."""
         small = reduced(image_bgr, width_px or self.width_px)
+        found = self._search(small) or self._search(lifted(small))
+        height, width = small.shape[:2]
+        stretch = np.array([image_bgr.shape[1] / width, image_bgr.shape[0] / height], np.float32)
+        return sorted((_stretched(one, stretch) for one in merged(found)), key=lambda one: -one.width_px)
+
+    def _search(self, small: Image) -> list[Detection]:
         height, width = small.shape[:2]
         blob = np.zeros((1, 3, _padded(height), _padded(width)), np.float32)
         blob[0, :, :height, :width] = small.transpose(2, 0, 1)
         answers = self._session.run(_ANSWERS, {self._input: blob})
-        found = [
+        return [
             row
             for at, stride_px in enumerate(_STRIDES_PX)
             for row in self._faces(answers[4 * at : 4 * at + 4], stride_px, blob.shape[3])
         ]
-        stretch = np.array([image_bgr.shape[1] / width, image_bgr.shape[0] / height], np.float32)
-        return sorted((_stretched(one, stretch) for one in merged(found)), key=lambda one: -one.width_px)
 
     def _faces(self, answers: list[Floats], stride_px: int, width_px: int) -> list[Detection]:
         """Decode one grid: each cell says how likely it holds a face, and where, in strides from its own corner."""

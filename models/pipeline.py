@@ -18,6 +18,7 @@ from models.detect import Detection, Detector
 from models.embed import Embedder
 from models.errors import ModelFileError
 from models.gallery import Gallery
+from models.light import evenly_lit
 from models.liveness import Liveness
 from models.loaders import load_detector, load_embedder, load_liveness
 from models.manifest import ModelEntry, Part, entry, known
@@ -65,7 +66,7 @@ class Pipeline:
     def chips(self, image_bgr: Image, detections: list[Detection]) -> Image:
         """uint8[N, side, side, 3]: the faces as the embedder wants them."""
         alignment = self.embedder.alignment
-        return np.stack([chip(image_bgr, found.landmarks_px, alignment) for found in detections])
+        return np.stack([evenly_lit(chip(image_bgr, found.landmarks_px, alignment)) for found in detections])
 
     def embed(self, image_bgr: Image, detections: list[Detection]) -> Floats:
         """float32[N, dim], unit length, for at least one detection."""

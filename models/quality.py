@@ -16,6 +16,7 @@ import numpy as np
 from models.align import ALIGNMENTS, chip
 from models.arrays import Floats, Image
 from models.detect import Detection
+from models.light import evenly_lit
 
 Flaw = Literal["small", "blurred", "turned", "dark", "covered"]
 
@@ -58,7 +59,7 @@ def assess(image_bgr: Image, detection: Detection) -> Quality:
     sharpness = float(cv2.Laplacian(gray, cv2.CV_32F).var() / (gray.var() + 25.0))
     if sharpness < _MIN_SHARPNESS:
         return Quality(0.0, "blurred")
-    if _covered(face, detection.confidence):
+    if _covered(evenly_lit(face), detection.confidence):
         return Quality(0.0, "covered")
     value = (
         min(1.0, detection.width_px / _GOOD_WIDTH_PX)

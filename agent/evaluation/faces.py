@@ -21,7 +21,7 @@ from models.pipeline import Pipeline
 from models.quality import assess
 from models.store import default_cache_folder
 
-_SOURCES: Final = ("align", "detect", "detect_hog", "embed", "liveness", "quality")
+_SOURCES: Final = ("align", "detect", "detect_hog", "embed", "light", "liveness", "quality")
 FLAWS: Final = (None, "small", "blurred", "turned", "dark", "covered")
 _PATCH_BORDER: Final = 0.3  # of a tightly cut picture, added on each side so that the detector sees a whole head
 _SAY_EVERY_S: Final = 2.0
