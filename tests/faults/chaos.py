@@ -18,14 +18,14 @@ from tests.faults.bench import Bench, Child, judged, wait_until
 from tests.faults.proxy import Proxy
 
 
-def run(events: int, seed: int, *, per_s: float = 60.0, folder: Path) -> dict[str, float]:
+def run(events: int, seed: int, *, per_s: float = 60.0, loss: float = 0.0, folder: Path) -> dict[str, float]:
     """One campaign. The schedule of kills depends on the seed alone; what they hit depends on the machine."""
     rng = random.Random(seed)  # noqa: S311  a repeatable schedule, not a secret
     bench = Bench(folder)
     started_s = time.monotonic()
     bench.broker.start()
     bench.server.start()
-    proxy = Proxy(bench.broker.port)
+    proxy = Proxy(bench.broker.port, loss=loss)
     door = bench.door("door", events=events, per_s=per_s, port=proxy.port)
     door.start()
     kills = 0
@@ -74,9 +74,10 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--per-s", type=float, default=60.0, help="events the door makes a second")
+    parser.add_argument("--loss", type=float, default=0.0, help="share of packets lost between door and broker, 0.2")
     a = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result = run(a.events, a.seed, per_s=a.per_s, folder=Path(folder))
+        result = run(a.events, a.seed, per_s=a.per_s, loss=a.loss, folder=Path(folder))
     print(json.dumps(result))  # noqa: T201
     return int(any(result[k] for k in ("lost", "doubled", "reordered", "chain_breaks")))
 

@@ -1,18 +1,25 @@
-"""A bad network between door and broker: connections cut in mid-packet, bytes held back."""
+"""A bad network between door and broker: connections cut in mid-packet, bytes held back, packets lost.
+
+Below TCP a lost packet is a wait for its repetition, and that is how loss is played here: the machine's own network is
+not touched.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import threading
 import time
 
+_REPEAT_S = 0.2  # TCP's shortest wait before it repeats
+
 
 class Proxy:
-    """Forwards a loopback port to another one."""
+    """Forwards a loopback port to another one; `loss` is the share of packets that arrive only at the second try."""
 
-    def __init__(self, target_port: int) -> None:
-        self._target_port = target_port
+    def __init__(self, target_port: int, *, loss: float = 0.0) -> None:
+        self._target_port, self._loss = target_port, loss
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
@@ -47,7 +54,9 @@ class Proxy:
 
     def _pump(self, a: socket.socket, b: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := a.recv(4096):
+            while data := a.recv(1460):
+                while random.random() < self._loss:  # noqa: S311  each repetition may be lost as well
+                    time.sleep(_REPEAT_S)
                 time.sleep(max(self._stalled_until_s - time.monotonic(), 0.0))
                 b.sendall(data)
         for s in (a, b):
