@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -30,31 +29,14 @@ from agent.core.roster import (
     person_json,
 )
 from agent.core.roster_feed import PERSON, REVOKED, SITE, WITHDRAWN, Entries, Held, digest
-from agent.errors import ConfigError, StoreError
+from agent.errors import ConfigError
 from agent.residents import NewFace, hours_json
 from agent.roster_store import RosterStore, StoredTemplate
+from deploy.community.site_file import SiteFile
 
 EVERYBODY: Final = "*"
 _KEPT_REVISIONS: Final = 5  # a door that has one of these gets the difference, any other the whole
 _GUARDIAN: Final = "on record"  # a guardian's name is nobody's business at a door
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS change (number INTEGER NOT NULL);
-INSERT INTO change SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM change);
-CREATE TABLE IF NOT EXISTS doors (
-  device TEXT PRIMARY KEY, groups TEXT NOT NULL, sealing BLOB, sealing_name TEXT NOT NULL DEFAULT '',
-  revision INTEGER NOT NULL DEFAULT 0, digest TEXT NOT NULL DEFAULT '',
-  heard_utc_s INTEGER NOT NULL DEFAULT 0) STRICT;
-CREATE TABLE IF NOT EXISTS published (
-  device TEXT NOT NULL, revision INTEGER NOT NULL, digest TEXT NOT NULL, entries TEXT NOT NULL,
-  at_utc_s INTEGER NOT NULL,
-  PRIMARY KEY (device, revision)) STRICT;
-CREATE TABLE IF NOT EXISTS passes (
-  pass_id TEXT PRIMARY KEY, body TEXT NOT NULL, until_utc_s INTEGER NOT NULL, revoked_utc_s INTEGER) STRICT;
-CREATE TABLE IF NOT EXISTS withdrawals (person_id TEXT PRIMARY KEY, at_utc_s INTEGER NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS receipts (
-  person_id TEXT NOT NULL, device TEXT NOT NULL, utc_s INTEGER NOT NULL, reason TEXT NOT NULL,
-  templates INTEGER NOT NULL, receipt TEXT NOT NULL, PRIMARY KEY (person_id, device, utc_s)) STRICT;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +60,11 @@ class Published:
     entries: Entries
 
 
-class People:
+class People(SiteFile):
     """See the module's first lines. Raises StoreError for files that cannot be used, ConfigError for a bad request."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self.site() as db:
-            db.executescript(_SCHEMA)
+        super().__init__(folder)
         with self._store():
             pass
 
@@ -318,28 +297,6 @@ class People:
         return held is not None and held.digest == door.held.digest and (WITHDRAWN, person_id) in held.entries
 
     # ------------------------------------------------------------ files
-
-    def change(self) -> int:
-        """Rises with every change that a door might have to hear of."""
-        with self.site() as db:
-            return int(db.execute("SELECT number FROM change").fetchone()[0])
-
-    def changed(self) -> None:
-        """Say that doors might have to hear of something."""
-        with self.site() as db:
-            db.execute("UPDATE change SET number = number + 1")
-
-    @contextlib.contextmanager
-    def site(self) -> Iterator[sqlite3.Connection]:
-        """The connection to site.db for one piece of work; committed at the end."""
-        path = self.folder / "site.db"
-        try:
-            with contextlib.closing(sqlite3.connect(path, timeout=10)) as db, db:
-                db.execute("PRAGMA journal_mode=WAL")
-                db.execute("PRAGMA synchronous=FULL")
-                yield db
-        except sqlite3.Error as e:
-            raise StoreError(f"{path}: cannot be used ({e})") from e
 
     @contextlib.contextmanager
     def _store(self) -> Iterator[RosterStore]:
