@@ -1,9 +1,11 @@
-"""door-agent bench: this pipeline against the usual recipes, on the same frames, in one run."""
+"""door-agent bench: faces and codes against the usual recipes; openings: every way in, in one table."""
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from agent.cli.common import add_command, print_json
@@ -13,24 +15,48 @@ _FEWEST = 3
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Options."""
-    parser = add_command(subparsers, "bench", "Time the face path against the usual recipes, in one run.", config=False)
-    parser.add_argument("what", choices=("faces",), help="faces: 1280x720 frames of the walk-up scene, 1,000 enrolled")
+    parser = add_command(
+        subparsers, "bench", "Time faces, codes and whole openings, with the usual recipes beside.", config=False
+    )
+    parser.add_argument(
+        "what",
+        choices=("faces", "codes", "openings"),
+        help="faces: frames of the walk-up scene; codes: photographs in DATA/qr, a phone held up; openings: a whole "
+        "simulated door, face, phone and order from afar, server reachable and not",
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("../shared/data"), help="codes: folder with qr/ (default %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=6, help="openings: of each way (default 6)")
     parser.add_argument("--frames", type=int, default=20, help="frames with a face (default 20)")
     parser.add_argument("--cores", type=int, choices=(1, 2), default=1, help="processor cores both ways may use")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 done; 6 no face models; 1 the scene's portraits cannot be had."""
+    """0 done; 6 no face models; 1 the scene's portraits cannot be had or a folder is missing; 8 no broker."""
+    if arguments.what == "openings":
+        from agent.cli import bench_openings
+
+        return _told(bench_openings.measure(max(1, arguments.rounds)), bench_openings.show, as_json=arguments.json)
+    if arguments.what == "codes":
+        from agent.cli import bench_codes
+        from agent.evaluation import codes
+
+        return _told(codes.measure(arguments.data / "qr"), bench_codes.show, as_json=arguments.json)
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, set(sorted(allowed)[: arguments.cores]))
     try:
         report = _bench(max(_FEWEST, arguments.frames)) | {"cores": min(arguments.cores, len(allowed))}
     finally:
         os.sched_setaffinity(0, allowed)
-    if arguments.json:
+    return _told(report, _print, as_json=arguments.json)
+
+
+def _told(report: dict[str, Any], show: Callable[[dict[str, Any]], None], *, as_json: bool) -> int:
+    if as_json:
         print_json(report)
     else:
-        _print(report)
+        show(report)
     return 0
 
 

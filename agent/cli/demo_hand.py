@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+from hardware.clock import boottime_s
 from hardware.errors import SocketError
 from hardware.seqpacket import Connection, connect
 
@@ -24,6 +25,7 @@ class Hand:
         self._changes = threading.Condition()
         self._stopping = False
         self._walk_in = True
+        self.energised_s: list[float] = []  # when the relay was, CLOCK_BOOTTIME
         self._contact_due: list[tuple[float, bool]] = []
         self._thread = threading.Thread(target=self._run, name="demo-hand", daemon=True)
 
@@ -72,6 +74,8 @@ class Hand:
                     sent[line] = active
 
     def _relay_moved(self, *, on: bool) -> None:
+        if on:
+            self.energised_s.append(boottime_s())
         fire = self._wanted.get("fire", False)
         if on and not fire and not self._contact_due:
             now_s = time.monotonic()
