@@ -1,16 +1,15 @@
 """Residents, their sealed face templates and the site's hours on disk.
 
-Persons stand as JSON, the site's schedules, holidays and unlock hours as one JSON row (agent/core/roster.py says what
-they hold). Each template is sealed with AES-256-GCM under a key
-kept outside the database file, with person, template, network and alignment as associated data, so a row moved to
-another person does not open. No picture is ever stored. One connection, one thread; WAL, synchronous=FULL.
+Persons stand as sealed JSON (roster_seal.py), the site's schedules, holidays and unlock hours as one JSON row
+(agent/core/roster.py says what they hold). Each template is sealed with AES-256-GCM under a key kept outside the
+database file, bound to person, template, network and alignment: moved to another person it does not open. No picture is
+ever stored. One connection, one thread; WAL, synchronous=FULL.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import sqlite3
 import time
@@ -22,12 +21,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.errors import StoreError
+from agent.roster_seal import TextSeal, load_key
 from agent.roster_store_feed import FeedTables, StoredTemplate, purge_reason
 
 __all__ = ["RosterStore", "StoredTemplate"]
 
-SCHEMA_VERSION = 3
-_KEY_BYTES = 32
+SCHEMA_VERSION = 4
 _NONCE_BYTES = 12
 # what makes the next version out of 0 (an empty file), 1, …; never edited once released
 _STEPS = (
@@ -54,9 +53,15 @@ CREATE TABLE purges (
   person_id TEXT NOT NULL, at_utc_s INTEGER NOT NULL, reason TEXT NOT NULL, templates INTEGER NOT NULL,
   told INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (person_id, at_utc_s)) STRICT, WITHOUT ROWID;
 """,
+    """
+UPDATE persons SET body = seal('person', id, body);
+UPDATE managed SET body = seal('managed ' || kind, id, body);
+""",
 )
 # from version -> back to the one before; people stay. For an update that fails its health gate.
 WAY_BACK = {
+    4: "UPDATE persons SET body = unseal('person', id, body); "
+    "UPDATE managed SET body = unseal('managed ' || kind, id, body)",
     3: "DROP TABLE purges; DROP TABLE feed; DROP TABLE managed",
     2: "DROP TABLE site",
 }
@@ -70,6 +75,8 @@ def downgrade(path: Path, to_version: int) -> None:
     """
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA secure_delete=ON")
+        TextSeal(AESGCM(load_key(path.with_name("roster.key"), fresh=False)), path).teach(db)
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if any(version not in WAY_BACK for version in range(found, to_version, -1)):
             raise StoreError(f"{path}: version {found} has no way back to {to_version}")
@@ -85,7 +92,8 @@ class RosterStore(FeedTables):
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "roster.db"
-        self._cipher = AESGCM(_load_key(folder / "roster.key", fresh=not self._path.exists()))
+        self._cipher = AESGCM(load_key(folder / "roster.key", fresh=not self._path.exists()))
+        self._seal = TextSeal(self._cipher, self._path)
         try:
             self._db = sqlite3.connect(self._path, isolation_level=None)
             try:
@@ -121,13 +129,14 @@ class RosterStore(FeedTables):
     def snapshot_here(self) -> dict[str, Any]:
         """See FeedTables."""
         site = json.loads(self._db.execute("SELECT body FROM site").fetchone()[0])
-        people = self._db.execute("SELECT body FROM persons ORDER BY id")
-        return {**site, "epoch": self.epoch, "persons": [json.loads(body) for (body,) in people]}
+        people = self._db.execute("SELECT id, body FROM persons ORDER BY id")
+        persons = [json.loads(self._seal.opened("person", name, body)) for name, body in people]
+        return {**site, "epoch": self.epoch, "persons": persons}
 
     def person(self, person_id: str) -> dict[str, Any] | None:
         """One person, or None."""
         row = self._db.execute("SELECT body FROM persons WHERE id = ?", (person_id,)).fetchone()
-        return json.loads(row[0]) if row else None
+        return json.loads(self._seal.opened("person", person_id, row[0])) if row else None
 
     def template_count(self) -> int:
         """Templates of all networks."""
@@ -226,7 +235,7 @@ class RosterStore(FeedTables):
     def _put_person(self, person: dict[str, Any]) -> None:
         self._db.execute(
             "INSERT INTO persons VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-            (person["id"], _text(person)),
+            (person["id"], self._seal.sealed("person", person["id"], _text(person))),
         )
 
     def _sealed(self, template: StoredTemplate) -> tuple[str | float | bytes, ...]:
@@ -247,11 +256,13 @@ class RosterStore(FeedTables):
                 "go back to that release or move the file away"
             )
         if version < SCHEMA_VERSION:
+            self._seal.teach(self._db)
             with self._transaction():
                 version = self._db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
                 for statement in ";".join(_STEPS[version:]).split(";"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self.scrub()
 
 
 class _Transaction:
@@ -278,26 +289,3 @@ def _text(value: dict[str, Any]) -> str:
 
 def _bound_to(person_id: str, template_id: str, model_id: str, alignment_id: str) -> bytes:
     return json.dumps([person_id, template_id, model_id, alignment_id]).encode()
-
-
-def _load_key(path: Path, *, fresh: bool) -> bytes:
-    try:
-        key = path.read_bytes()
-    except FileNotFoundError:
-        if not fresh:
-            raise StoreError(
-                f"{path}: the key of the roster is gone, its templates cannot be opened; put the key back, or move "
-                "roster.db away and enrol again"
-            ) from None
-        key = secrets.token_bytes(_KEY_BYTES)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as f:
-            f.write(key)
-            f.flush()
-            os.fsync(f.fileno())
-    except OSError as e:
-        raise StoreError(f"{path}: cannot be read ({e.strerror}); it belongs to the agent's user, mode 0600") from e
-    if len(key) != _KEY_BYTES:
-        raise StoreError(f"{path}: is {len(key)} bytes, a roster key has {_KEY_BYTES}; put the right file back")
-    return key

@@ -17,6 +17,7 @@ from agent.core import roster_feed
 from agent.core.bounded import BadValueError, Rejected, integer
 from agent.core.roster import SITE_PURPOSE, VERSION, Person, merged, parse, parse_person, person_json
 from agent.core.roster_feed import PERSON, REVOKED, SITE, WITHDRAWN, Entries, Operation, Part, Refusal, RosterApplied
+from agent.roster_seal import TextSeal
 
 NO_HOURS: Final[Mapping[str, Any]] = {"schedules": [], "holidays": [], "unlock_hours": []}
 _utc_s = integer(0, 2**40)
@@ -62,6 +63,7 @@ class FeedTables:
     """See the module's first lines."""
 
     _db: sqlite3.Connection
+    _seal: TextSeal
 
     def _transaction(self) -> AbstractContextManager[None]:
         raise NotImplementedError
@@ -89,7 +91,8 @@ class FeedTables:
 
     def entries(self) -> dict[tuple[str, str], str]:
         """The server's entries as they came."""
-        return {(kind, name): body for kind, name, body in self._db.execute("SELECT kind, id, body FROM managed")}
+        found = self._db.execute("SELECT kind, id, body FROM managed")
+        return {(kind, name): self._seal.opened(f"managed {kind}", name, body) for kind, name, body in found}
 
     def managed(self) -> dict[str, frozenset[str]]:
         """Ids of the people whom the server keeps and of the passes that it revoked."""
@@ -127,7 +130,8 @@ class FeedTables:
             "SELECT max(at_utc_s) FROM purges WHERE person_id = ? AND reason = 'withdrawn'", (person_id,)
         ).fetchone()[0]
         said = self._db.execute("SELECT body FROM managed WHERE kind = ? AND id = ?", (WITHDRAWN, person_id)).fetchone()
-        times = [here, json.loads(said[0])["at_utc_s"] if said else None]
+        sent = json.loads(self._seal.opened(f"managed {WITHDRAWN}", person_id, said[0])) if said else None
+        times = [here, sent["at_utc_s"] if sent else None]
         return max((int(at) for at in times if at is not None), default=None)
 
     def _purge(self, person_ids: Iterable[str], reason: str, at_utc_s: int) -> None:
@@ -176,7 +180,8 @@ class FeedTables:
     def _write_entries(self, before: Entries, after: Entries) -> None:
         gone = before.keys() - after.keys()
         self._db.executemany("DELETE FROM managed WHERE kind = ? AND id = ?", sorted(gone))
-        new = [(kind, name, body) for (kind, name), body in after.items() if before.get((kind, name)) != body]
+        fresh = [(kind, name, body) for (kind, name), body in after.items() if before.get((kind, name)) != body]
+        new = [(kind, name, self._seal.sealed(f"managed {kind}", name, body)) for kind, name, body in fresh]
         self._db.executemany("INSERT OR REPLACE INTO managed VALUES (?, ?, ?)", new)
 
     def put_site(self, hours: Mapping[str, Any]) -> None:

@@ -298,9 +298,14 @@ def test_drift_shows_at_the_door_and_at_the_server_and_is_mended(site: Site, mon
     door = site.door().start()
     until(lambda: in_step(site, door), door._words)
     door.kill(hard=False)
-    with contextlib.closing(sqlite3.connect(door.state / "roster.db")) as db, db:
-        db.execute("UPDATE managed SET body = replace(body, '\"enabled\":false', '\"enabled\":true')")
-        db.execute("UPDATE persons SET body = replace(body, '\"enabled\": false', '\"enabled\": true')")
+    with contextlib.closing(RosterStore(door.state)) as store:  # somebody with the key beside the file
+        store._seal.teach(store._db)
+        for table, kind, was in (
+            ("managed", "'managed ' || kind", '"enabled":'),
+            ("persons", "'person'", '"enabled": '),
+        ):
+            altered = f"replace(unseal({kind}, id, body), '{was}false', '{was}true')"
+            store._db.execute(f"UPDATE {table} SET body = seal({kind}, id, {altered})")  # noqa: S608  fixed words
     assert held(door)["persons"][0]["enabled"]
     door.start()
     until(lambda: [n for n in site.news if n.kind == "state" and n.what.get("roster", {}).get("drift")], "drift told")

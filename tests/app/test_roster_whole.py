@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hours_world import OFFICE as HOURS
 
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster_store import SCHEMA_VERSION, RosterStore
 
 VECTOR = bytes(range(256)) * 4
 
@@ -50,7 +50,7 @@ def test_a_reader_sees_people_and_hours_of_one_moment(residents: Residents, tmp_
         seen = []
 
         def trace(statement: str) -> None:
-            if statement.startswith("SELECT body FROM persons") and not seen:
+            if statement.startswith("SELECT id, body FROM persons") and not seen:
                 seen.append(statement)
                 persons = [{**p, "schedules": ["office"]} for p in other.snapshot()["persons"]]
                 other.replace(persons, HOURS, writer.roster.epoch)
@@ -108,7 +108,7 @@ def test_a_version_1_file_is_brought_forward_with_everybody_in_it(tmp_path: Path
             assert residents.person("p-li").name == "Li Mei"
             assert vectors(residents) == {"p-li": VECTOR}
             assert residents.roster.unlock_hours == ()
-            assert store._db.execute("PRAGMA user_version").fetchone() == (3,)
+            assert store._db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
 
 def test_a_step_to_the_new_version_that_fails_leaves_the_old_one(tmp_path: Path):

@@ -120,7 +120,7 @@ def secrets_of(world: DemoWorld) -> dict[str, list[bytes]]:
     store = RosterStore(roster.parent)
     with contextlib.closing(sqlite3.connect(f"file:{roster}?mode=ro", uri=True)) as db:
         networks = db.execute("SELECT DISTINCT model_id, alignment_id FROM templates").fetchall()
-        names = [json.loads(body)["name"] for (body,) in db.execute("SELECT body FROM persons")]
+    names = [person["name"] for person in store.snapshot()["persons"]]
     vectors = [t.vector for network in networks for t in store.templates(*network)]
     store.close()
     keys = [base64.b64decode(b"".join(p.read_bytes().splitlines()[1:-1])) for p in (world.folder / "pki").glob("*.key")]
