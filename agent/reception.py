@@ -78,7 +78,7 @@ class Reception:
         self._board, self._health, self._remote, self._clock = board, health, remote, clock
         self._roster, self._clerk, self._identity = roster, clerk, identity
         self._publish_state, self._floor_utc_s = publish_state, floor_utc_s
-        self._floor = (0.0, 0.0)  # the stored floor, and when it was first seen
+        self._known_time: tuple[float, float] | None = None  # wall time, and CLOCK_BOOTTIME then
         self._zone = ZoneInfo(facts.timezone)
         self._server_heard_s: float | None = None
         self._link_up = False
@@ -179,6 +179,7 @@ class Reception:
 
     def tend(self, now_s: float) -> None:
         """See Others."""
+        self._note_time(now_s)
         self._health.tend(now_s)
         if self._link_up:
             self._server_heard_s = now_s
@@ -286,12 +287,20 @@ class Reception:
             return Moment(local, int(floor_s), self._roster.silent_s(now_s))
         return Moment(local, int(floor_s), None if heard_s is None else now_s - heard_s)
 
+    def _note_time(self, now_s: float) -> None:
+        """In every turn: what the wall clock said while it was right, so that its floor stands no turn behind."""
+        if self._clock.quality() is ClockQuality.NTP:
+            self._known_time = (self._clock.utc_ms() / 1000, now_s)
+        elif self._known_time is None:
+            self._known_time = (self._floor_utc_s(), now_s)
+
     def _floor_s(self) -> float:
-        """A wall time that has passed for sure: the journal's newest and what a clock that is never set says since."""
-        stored_s, now_s = self._floor_utc_s(), self._clock.now_s()
-        if stored_s != self._floor[0]:
-            self._floor = (stored_s, now_s)
-        return stored_s + now_s - self._floor[1] if stored_s else 0.0
+        """A wall time that has passed for sure: the journal's newest, or the known one and the time since."""
+        stored_s = self._floor_utc_s()
+        if self._known_time is None:
+            return stored_s
+        utc_s, at_s = self._known_time
+        return max(stored_s, utc_s + self._clock.now_s() - at_s) if utc_s else stored_s
 
     def _roster_facts(self) -> dict[str, Any]:
         roster = self._residents.roster

@@ -7,6 +7,8 @@ would be. The only way in is the mailbox; an opening is the guard being told to 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -189,6 +191,13 @@ class _Link:
     def stop(self) -> None: ...
 
 
+class _Nowhere(io.TextIOBase):
+    """Where the door's lines for the system's log go."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
 class Door:
     """See the module. `command` and `code` return the reason of the refusal, "" where the door opened."""
 
@@ -211,7 +220,7 @@ class Door:
     def start(self) -> None:
         """Start the agent on what lies in its folders."""
         ends = {"GuardLink": _Guard, "VisionLink": _Vision, "MqttLink": _Link, "SystemClock": lambda: self.clock}
-        with mock.patch.multiple(app, **ends):
+        with mock.patch.multiple(app, **ends), contextlib.redirect_stdout(_Nowhere()):
             self._agent = app.DoorAgent(parse(self._config.encode()), "attacked")
             self._agent.__enter__()
         self.guard: _Guard = self._agent._guard  # type: ignore[assignment]

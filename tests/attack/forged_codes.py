@@ -98,7 +98,7 @@ class CodeForger:
     def _late(self, rng: random.Random) -> bytes:
         """Filmed and never used, or made anew for a time that is over."""
         now_s = self._door.clock.true_utc_s
-        old = [code for code, at_s in self.filmed if now_s - at_s > MAX_AGE_S + STEP_S]
+        old = [code for code, at_s in self.filmed if now_s - at_s > MAX_AGE_S + STEP_S + 1]
         if old and rng.random() < 0.7:
             return rng.choice(old)
         return self._phone(now_s - MAX_AGE_S - 2 * STEP_S - rng.expovariate(1 / 1000))

@@ -41,6 +41,16 @@ def test_a_door_that_lost_the_time_counts_on_from_when_it_knew_it(door: Door):
     assert door.code(codes.good()) == ""
 
 
+def test_a_door_that_loses_the_time_has_lost_none_of_it_up_to_then(door: Door):
+    """The floor stood up to ten seconds behind: a film could be that much older."""
+    codes = CodeForger(door)
+    door.wait(10.0)
+    codes.film()
+    door.wait(37.0)
+    door.clock.set_to(0.0, ClockQuality.NONE)
+    assert door.code(codes.filmed[0][0]) == "Expired"
+
+
 def test_a_battery_clock_behind_a_time_that_has_passed_is_not_believed(door: Door):
     codes = CodeForger(door)
     door.wait(10.0)
