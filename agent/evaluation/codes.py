@@ -18,9 +18,10 @@ from fixtures.held_phone import CONDITIONS, picture
 from models.arrays import Image
 
 DISTANCES_M: Final = (0.10, 0.15, 0.20, 0.30, 0.40, 0.50)
-_PICTURES: Final = 5  # of a phone at each distance and in each light
+_PICTURES: Final = 3  # of a phone at each distance and in each light
 _PASS: Final = base45_encode(bytes(range(95)))  # as long as a phone's pass: 31 bytes and a signature
-_EMPTY_FRAMES: Final = 20
+_EMPTY_FRAMES: Final = 5
+_ENCODINGS: Final = ("utf-8", "shift_jis", "gb18030", "big5", "euc_kr", "latin-1", "cp437", "cp1251")
 
 Reader = Callable[[Image], bytes]
 
@@ -54,8 +55,8 @@ def _score(reader: Reader, pictures: list[tuple[Image, bytes]]) -> dict[str, Any
         began_s = time.perf_counter()
         said = reader(image)
         times_ms.append((time.perf_counter() - began_s) * 1000)
-        right += said == text
-        wrong += said not in (text, b"")
+        right += _same(said, text)
+        wrong += bool(said) and not _same(said, text)
     empty = picture("", 50.0, CONDITIONS[0])
     began_s = time.perf_counter()
     for _ in range(_EMPTY_FRAMES):
@@ -106,6 +107,11 @@ def _opencv() -> Reader:
         return _plain(text.encode("utf-8", "replace"))
 
     return read
+
+
+def _same(said: bytes, text: bytes) -> bool:
+    """The expected texts are UTF-8, whatever the code's bytes are."""
+    return any(said.decode(encoding, "replace").encode() == text for encoding in _ENCODINGS)
 
 
 def _plain(text: bytes) -> bytes:
