@@ -162,7 +162,7 @@ def kill(bench: Bench, how: str, after_s: float, keep: str) -> None:
         while time.monotonic() < end_s and typed.poll() is None:
             time.sleep(0.05)
         if how == "runner":
-            bench.guest.run("pkill -9 -f 'python3 /var/tmp/door-agent-setup/runner.pyz' || true")
+            bench.guest.run("pkill -9 -f '[p]ython3 /var/tmp/door-agent-setup/runner.pyz' || true")
     if how == "plug":
         bench.guest.cut(keep)
         bench.guest.start()
