@@ -137,6 +137,9 @@ class DemoControls:
         for name in (*_SCENES, "phone_pass", "visitor_pass"):
             if not scenes:
                 found[name] = {"ready": False, "why": "a real camera is in use: walk up yourself"}
+        if scenes and not self._world.knows_the_time():
+            why = "this machine's clock is not synchronised: a door that does not know the time takes no visitor pass"
+            found["visitor_pass"] = {"ready": False, "why": why}
         return found
 
     def counters(self) -> dict[str, Any]:

@@ -304,6 +304,10 @@ class DemoWorld:
         time.sleep(_BROKER_AWAY_S)
         self.broker.start()
 
+    def knows_the_time(self) -> bool:
+        """Whether the door believes its clock; unknown counts as yes, the door itself will say."""
+        return (self.door_status() or {}).get("clock", {}).get("quality", "ntp") in ("ntp", "rtc")
+
     def counters(self) -> dict[str, Any]:
         """Rows the door wrote and the server holds (read from the server's own database), and processes killed."""
         queue = (self.door_status() or {}).get("queue", {})
