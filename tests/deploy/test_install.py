@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.bundle import sign
 from deploy.device import install
+from deploy.pki import Authority
 
 HERE = {"machine": platform.machine(), "python": f"cp{sys.version_info.major}{sys.version_info.minor}"}
 FILES = {
@@ -139,3 +141,53 @@ def test_without_root_it_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(install.os, "geteuid", lambda: 1000)
     assert install.main([str(tmp_path / "b.tar")]) == 2
     assert "root" in capsys.readouterr().err
+
+
+def signed_bundle(path: Path, private: Path | None, serial: int, *, version: str = "1.0+a") -> Path:
+    plain = make_bundle(path.with_suffix(".plain"), version=version)
+    with tarfile.open(plain) as source, tarfile.open(path, "w") as tar:
+        for member in source.getmembers():
+            tar.addfile(member, source.extractfile(member))
+        if private:
+            described = source.extractfile("manifest.json").read()
+            data = sign(described, private, serial)
+            info = tarfile.TarInfo("signature.json")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+@pytest.fixture
+def keys(tmp_path, device, monkeypatch) -> tuple[Path, Path]:
+    """The site's release key, pinned on the device, and another site's."""
+    own, other = (
+        Authority(tmp_path / "own").signing_key("release"),
+        Authority(tmp_path / "other").signing_key("release"),
+    )
+    monkeypatch.setattr(install, "RELEASE_KEY", own.cert)
+    return own.key, other.key
+
+
+def test_a_device_with_a_pinned_key_takes_its_own_sites_bundle_and_no_other(tmp_path, keys, capsys):
+    own, other = keys
+    for private, why in ((None, "not signed"), (other, "not signed by this site's release key")):
+        status, _, err = run(signed_bundle(tmp_path / "b.tar", private, 5), "--no-start", capsys=capsys)
+        assert status == 1
+        assert why in err
+    assert not (tmp_path / "opt" / "current").exists()
+    assert run(signed_bundle(tmp_path / "b.tar", own, 5), "--no-start", capsys=capsys)[0] == 0
+
+
+def test_the_serial_number_is_signed_too_and_an_older_release_is_refused(tmp_path, keys, capsys):
+    own, _ = keys
+    assert run(signed_bundle(tmp_path / "b.tar", own, 5), "--no-start", capsys=capsys)[0] == 0
+    older = signed_bundle(tmp_path / "old.tar", own, 4, version="0.9+b")
+    status, _, err = run(older, "--no-start", capsys=capsys)
+    assert status == 1
+    assert "older than what runs here (4 < 5)" in err
+    with tarfile.open(older) as tar:
+        described = tar.extractfile("manifest.json").read()
+    forged = tmp_path / "signature.json"
+    forged.write_bytes(sign(described, own, 4).replace(b'"serial": 4', b'"serial": 9'))
+    with pytest.raises(install.InstallError, match="not signed by this site"):
+        install.check_signature(described, forged, install.RELEASE_KEY)
