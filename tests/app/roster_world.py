@@ -67,7 +67,7 @@ guard_dir = "{folder}"
 """
 
 
-def until(ask, complaint: str, timeout_s: float = 20.0) -> Any:
+def until(ask, complaint: str, timeout_s: float = 50.0) -> Any:
     """The first true answer, looked for until the bound."""
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:
@@ -210,7 +210,7 @@ class Door:
                 return []
         return [{"kind": k, **json.loads(b)} for k, b in found if kind in (None, k)]
 
-    def wrote(self, timeout_s: float = 20.0, **body: Any) -> dict[str, Any]:
+    def wrote(self, timeout_s: float = 50.0, **body: Any) -> dict[str, Any]:
         """The first row with these values, waited for."""
         found = until(
             lambda: [r for r in self.rows() if body.items() <= r.items()], lambda: f"no row {body}: {self._words()}",
