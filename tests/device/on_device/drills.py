@@ -115,13 +115,13 @@ def all_up(*units: str, within_s: float = 60.0) -> None:
 
 
 def edges(facts: dict[str, Any]) -> dict[str, Any]:
-    """Starts, stops, reloads and crashes; in every second round somebody is going out at that moment."""
+    """Starts, stops, reloads and crashes; at every second of them somebody is going out."""
     bench, units, counts = Bench(facts), facts["units"], dict.fromkeys(("starts", "stops", "reloads", "crashes"), 0)
     chance = random.Random(facts.get("seed", 1))  # noqa: S311  repeatable, not secret
     all_up(*units)
     for n in range(facts["rounds"]):
-        for act in ("stops", "reloads", "crashes"):
-            if n % 2:
+        for k, act in enumerate(("stops", "reloads", "crashes")):
+            if (n + k) % 2:
                 bench.push_exit()
                 wait_for(bench.relay_on, 2.0, "the exit button releases")
             if act == "stops":
