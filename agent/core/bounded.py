@@ -33,11 +33,13 @@ class Rejected:
 
 
 def text(limit: int) -> Check:
-    """Text of at most `limit` characters."""
+    """Text of at most `limit` characters, each of which UTF-8 can write."""
 
     def check(value: object) -> str:
         if not isinstance(value, str) or len(value) > limit:
             raise BadValueError(f"must be text of at most {limit} characters")
+        if any("\ud800" <= letter <= "\udfff" for letter in value):  # JSON can say it, UTF-8 and a digest can't
+            raise BadValueError("holds half a character")
         return value
 
     return check

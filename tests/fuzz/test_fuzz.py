@@ -64,6 +64,15 @@ def test_every_seed_is_taken_as_it_is():
             assert WATCH.call(TARGETS[name], seed) is None
 
 
+@pytest.mark.parametrize("at", ["p-1", "p-2", "Li Mei", "t-1"])
+def test_half_a_character_anywhere_in_a_roster_chunk_is_refused(at: str):
+    """Found by fuzzing: an id with a lone surrogate was taken, and its digest could not be told."""
+    part = SEEDS["roster_claims"][0]
+    half = part.replace(b'"' + at.encode(), b'"\\ud800' + at.encode(), 1)
+    assert half != part
+    assert WATCH.call(TARGETS["roster_claims"], half) is None
+
+
 def test_the_watch_sees_a_file_a_process_a_query_and_an_exception(tmp_path: Path):
     import os
     import sqlite3
