@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.device.signature import signed_by
+from deploy.device.unpack import unpack
 
 ROOT = Path("/opt/door-agent")
 UNITS = Path("/etc/systemd/system")
@@ -111,8 +112,7 @@ class Installer:
 
     def unpack(self, stage: Path) -> None:
         """The bundle's files, every one of them checked against the manifest."""
-        with tarfile.open(self.bundle) as tar:
-            tar.extractall(stage, filter="data")
+        unpack(self.bundle, stage)
         described = (stage / "manifest.json").read_bytes()
         self.serial = check_signature(described, stage / "signature.json", self.key)
         self.manifest = json.loads(described)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import tarfile
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from deploy import bundle
+from deploy.device.unpack import unpack
 
 SICK_AGENT = (
     b"ExecStart=/opt/door-agent/current/venv/bin/python -I -m agent.cli.main",
@@ -29,8 +29,7 @@ def variant(
     """`source` with texts in its files replaced, told apart by `mark`, signed with `key`; its release name."""
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
         stage = Path(folder)
-        with tarfile.open(source) as tar:
-            tar.extractall(stage, filter="data")
+        unpack(source, stage)
         for name in ("manifest.json", "signature.json"):
             (stage / name).unlink(missing_ok=True)
         for name, (old, new) in (replace or {}).items():
