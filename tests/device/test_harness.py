@@ -41,13 +41,11 @@ def test_without_a_rig_the_reason_is_told(monkeypatch, tmp_path):
     assert "make rig" in why_not(asked=False)
 
 
-def test_a_crowded_machine_does_not_speak_for_the_door(monkeypatch):
-    monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 1000.0, 1000.0))
+def test_a_shared_machine_judges_what_the_door_did_and_not_how_long_it_took():
     assert not ci.counts("did not run to its end")
     assert not ci.counts("fire: not proven, this machine stalled the rig in 40 presses")
+    assert not ci.counts("late")
     assert ci.counts("openings")
-    monkeypatch.setattr("os.getloadavg", lambda: (0.5, 0.5, 0.5))
-    assert ci.counts("did not run to its end")
 
 
 def test_a_story_is_followed_row_by_row_and_in_its_time():
