@@ -71,10 +71,11 @@ class Door:
     @classmethod
     def provisioned(cls, name: str, *, ports: dict[int, int] | None = None) -> Door:
         """Boot the bare image and install this tree's bundle as an installer would. Nothing is started yet."""
+        source = ensure_bundle()  # what is missing for it is known before the image takes its minutes
         guest = Guest(rig_folder(), image(), cache_folder() / name, ports or {})
         if guest.folder.exists():
             guest.remove()
-        door, source = cls(guest), ensure_bundle()
+        door = cls(guest)
         try:
             guest.start()
         except GuestError as error:
