@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -42,6 +41,7 @@ from agent.core.vision_messages import (
     ToVision,
 )
 from agent.errors import DoorAgentError
+from agent.stopping import stop_on_signal
 from agent.vision_agent_end import AgentEnd
 from agent.vision_codes import Codes
 from agent.vision_enrolment import EnrolmentRun
@@ -242,9 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, required=True)
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(name)s: %(message)s")
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stop_on_signal()
     try:
         settings = settings_of(arguments.config)
         (idle if settings.camera.source == "none" else run)(settings, stopping, Notifier())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 from agent.cli.common import add_command
 from agent.cli.demo_world import DOOR, SITE, DemoWorld
+from agent.stopping import stop_on_signal
 
 _READY_S = 60.0
 _SCENES = {
@@ -38,9 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 stopped as asked (with --rounds: every resident came in, no stranger did); 1 not; 8 no broker."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signal()
     started_s = time.monotonic()
     camera = arguments.camera
     source = f"v4l2:{camera}" if camera and camera.startswith("/dev/") else camera
@@ -56,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.rounds:
                 from agent.cli.demo_rounds import act_rounds
 
-                return act_rounds(world, arguments.rounds, as_json=arguments.json, ready_s=took_s)
+                return act_rounds(world, arguments.rounds, stop, as_json=arguments.json, ready_s=took_s)
             stop.wait()
         finally:
             _say("stopping")

@@ -9,18 +9,24 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import threading
+
     from agent.cli.demo_world import DemoWorld
 
 _SCENE_S = 25.0
 _IN, _OUT = "AccessControl/AccessTaken/Credential", "AccessControl/Denied/CredentialNotFound"
 
 
-def act_rounds(world: DemoWorld, rounds: int, *, as_json: bool, ready_s: float) -> int:
-    """0 when every resident came in, no stranger did, and the server has the rows; 1 otherwise."""
+def act_rounds(world: DemoWorld, rounds: int, stop: threading.Event, *, as_json: bool, ready_s: float) -> int:
+    """0 when every resident came in, no stranger did, and the server has the rows; 1 otherwise.
+
+    Raises:
+        KeyboardInterrupt: `stop` was set before the last round ended.
+    """
     taken = refused = 0
     for number in range(1, rounds + 1):
-        taken += _acted(world, "resident_walks_up", _IN)
-        refused += _acted(world, "stranger_walks_up", _OUT)
+        taken += _acted(world, "resident_walks_up", _IN, stop)
+        refused += _acted(world, "stranger_walks_up", _OUT, stop)
         print(f"demo: round {number} of {rounds}", file=sys.stderr, flush=True)
     status = world.door_status() or {}
     times_ms = sorted(opening["ms"] for opening in status.get("openings", []))
@@ -43,13 +49,14 @@ def _spread(times_ms: list[float]) -> dict[str, float] | None:
     return {"median": statistics.median(times_ms), "p95": p95_ms, "n": len(times_ms)}
 
 
-def _acted(world: DemoWorld, scene: str, kind: str) -> bool:
+def _acted(world: DemoWorld, scene: str, kind: str, stop: threading.Event) -> bool:
     """Play a scene to its end; whether the server got a new row of this kind."""
     before = _count(world, kind)
     world.play(scene)
     end_s = time.monotonic() + _SCENE_S
     while time.monotonic() < end_s and (world.player.on == scene or _count(world, kind) == before):
-        time.sleep(0.1)
+        if stop.wait(0.1):
+            raise KeyboardInterrupt
     return _count(world, kind) > before
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from agent.console.local import LocalServer
 from agent.core.commands import Action
 from agent.core.events import Kind
 from agent.errors import ConfigError, DoorAgentError
+from agent.stopping import stop_on_signal
 from deploy.community.commander import Commander
 from deploy.community.consumer import Consumer, News
 from deploy.community.feed import Feed
@@ -60,9 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(settings: Settings) -> None:
     """Start everything, wait for the signal, stop in order."""
-    done = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: done.set())
+    done = stop_on_signal()
     ledger = Ledger(database(settings.database))
     feed = Feed(ledger.newest(200), ledger.doors())
     commander = _commander(settings)

@@ -43,7 +43,7 @@ Run = Callable[..., tuple[int, str]]
 def residents(tmp_path: Path) -> Iterator[Residents]:
     store = RosterStore(tmp_path / "state")
     residents = Residents(store)
-    for name in ("Li Mei", "Bo"):
+    for name in ("Li Mei", "Bo Xiangwen"):
         residents.add(name, consent_now(1_790_000_000), [NewFace(VECTOR, 0.9)], "net", "five-points")
     yield residents
     store.close()
@@ -129,7 +129,7 @@ def test_who_stays_keeps_the_face_who_is_left_out_is_purged_from_the_disk(
     assert sealed in files()
     code, said = put_in({"persons": [{"id": stays, "extended_release": True}, {"id": "p-new", "name": "An"}]})
     assert code == 0
-    assert f"- {goes} Bo (1 face template)" in said
+    assert f"- {goes} Bo Xiangwen (1 face template)" in said
     assert f"~ {stays} Li Mei: extended_release" in said
     assert "+ p-new An" in said
     residents.changed()
@@ -138,7 +138,7 @@ def test_who_stays_keeps_the_face_who_is_left_out_is_purged_from_the_disk(
     assert residents.person(stays).extended_release
     assert vectors(residents) == {stays: VECTOR}
     assert sealed not in files()
-    assert b"Bo" not in files()
+    assert b"Bo Xiangwen" not in files()
     [purge] = residents._store.purges()  # the id stays until the journal has the receipt
     residents._store.told(purge)
     residents._store.scrub()

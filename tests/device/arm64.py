@@ -33,7 +33,6 @@ from models.store import Store
 
 PYTHON = {"bookworm": "cp311", "trixie": "cp313"}
 SCRIPT = PROJECT / "tests" / "device" / "on_device" / "faces.py"
-MIRROR = "http://deb.debian.org/debian"
 SAME_NETWORK = 0.9999  # cosine of the vectors of one chip on both machines
 SAME_NETWORK_8_BITS = 0.98  # integer kernels of different processors round differently
 SAME_FACE = 0.98  # of one picture: OpenCV shrinks pictures a little differently on arm, which moves the five points
@@ -93,7 +92,7 @@ def _root(work: Path, suite: str) -> Path:
     wanted = "--include=python3,libgomp1,libstdc++6,zlib1g"
     made = root.with_suffix(".new")
     shutil.rmtree(made, ignore_errors=True)
-    _must("mmdebstrap", "--arch=arm64", "--variant=extract", wanted, suite, str(made), MIRROR)
+    _must("mmdebstrap", "--arch=arm64", "--variant=extract", wanted, suite, str(made))
     _play_pi(made)
     made.rename(root)
     return root
