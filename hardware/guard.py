@@ -3,13 +3,15 @@
 One thread, one loop: read all inputs, take what the agent says, let the reflexes decide (reflex.py), drive the relay,
 tell what changed. No flood of messages makes the loop turn faster and no callback runs in it. The relay's pulse
 has these ends in here: the agent's lease, the bound of the reflexes, and a kernel timer that kills a loop which hangs;
-after that, systemd's watchdog and relay_off. Whatever ends the process drops the relay before it closes the line.
+after that, systemd's watchdog, the standby (standby.py) and relay_off. Whatever ends the process drops the relay before
+it closes the line.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import select
 import signal
 import sys
@@ -29,6 +31,7 @@ from hardware.ports import Board
 from hardware.seqpacket import Connection, Listener, Message, own_users
 from hardware.settings import GuardSettings, load_settings
 from hardware.simulated import Bench, SimulatedBoard
+from hardware.standby import stand_by
 
 PROTOCOL = 1
 # The loop's pace: an input's change is seen within REST_S + QUICK_S and settled in steps of QUICK_S; a message is heard
@@ -244,6 +247,8 @@ def run(settings: GuardSettings, allowed_uids: frozenset[int]) -> None:
     """
     stop: list[int] = []
     notifier = Notifier()
+    if settings.backend == "lgpio":  # simulated lines die with their process
+        stand_by(functools.partial(relay_off.drop_noted, relay_off.note(settings)))
     with contextlib.ExitStack() as stack:
         board = _open_board(settings)
         stack.callback(board.close)

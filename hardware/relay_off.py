@@ -46,12 +46,17 @@ def drop(settings: GuardSettings) -> None:
     from hardware.errors import LineError
 
     try:
-        _drop(note(settings))
+        drop_noted(note(settings))
     except OSError as error:
         raise LineError(_complaint(error)) from error
 
 
-def _drop(noted: str) -> None:
+def drop_noted(noted: str) -> None:
+    """The same from the guard's note.
+
+    Raises:
+        OSError: see `drop`; EBUSY means that somebody has the line.
+    """
     backend, *numbers = noted.split()
     if backend == "simulated":
         return
@@ -97,7 +102,7 @@ def main(argv: list[str]) -> int:
     try:
         noted = _noted(options.get("--noted-in", ""))
         if noted:
-            _drop(noted)
+            drop_noted(noted)
         else:
             return _drop_configured(options["--config"])
     except OSError as error:
