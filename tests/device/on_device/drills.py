@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import sqlite3
+import statistics
 import subprocess
 import sys
 import threading
@@ -191,11 +192,20 @@ def faults(facts: dict[str, Any]) -> dict[str, Any]:
         "faults": len(found),
         "late": late,
         "worst_drop_s": worst,
+        "median_drop_s": {
+            f"{kind} {' '.join(target)}": middle(found, kind, target) for kind in FAULTS for target in targets
+        },
         "rig_stalled_in": sum(f["rig_stalled_s"] > 0 for f in found),
         "longest_energised_s": max(f["energised_s"] for f in found),
         "beyond_bound": [f for f in found if f["energised_s"] - f["rig_stalled_s"] > f["bound_s"] + 0.1],
         "unordered_rises": len(bench.unordered()),
     }
+
+
+def middle(found: list[dict[str, Any]], kind: str, target: list[str]) -> float:
+    """The median time to the dropped relay after this fault at these units, in seconds; 0 when it was not thrown."""
+    took_s = [f["dropped_after_s"] for f in found if f["kind"] == kind and f["target"] == target]
+    return round(statistics.median(took_s), 3) if took_s else 0.0
 
 
 def one_fault(bench: Bench, kind: str, target: list[str], after_s: float) -> dict[str, Any]:

@@ -92,6 +92,8 @@ def start_scope() -> None:
     if (TRACING / "events/gpio/enable").read_text().strip() != "1":
         (TRACING / "trace_clock").write_text("boot")
         (TRACING / "buffer_size_kb").write_text("4096")
+        # Writes only: the guard reads its lines so often that the buffer held but the last eight minutes.
+        (TRACING / "events/gpio/gpio_value/filter").write_text("get == 0")
         (TRACING / "events/gpio/enable").write_text("1")
 
 
