@@ -57,6 +57,7 @@ class MqttLink:
     def __init__(self, settings: LinkSettings, post: Callable[[object], None], outbox: Outbox) -> None:
         self._settings, self._post, self._outbox, self._clock = settings, post, outbox, outbox.clock
         self._device = f"{settings.site}/{settings.door}"
+        self._run_name = secrets.token_hex(8)  # tells a copied card's device from this one
         self._inbox = Inbox()
         self._on, self._stopping = True, False
         self._state: Mapping[str, Any] = {}
@@ -203,7 +204,7 @@ class MqttLink:
         return Hello(
             device=self._device, nonce=effect.nonce, epoch=h.epoch, first=h.first, before_first=h.before_first,
             last=h.last, last_hash=h.last_hash, acked=h.acked, clock=clock.quality(), utc_ms=clock.utc_ms(),
-            version=self._settings.version,
+            version=self._settings.version, run=self._run_name,
         ).model_dump_json().encode()  # fmt: skip
 
     def _publish(self, leaf: str, payload: bytes, *, retain: bool = False, correlation: bytes | None = None) -> None:

@@ -54,6 +54,9 @@ class Hello(_Shape):
     clock: ClockQuality = Field(strict=False)
     utc_ms: Millis
     version: str = Field(max_length=40)
+    run: Nonce | Literal[""] = Field(
+        default="", description="random, new at every start of the agent: two that speak in turns are two devices"
+    )
 
 
 class RowData(_Shape):

@@ -28,6 +28,7 @@ from agent.core.sync import Ack
 from agent.link_settings import tls_context
 from agent.wire import WireError, parse_batch, parse_hello, signed_ack, topic
 from deploy.community import homeassistant
+from deploy.community.copies import Copies
 from deploy.community.ingest import Alarm, Chain, Taken, take_hello, take_previews, take_rows
 from deploy.community.ledger import Ledger
 
@@ -76,6 +77,7 @@ class Consumer:
         self._queue: queue.Queue[tuple[str, bytes] | None] = queue.Queue(_QUEUE)
         self.overflowed = 0
         self._silent: set[str] = set()
+        self._copies = Copies()
         self._database_down = False
         self._forget_s = 0.0
         self._at_home: set[str] = set()
@@ -238,6 +240,8 @@ class Consumer:
         if hello.device != device:
             raise WireError(f"speaks for {hello.device}")
         taken = take_hello(self._ledger.chain(device, hello.epoch), hello)
+        if alarm := self._copies.heard(device, hello.run, time.monotonic()):
+            taken = replace(taken, alarms=(*taken.alarms, alarm))
         return self._applied(device, taken, now_ms)
 
     def _rows(self, device: str, payload: bytes, now_ms: int, *, preview: bool) -> tuple[list[News], str, Ack | None]:

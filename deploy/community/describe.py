@@ -154,6 +154,7 @@ def examples() -> dict[str, Any]:
     hello = Hello(
         device=DEVICE, nonce="00c0ffee00c0ffee", epoch=EPOCH, first=1, before_first=GENESIS, last=head.seq,
         last_hash=head.hash, acked=0, clock=ClockQuality.NTP, utc_ms=head.wall_ms, version="0.1.0",
+        run="5eed5eed5eed5eed",
     )  # fmt: skip
     mark = Skipped(5, 9, "ab" * 32, 12)
     return {

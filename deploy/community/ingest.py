@@ -42,7 +42,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something a manager should look at. Words: rows-lost, fork, restored, damaged, other-door."""
+    """Something a manager should look at. Words: rows-lost, fork, restored, damaged, cloned."""
 
     word: str
     detail: str

@@ -182,9 +182,12 @@ class Ledger:
         chain = self.chain(first.device, before)
         have = chain.next - 1 if chain else 0
         lost = max(last, chain.heard if chain and why == "quarantined" else 0)
-        return (
-            [Alarm("rows-lost", f"epoch {before}: rows {have + 1} to {lost} never came ({why})")] if have < lost else []
-        )
+        alarms = []
+        if why == "fork" and not (chain and chain.fork):  # the door saw it first, in an acknowledgement
+            alarms.append(Alarm("fork", f"epoch {before}: the door's {last} rows are not those that came before"))
+        if have < lost:
+            alarms.append(Alarm("rows-lost", f"epoch {before}: rows {have + 1} to {lost} never came ({why})"))
+        return alarms
 
     def alarm(self, device: str, alarm: Alarm, now_ms: int) -> None:
         """Keep an alarm."""

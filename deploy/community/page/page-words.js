@@ -36,7 +36,7 @@ Object.assign(WORDS, {
   liveAgain: ["回到实时", "Back to live"],
 
   // alarms of the server
-  "rows-lost": ["记录丢失", "Events lost"], fork: ["记录被篡改或复制", "History forked"], restored: ["记录被回退", "The door's store was rolled back"],
+  "rows-lost": ["记录丢失", "Events lost"], fork: ["记录被篡改或复制", "History forked"], cloned: ["门禁卡片被复制：两台设备用同一身份", "Copied card: two devices under one name"], restored: ["记录被回退", "The door's store was rolled back"],
   damaged: ["记录损坏", "Damaged event"], malformed: ["无法读懂的消息", "Malformed message"], silence: ["门没有消息", "Door is silent"],
   database: ["数据库无法写入", "The database takes nothing"], poison: ["无法处理的消息", "A message could not be stored"],
 
