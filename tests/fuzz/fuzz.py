@@ -1,7 +1,7 @@
 """Hostile bytes for everything that parses: no exception, no file, no process, no socket, no query may come of them.
 
 python -m tests.fuzz.fuzz --n 10000000 --processes 2      (`make fuzz N=10000000`)
-python -m tests.fuzz.fuzz --engine atheris --target ack --n 1000000      guided by coverage (pip install atheris)
+python -m tests.fuzz.fuzz --engine atheris --seconds 60 --target ack      guided by coverage, see guided.py
 
 Inputs are seeds with bytes changed, taken out, doubled, spliced with another, and JSON values swapped for nasty ones.
 Every input is counted once, when its target has returned. The last line is one JSON object: inputs, faults, per target.
@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from multiprocessing import get_context
 from typing import Any
 
+from tests.fuzz import guided
 from tests.fuzz.targets import SEEDS, TARGETS, Target
 
 _NASTY: tuple[bytes, ...] = (
@@ -35,7 +36,7 @@ _FORBIDDEN = frozenset({
     "os.scandir", "sqlite3.connect", "socket.connect", "socket.bind", "socket.getaddrinfo", "shutil.rmtree",
     "shutil.copyfile", "ctypes.dlopen", "pickle.find_class", "webbrowser.open",
 })  # fmt: skip
-_MAX_BYTES = 8192
+MAX_BYTES = 8192
 _KEPT_FAULTS = 20
 
 
@@ -88,7 +89,7 @@ def changed(rng: random.Random, seeds: tuple[bytes, ...]) -> bytes:
             data[at:at] = rng.choice(_NASTY)
         else:
             _swap_value(rng, data)
-    return bytes(data[:_MAX_BYTES])
+    return bytes(data[:MAX_BYTES])
 
 
 def _swap_value(rng: random.Random, data: bytearray) -> None:
@@ -140,28 +141,6 @@ def run(inputs: int, *, seed: int = 1, processes: int = 1, names: tuple[str, ...
     return {"inputs": counts.total(), "faults": faults, "per_target": dict(counts), "seconds": seconds}
 
 
-def _guided(name: str, inputs: int, seed: int) -> int:
-    """LibFuzzer's coverage for one target; ends the process itself at a fault."""
-    try:
-        import atheris  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        print("atheris is not installed: .venv/bin/pip install atheris (Linux, CPython 3.11 to 3.13)", file=sys.stderr)  # noqa: T201
-        return 1
-    watch = Watch()
-
-    def one(data: bytes) -> None:
-        wrong = watch.call(TARGETS[name], data)
-        if wrong is not None:
-            raise AssertionError(wrong)
-
-    atheris.instrument_all()
-    for data in SEEDS[name]:
-        one(data)
-    atheris.Setup([sys.argv[0], f"-runs={inputs}", f"-seed={seed}", f"-max_len={_MAX_BYTES}"], one)
-    atheris.Fuzz()
-    return 0
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=100_000, help="inputs (default 100,000)")
@@ -169,10 +148,11 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--target", choices=sorted(TARGETS), help="only this one")
     parser.add_argument("--engine", choices=("mutation", "atheris"), default="mutation")
+    parser.add_argument("--seconds", type=int, default=60, help="with atheris: so long for each target (default 60)")
     arguments = parser.parse_args()
-    if arguments.engine == "atheris":
-        return _guided(arguments.target or "command_claims", arguments.n, arguments.seed)
     names = (arguments.target,) if arguments.target else tuple(TARGETS)
+    if arguments.engine == "atheris":
+        return guided.run(names, arguments.seconds, arguments.seed)
     result = run(arguments.n, seed=arguments.seed, processes=arguments.processes, names=names)
     print(json.dumps(result))  # noqa: T201
     return int(bool(result["faults"]))

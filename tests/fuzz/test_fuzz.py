@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz import guided
 from tests.fuzz.fuzz import Watch, changed, run, warm_up
 from tests.fuzz.targets import SEEDS, TARGETS
 
@@ -92,3 +93,11 @@ def test_the_command_counts_every_input_and_finds_nothing():
     result = run(3000, seed=random.Random().randrange(1000))  # noqa: S311
     assert (result["inputs"], result["faults"]) == (3000, [])
     assert sum(result["per_target"].values()) == 3000
+
+
+def test_the_guided_command_says_how_to_get_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(guided.importlib.util, "find_spec", lambda _name: None)
+    assert guided.run(("ack",), 1, 1) == 2
+    assert "pip install atheris" in capsys.readouterr().err
