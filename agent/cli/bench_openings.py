@@ -22,6 +22,8 @@ _READY_S: Final = 90.0
 _SCENE_S: Final = 30.0
 _CODE_S: Final = 45.0  # a scene with this code is drawn first
 _QUIET_S: Final = 20.0
+_TOLD_S: Final = 5.0  # until the console's page must tell what the door did
+_LINK_DOWN_S: Final = 60.0
 _STEP_S: Final = 5.2  # a phone's next code
 
 
@@ -67,19 +69,18 @@ class Openings:
             time.sleep(0.1)
 
     def _seen(self, way: str, act: Callable[[], object], bound_s: float) -> float | None:
-        before = self._last_s()
+        energised, before = len(self._world.hand.energised_s), self._told()
         act()
-        end_s = time.monotonic() + bound_s
-        while time.monotonic() < end_s:
-            if len(self._world.hand.energised_s) > before:
-                time.sleep(0.3)  # the page follows the relay
-                last = (self._world.door_status() or {}).get("last_opening") or {}
-                return float(last["ms"]) if last.get("way") == way else None
-            time.sleep(0.05)
-        return None
+        if not _until(lambda: len(self._world.hand.energised_s) > energised, bound_s):
+            return None
+        _until(lambda: self._told() != before, _TOLD_S)  # the page follows the relay
+        told = self._told()
+        return float(told[-1]["ms"]) if told != before and told[-1]["way"] == way else None
 
-    def _last_s(self) -> int:
-        return len(self._world.hand.energised_s)
+    def _told(self) -> list[dict[str, Any]]:
+        """The openings that the door's page tells of, the newest last."""
+        found: list[dict[str, Any]] = (self._world.door_status() or {}).get("openings") or []
+        return found
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -87,11 +88,13 @@ def measure(rounds: int) -> dict[str, Any]:
     with DemoWorld(None, _say) as world:
         if not world.wait_ready(_READY_S, threading.Event()):
             raise DoorAgentError("the simulated door did not get ready; try door-agent demo to see why")
+        world.manager.ask("/api/me")  # signs in first: a command of its own, a second that is no part of an opening
         openings = Openings(world)
         table = [_row(openings, way, "up", rounds) for way in ("face", "phone", "remote")]
         table.append(_refusals(world, openings, rounds))
         world.uplink.cut()
-        time.sleep(3.0)
+        if not _until(lambda: not _section(world, "link").get("up", True), _LINK_DOWN_S):
+            raise DoorAgentError(f"the door did not see within {_LINK_DOWN_S:g} s that its uplink was cut")
         table += [_row(openings, way, "down", rounds) for way in ("face", "phone")]
         table.append(_row(openings, "remote", "down", 1))
         world.uplink.restore()
@@ -114,9 +117,11 @@ def _row(openings: Openings, way: str, uplink: str, rounds: int) -> dict[str, An
 def _refusals(world: DemoWorld, openings: Openings, rounds: int) -> dict[str, Any]:
     openings.settle()
     world.order("lock-down")
-    time.sleep(1.0)
+    if not _until(lambda: _section(world, "door_state").get("mode") == "LockedDown", _TOLD_S):
+        raise DoorAgentError(f"the door did not go into lock-down within {_TOLD_S:g} s")
     row = _row(openings, "refused", "up", rounds)
     world.order("release-lock-down")
+    _until(lambda: _section(world, "door_state").get("mode") == "Locked", _TOLD_S)
     return {**row, "way": "remote, refused"}
 
 
@@ -126,17 +131,17 @@ def _vision_killed(world: DemoWorld, openings: Openings) -> list[float]:
     for _ in range(3):
         openings.settle()
         world.play("stranger_walks_up")
-        _until(lambda: bool(_vision(world).get("faces")), _SCENE_S)
+        _until(lambda: bool(_section(world, "vision").get("faces")), _SCENE_S)
         world.children["vision"].kill()
         killed_s = boottime_s()
-        gone = _until(lambda: not _vision(world).get("up", True), _SCENE_S)
-        if gone and _until(lambda: bool(_vision(world).get("faces")), _SCENE_S):
+        gone = _until(lambda: not _section(world, "vision").get("up", True), _SCENE_S)
+        if gone and _until(lambda: bool(_section(world, "vision").get("faces")), _SCENE_S):
             took_s.append(round(boottime_s() - killed_s, 2))
     return took_s
 
 
-def _vision(world: DemoWorld) -> dict[str, Any]:
-    found: dict[str, Any] = (world.door_status() or {}).get("vision", {})
+def _section(world: DemoWorld, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = (world.door_status() or {}).get(name, {})
     return found
 
 
