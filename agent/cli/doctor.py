@@ -166,6 +166,17 @@ def _clock() -> Check:
     )
 
 
+def _device_key(key: Path) -> Check:
+    from agent.key_place import judge
+
+    try:
+        ok, found = judge(key)
+    except OSError as error:
+        ok, found = False, f"{key}: {error.strerror}"
+    todo = "" if ok else f"chmod 600 {key}, or provision the device again where it is missing"
+    return Check("device key", ok, found, "a file that only the agent may read", todo)
+
+
 def _server(config: Config) -> Iterator[Check]:
     server = config.server
     if server is None:
@@ -185,6 +196,7 @@ def _server(config: Config) -> Iterator[Check]:
         door=config.door.id,
     )
     where = f"{server.host}:{server.port}"
+    yield _device_key(settings.key)
     try:
         pinned_key(settings)
         with (

@@ -2,6 +2,7 @@
 
     request FOLDER NAME     make the key if there is none; print a certificate request (PEM)
     judge FOLDER NAME       print why the certificate has to be (re)newed; nothing when it is good
+    place FOLDER NAME       print where the private key lies
 
 The private key is made here and never leaves this device.
 """
@@ -21,7 +22,6 @@ from cryptography.x509.oid import NameOID
 
 RENEW_DAYS: Final = 60
 KEY, CERTIFICATE, AUTHORITY = "device.key", "device.pem", "ca.pem"
-SEALING = ("/dev/tpmrm0", "/dev/tpm0")
 
 
 def request(folder: Path, name: str) -> bytes:
@@ -68,11 +68,11 @@ def judge(folder: Path, name: str, now: dt.datetime) -> str:
     return f"the certificate ends in {days} days" if days < RENEW_DAYS else ""
 
 
-def kept_in() -> str:
+def kept_in(folder: Path) -> str:
     """Where the private key lies, plainly."""
-    chip = next((p for p in SEALING if Path(p).exists()), None)
-    there = f"; {chip} is there and not used yet" if chip else "; this board has no secure element"
-    return f"a file that only the agent may read{there}"
+    from agent.key_place import judge as place
+
+    return place(folder / KEY)[1]
 
 
 def _key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -86,5 +86,7 @@ if __name__ == "__main__":
     verb, where, who = sys.argv[1:]
     if verb == "request":
         sys.stdout.write(request(Path(where), who).decode())
+    elif verb == "place":
+        sys.stdout.write(kept_in(Path(where)))
     else:
         sys.stdout.write(judge(Path(where), who, dt.datetime.now(dt.UTC)))

@@ -115,7 +115,7 @@ class Setup:
         why = self._release_python("judge")
         if not why and not (owned(KEYS / "device.pem") and owned(KEYS / "device.key")):
             why = "its files are not the agent's"
-        return Look(not why, why or f"good, the key in {self._sealed()}")
+        return Look(not why, why or f"good, the key in {self._release_python('place')}")
 
     def _certificate_do(self) -> str:
         mark_restart()
@@ -127,10 +127,6 @@ class Setup:
     def _release_python(self, verb: str) -> str:
         command = [self.python, "-I", "-m", "deploy.device.identity", verb, str(KEYS), self.name]
         return call(*command).strip()
-
-    def _sealed(self) -> str:
-        words = "import deploy.device.identity as i; print(i.kept_in())"
-        return call(self.python, "-I", "-c", words).strip()
 
     def _own(self, *paths: Path) -> None:
         for path in paths:
