@@ -22,12 +22,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ("link", "a new link for somebody"),
         ("remove", "they may not sign in any more, open pages end"),
         ("list", "everybody"),
-        ("acts", "what the managers did, newest first; checks the chain"),
+        ("acts", "what the managers did, newest first; checks the chain, and says a mark to keep"),
     ):
         parser = acts.add_parser(name, help=help_, description=help_)
         parser.add_argument("--json", action="store_true", help="machine-readable output")
         if name in ("add", "link", "remove"):
             parser.add_argument("name", help="as colleagues call them" if name == "add" else "name or number")
+        if name == "acts":
+            parser.add_argument("--since", metavar="MARK", help="the mark of an earlier run: is its row still there?")
         if name == "add":
             parser.add_argument("--role", type=Role, choices=list(Role), default=Role.MANAGER, help="default: manager")
 
@@ -36,12 +38,26 @@ def manage(given: argparse.Namespace, office: Office, url: str) -> None:
     """Do it and print it. Raises DoorAgentError for what a person must mend."""
     try:
         told = _do(given, office, url)
-        broken = office.broken() if given.act == "acts" else None
+        if given.act == "acts":
+            fault, mark = _fault(office, given.since), office.mark()
     finally:
         office.close()
     sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n" if given.json else _words(given.act, told))
+    if given.act == "acts":
+        sys.stderr.write(f"mark of the last row, to keep elsewhere and compare with --since: {mark}\n")
+        if fault:
+            raise StoreError(f"{fault}; compare with a backup")
+
+
+def _fault(office: Office, since: str | None) -> str | None:
+    broken = office.broken()
     if broken is not None:
-        raise StoreError(f"row {broken} of what the managers did was changed or removed; compare with a backup")
+        return f"row {broken} of what the managers did was changed or removed"
+    if since is not None and not office.holds(since):
+        return (
+            f"the record of what the managers did no longer has the row of the mark {since[:100]}: its end was cut off"
+        )
+    return None
 
 
 def _do(given: argparse.Namespace, office: Office, url: str) -> Any:  # noqa: ANN401  JSON-shaped

@@ -2,12 +2,15 @@
 
 A database of its own (one connection, shared by the page's threads behind one lock), so that a busy page never holds up
 the doors' events. Links and sessions are kept as SHA-256 only: whoever reads the file can't sign in with it. What was
-done is a chain of hashes like a door's journal; nothing here changes or deletes a row of it.
+done is a chain of hashes like a door's journal; nothing here changes or deletes a row of it. A chain alone does not
+show that its end was cut off: so whoever reads the record also gets its mark (number and hash of the last row) to keep
+elsewhere, and hands it in the next time.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import threading
 import time
@@ -25,6 +28,7 @@ SESSION_MS: Final = 30 * 86_400_000
 IDLE_MS: Final = 7 * 86_400_000
 MAX_NAME: Final = 80
 _SEEN_EVERY_MS: Final = 60_000
+_NUMBER: Final = re.compile("[0-9]{1,12}")
 _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS managers (
         id {serial}, name TEXT NOT NULL, role TEXT NOT NULL, active INTEGER NOT NULL)""",
@@ -212,6 +216,19 @@ class Office:
                 return number
             prev = str(row[7])
         return None
+
+    def mark(self) -> str:
+        """`NUMBER:HASH` of the last row, to be kept elsewhere (each manager's browser does)."""
+        found = self._run("SELECT (SELECT COUNT(*) FROM acts), hash FROM acts ORDER BY id DESC LIMIT 1")
+        return f"{found[0][0]}:{found[0][1]}" if found else f"0:{GENESIS}"
+
+    def holds(self, mark: str) -> bool:
+        """False when the row of an earlier `mark()` is no longer there: the end was cut off or written anew."""
+        number, _, hash_ = mark.partition(":")
+        if not _NUMBER.fullmatch(number) or int(number) == 0:
+            return mark == f"0:{GENESIS}"
+        found = self._run("SELECT hash FROM acts ORDER BY id LIMIT 1 OFFSET ?", (int(number) - 1,))
+        return bool(found) and str(found[0][0]) == hash_
 
     def _run(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock:

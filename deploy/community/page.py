@@ -219,7 +219,15 @@ def _add_managers(app: Flask, parts: PageParts) -> None:
     def acts() -> Response:
         names = {0: "", **office.names()}
         rows = [{**asdict(act), "name": names.get(act.manager, "?")} for act in office.acts()]
-        return jsonify({"acts": rows, "broken": office.broken()})
+        seen = request.args.get("seen", "")  # the mark that this browser kept
+        return jsonify(
+            {
+                "acts": rows,
+                "broken": office.broken(),
+                "mark": office.mark(),
+                "cut": bool(seen) and not office.holds(seen),
+            }
+        )
 
     @app.get("/api/managers")
     @needs(Role.OWNER)

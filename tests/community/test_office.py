@@ -1,12 +1,14 @@
 """The managers' book: links sign in once, sessions end, what was done can't be changed unnoticed."""
 
+import argparse
 import sqlite3
 import threading
 
 import pytest
 
-from agent.errors import DoorAgentError
+from agent.errors import DoorAgentError, StoreError
 from deploy.community.ledger import SqliteConnection
+from deploy.community.manager_command import add_parser, manage
 from deploy.community.office import IDLE_MS, LINK_MS, SESSION_MS, Office, Role
 
 
@@ -110,6 +112,64 @@ def test_a_changed_or_removed_act_is_noticed(book, crime):
     db.commit()
     db.close()
     assert book.office.broken() is not None
+
+
+@pytest.mark.parametrize(
+    "crime",
+    ["DELETE FROM acts WHERE id > 2", "DELETE FROM acts", "DELETE FROM acts WHERE id = 1"],
+    ids=["the end", "all", "the beginning"],
+)
+def test_whoever_kept_the_mark_notices_that_rows_were_cut_off(book, crime):
+    """Also when new rows grew where the old ones were."""
+    for n in range(4):
+        book.office.note(None, "open", "garden/gate-1", f"reason {n}")
+    mark = book.office.mark()
+    assert book.office.holds(mark)
+    book.office.note(None, "open", "garden/gate-1", "a fifth")
+    assert book.office.holds(mark)
+    db = sqlite3.connect(book.path)
+    db.execute(crime)
+    db.commit()
+    db.close()
+    assert not book.office.holds(mark)
+    for n in range(4):
+        book.office.note(None, "open", "garden/gate-1", f"others {n}")
+    assert not book.office.holds(mark)
+
+
+@pytest.mark.parametrize("mark", ["", ":", "1", "-1:x", "0:x", "1:'--", "9" * 40 + ":x", "२:x"])
+def test_a_mark_that_was_never_given_is_not_held(book, mark):
+    book.office.note(None, "open")
+    assert not book.office.holds(mark)
+
+
+def test_the_mark_of_an_empty_record_holds_for_ever(book):
+    mark = book.office.mark()
+    book.office.note(None, "open")
+    assert book.office.holds(mark)
+
+
+def test_the_command_line_takes_the_mark_and_says_what_is_gone(book, capsys):
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+
+    def acts(*more):
+        other = Office(SqliteConnection(book.path))
+        manage(parser.parse_args(["manager", "acts", *more]), other, "")
+        return capsys.readouterr().err
+
+    for n in range(3):
+        book.office.note(None, "open", str(n))
+    mark = book.office.mark()
+    assert mark in acts()
+    acts("--since", mark)
+    db = sqlite3.connect(book.path)
+    db.execute("DELETE FROM acts WHERE id = 3")
+    db.commit()
+    db.close()
+    acts()  # what is left is a sound chain
+    with pytest.raises(StoreError, match="cut off"):
+        acts("--since", mark)
 
 
 def test_two_writers_make_one_chain(book):

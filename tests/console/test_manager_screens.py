@@ -1,6 +1,7 @@
 """The manager's page in a real browser: signing in, doors at a glance, orders, filters, on a desktop and on a phone."""
 
 import os
+import sqlite3
 import time
 from pathlib import Path
 
@@ -151,6 +152,20 @@ def test_a_viewer_has_no_buttons_and_an_owner_adds_a_manager(browser, site):
     reads(browser, "#link-text", "/enter#")
     reads(browser, "#managers", "Wang")
     reads(browser, "#acts", "added a manager")
+    browser.leave()
+
+
+def test_a_browser_that_saw_the_end_of_the_record_notices_that_it_was_cut_off(browser, site):
+    sign_in(browser, site, view="managers")
+    reads(browser, "#acts", "signed in")
+    reads(browser, "#acts-mark", "Mark of the last row")
+    assert browser.js("document.querySelector('#acts-broken').hidden")
+    db = sqlite3.connect(site.folder / "managers.db")
+    db.execute("DELETE FROM acts")
+    db.commit()
+    db.close()
+    browser.js("location.hash = 'now'; location.hash = 'managers'")
+    reads(browser, "#acts-broken", "cut off")
     browser.leave()
 
 

@@ -6,13 +6,26 @@ async function showManagers() {
   byId("manager-role").replaceChildren(...["viewer", "manager", "owner"].map((r) => Object.assign(make("option", say(r)), { value: r, selected: r === "manager" })));
   try {
     if (me.role === "owner") byId("managers").replaceChildren(...(await askServer("/api/managers")).map(managerRow));
-    const told = await askServer("/api/acts");
+    const seen = keptMark();
+    const told = await askServer(`/api/acts?seen=${encodeURIComponent(seen)}`);
     byId("acts").replaceChildren(...told.acts.map(actRow));
-    byId("acts-broken").hidden = told.broken === null;
-    byId("acts-broken").textContent = say("actsBroken", told.broken);
+    const words = [told.broken === null ? "" : say("actsBroken", told.broken), told.cut ? say("actsCut", seen.split(":")[0]) : ""];
+    byId("acts-broken").hidden = !words.some(Boolean);
+    byId("acts-broken").textContent = words.filter(Boolean).join(" ");
+    byId("acts-mark").textContent = say("actsMark", told.mark);
+    if (!told.cut) keepMark(told.mark);
   } catch (error) {
     tellManager(error.message);
   }
+}
+
+// The end of the record as this browser last saw it. A chain does not show that its end was cut off; whoever saw that end does.
+function keptMark() {
+  try { return localStorage.getItem("acts-mark") ?? ""; } catch { return ""; }
+}
+
+function keepMark(mark) {
+  try { localStorage.setItem("acts-mark", mark); } catch { /* a private window */ }
 }
 
 function managerRow(m) {

@@ -43,7 +43,7 @@ Object.assign(WORDS, {
   // people
   residents: ["住户", "Residents"], personNew: ["添加住户", "Add a person"], personEdit: ["修改", "Change"], edit: ["修改", "Change"], find: ["查找", "Find"], save: ["保存", "Save"],
   noPeople: ["没有找到。", "Nobody found."], k_resident: ["住户", "resident"], k_staff: ["员工", "staff"], k_visitor: ["访客", "visitor"], k_contractor: ["外包人员", "contractor"],
-  facesWhere: ["人脸在门口的控制台录入（须本人在场并同意），或在服务器上用 manage enrol。", "Faces are enrolled at a door's console, with the person there and agreeing, or on the server with `manage enrol`."],
+  facesWhere: ["人脸在门口的控制台录入（须本人在场并同意），或在服务器上用命令录入（python -m deploy.community.manage enrol）。", "Faces are enrolled at a door's console, with the person there and agreeing, or on the server: python -m deploy.community.manage enrol."],
   hasFace: ["人脸", "face"], noFace: ["无人脸", "no face"], faceWithdrawn: ["已撤回同意", "consent withdrawn"], phones_n: ["{0} 部手机", "{0} phones"], disabled: ["已停用", "switched off"],
   until: ["至 {0}", "until {0}"], withdraw: ["撤回人脸同意", "Withdraw face consent"], withdrawSure: ["{0} 撤回同意？所有门上的人脸模板都会删除。", "{0} withdraws the consent? The face leaves every door."],
   personSure: ["{0} 搬走？将从所有门上删除。", "{0} moved out? They leave every door."], personKind: ["身份", "Kind"], personGroups: ["门组（用逗号分开）", "Groups of doors, comma between"],
@@ -52,7 +52,7 @@ Object.assign(WORDS, {
   receipts: ["已确认删除：{0}", "purged, with receipt: {0}"], waitingFor: ["等待：{0}", "not heard of yet: {0}"],
   visitors: ["访客通行码", "Visitor passes"], passNote: ["给谁（只保存在服务器上）", "For whom (stays on this server)"], passFor: ["有效时间", "Valid for"], passUses: ["每扇门可用次数（0 为不限）", "Openings at each door (0: no limit)"],
   passIssue: ["生成通行码", "Make a pass"], passSend: ["把链接只发给访客本人，或让访客拍下二维码：", "Send this link to the visitor only, or let them photograph the code:"], noPassKey: ["本服务器没有访客码密钥（pass_key_file）。", "This server has no key for visitor passes (pass_key_file)."],
-  h2: ["2 小时", "2 hours"], h12: ["12 小时", "12 hours"], d1: ["1 天", "1 day"], d7: ["7 天", "7 days"], uses_n: ["每门 {0} 次", "{0} openings a door"], usesAny: ["不限次数", "no limit of openings"],
+  h2: ["2 小时", "2 hours"], h12: ["12 小时", "12 hours"], d1: ["1 天", "1 day"], d7: ["7 天", "7 days"], uses_n: ["每门 {0} 次", "openings at each door: {0}"], usesAny: ["不限次数", "no limit of openings"],
   revoked: ["已作废", "revoked"], revoke: ["作废", "Revoke"], revokeSure: ["作废 {0} 的通行码？", "Revoke the pass of {0}?"],
   "put-person": ["修改住户", "changed a person"], "remove-person": ["删除住户", "removed a person"], "withdraw-consent": ["登记撤回同意", "withdrew a consent"], "issue-pass": ["生成访客码", "made a visitor pass"], "revoke-pass": ["作废访客码", "revoked a visitor pass"],
 
@@ -62,6 +62,8 @@ Object.assign(WORDS, {
   removeSure: ["删除 {0}？其登录立即失效。", "Remove {0}? Their pages end at once."],
   linkOnce: ["请本人在 30 分钟内打开此链接，只能用一次：", "They open this once, within 30 minutes, on their own device:"], copy: ["复制", "Copy"], copied: ["已复制", "Copied"],
   acts: ["管理员操作记录", "What the managers did"], actsWhat: ["只能追加，不能修改；每条都与前一条相连。", "Rows are only added, never changed; each is chained to the one before."],
+  actsCut: ["记录的末尾被删掉了：这个浏览器见过第 {0} 条，现在不在了。请与备份核对。", "The end of the record was cut off: this browser saw row {0}, and it is no longer there. Compare with a backup."],
+  actsMark: ["最后一条的记号（可抄下来，日后核对）：{0}", "Mark of the last row (keep it to compare later): {0}"],
   actsBroken: ["第 {0} 条被改动或删除！", "Row {0} was changed or removed!"], commandLine: ["服务器命令行", "server's command line"], asked: ["已要求", "asked"],
   "sign-in": ["登录", "signed in"], "sign-out": ["退出", "signed out"], export: ["导出", "exported"], "add-manager": ["添加管理员", "added a manager"],
   "sign-in-link": ["生成登录链接", "made a sign-in link"], "remove-manager": ["删除管理员", "removed a manager"],
