@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 SPEC: Final = "1.6"
+# packages whose metadata has no field for it: read in the licence file that their wheel carries
+_IN_ITS_FILE: Final = {"pyrage": "MIT"}
 
 
 def bill(name: str, version: str, wheels: list[Path], weights: list[Path], manifest: Path) -> dict[str, Any]:
@@ -29,7 +31,6 @@ def bill(name: str, version: str, wheels: list[Path], weights: list[Path], manif
 def _wheel(path: Path) -> dict[str, Any]:
     facts = _metadata(path)
     name, version = facts["Name"] or path.name.split("-")[0], facts["Version"] or path.name.split("-")[1]
-    licence = facts["License-Expression"] or facts["License"] or _classified(facts)
     purl = f"pkg:pypi/{name.lower().replace('_', '-')}@{version}"
     return {
         "type": "library",
@@ -38,9 +39,20 @@ def _wheel(path: Path) -> dict[str, Any]:
         "version": version,
         "purl": purl,
         "hashes": [_sha256(path)],
-        # old metadata puts the licence's whole text there; its first line is its name
-        "licenses": [{"license": {"name": (licence or "not stated").strip().splitlines()[0][:200]}}],
+        "licenses": [{"license": {"name": licence(facts)}}],
     }
+
+
+def licence(facts: email.message.Message) -> str:
+    """What a package's metadata says of its licence, in one line; `not stated` where it says nothing."""
+    said = (
+        facts["License-Expression"]
+        or facts["License"]
+        or _classified(facts)
+        or _IN_ITS_FILE.get((facts["Name"] or "").lower())
+    )
+    # old metadata puts the licence's whole text there; its first line is its name
+    return (said or "not stated").strip().splitlines()[0][:200]
 
 
 def _metadata(path: Path) -> email.message.Message:

@@ -142,8 +142,10 @@ def kills(bench: Bench, size: int) -> dict[str, Any]:
         bench.fresh()
         for _ in range(min(KILLS_A_DEVICE, size - sum(done.values()))):
             how = chance.choice(["laptop", "laptop", "runner", "plug"])
-            kill(bench, how, chance.uniform(1.0, LONGEST_RUN_S), str(chance.randrange(1000)))
+            after_s = chance.uniform(1.0, LONGEST_RUN_S)
+            kill(bench, how, after_s, str(chance.randrange(1000)))
             done[how] += 1
+            sys.stderr.write(f"kill {sum(done.values())}/{size}: {how} after {after_s:.0f} s\n")
         last = bench.call("provision")
         if last.code:
             unfinished.append(f"{last.said.get('error')} {last.errors[-300:]}")
