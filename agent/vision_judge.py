@@ -30,6 +30,7 @@ _REST_S: Final[Mapping[FindingKind, float]] = {
 _HINTS: Final[Mapping[str, Indication]] = {
     "small": Indication.COME_CLOSER,
     "blurred": Indication.COME_CLOSER,
+    "turned": Indication.LOOK_HERE,
     "dark": Indication.MORE_LIGHT,
     "covered": Indication.UNCOVER_FACE,
     recognition.Reason.LOOK_ALIKE: Indication.SHOW_PHONE,

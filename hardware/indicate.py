@@ -39,6 +39,7 @@ PATTERNS = {
     "come-closer": _blinks(1),
     "uncover-face": _blinks(2),
     "more-light": _blinks(3),
+    "look-here": _blinks(4),
     "show-phone": Pattern(_steps((GREEN, 0.3), (RED, 0.3))),
     "locked-out": Pattern(_steps((RED, 1.0))),
     "close-the-door": Pattern(_steps((f"{RED} {BUZZER}", 0.1), (RED, 0.9))),

@@ -172,6 +172,7 @@ class Indication(StrEnum):
     COME_CLOSER = "come-closer"
     UNCOVER_FACE = "uncover-face"
     MORE_LIGHT = "more-light"
+    LOOK_HERE = "look-here"
     SHOW_PHONE = "show-phone"
     LOCKED_OUT = "locked-out"
     CLOSE_THE_DOOR = "close-the-door"

@@ -71,6 +71,7 @@ def test_a_resident_is_welcomed_by_name_and_the_opening_counts_down(page, door):
         ({"mode": "LockedDown"}, "nobody is let in", "bad"),
         ({"lockout_for_s": 21.4}, "faces wait for 22 s", "warn"),
         ({"indication": "uncover-face"}, "uncover your face", "warn"),
+        ({"indication": "look-here"}, "look into the camera", "warn"),
         ({"indication": "refused"}, "Not let in", "warn"),
         ({"lock": "unknown"}, "state is not known", "warn"),
     ],

@@ -9,10 +9,11 @@ import pytest
 
 from agent.core.recognition import Recognised, replay
 from agent.core.vision_messages import Finding, FindingKind, GalleryAdd, GalleryBegin, GalleryCommit, Settings
-from agent.vision_eyes import Eyes
+from agent.vision_eyes import Eyes, Track
 from agent.vision_judge import Judge
 from agent.vision_people import People
 from models.arrays import Image
+from models.detect import Detection
 from models.pipeline import Pipeline
 
 Frames = Callable[[str], list[Image]]
@@ -130,6 +131,20 @@ def test_somebody_who_stays_too_far_away_is_asked_to_come_closer(
     stills = [np.roll(near[0], number % 3, axis=1) for number in range(90)]
     found = _Door(pipeline, roster).watch(stills)
     assert [(one.verdict, one.hint) for one in found[:1]] == [(FindingKind.UNCLEAR, "come-closer")]
+
+
+def test_somebody_who_looks_away_is_asked_to_look_into_the_camera(
+    pipeline: Pipeline, roster: Roster, frames: Frames
+) -> None:
+    """The nose under one eye for two seconds: the one thing the person could do about it is said."""
+    door, frame = _Door(pipeline, roster), frames("resident_walks_up")[55]
+    found = pipeline.detector.detect(frame)[0]
+    points = found.landmarks_px.copy()
+    points[2, 0] = points[1, 0]
+    track = Track(1, Detection(found.box_px, points, found.confidence), 0.0, 0.0)
+    findings = [door.judge.judge(track, frame, number / 10, door.eyes.motion) for number in range(25)]
+    said = [one for one in findings if one is not None]
+    assert [(one.verdict, one.reason, one.hint) for one in said] == [(FindingKind.UNCLEAR, "turned", "look-here")]
 
 
 def test_a_poster_is_judged_once_and_then_left_alone(pipeline: Pipeline, roster: Roster, frames: Frames) -> None:
