@@ -81,7 +81,7 @@ def same_person(pipeline: Pipeline, templates: Sequence[Template]) -> bool:
 
 
 def _template(pipeline: Pipeline, image: Image, found: Detection, quality: float) -> Template:
-    (vector,) = pipeline.embed(image, [found])
+    vector = pipeline.embed_carefully(image, found)
     return Template(vector, pipeline.embedder.model_id, pipeline.embedder.alignment_id, quality)
 
 

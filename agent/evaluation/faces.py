@@ -139,7 +139,7 @@ def _row(pipeline: Pipeline, path: Path, manner: Manner) -> Row:
     lap()
     alive = pipeline.liveness.score(image, face) if manner.liveness and pipeline.liveness is not None else np.nan
     lap()
-    (vector,) = pipeline.embed(image, [face])
+    vector = pipeline.embed_carefully(image, face) if manner.still else pipeline.embed(image, [face])[0]
     lap()
     stage_ms = np.diff(np.array(clock)).astype(np.float32) * 1000
     return vector, face.width_px, quality.value, FLAWS.index(quality.flaw), alive, len(found) - 1, stage_ms

@@ -111,15 +111,16 @@ def test_a_hundred_thousand_people_cost_no_more_than_two_thousand():
     assert calibration.people == 100_000
 
 
-def test_one_picture_a_person_is_judged_more_strictly_where_the_network_needs_it(monkeypatch):
-    """With dlib's network several frames of a stranger look more like somebody known by a single picture."""
+@pytest.mark.parametrize(("net", "stricter"), [("dlib-resnet", 0.06), ("reid0095", 0.01)])
+def test_one_picture_a_person_is_judged_more_strictly_where_the_network_needs_it(monkeypatch, net, stricter):
+    """Several frames of a stranger look more like somebody known by a single picture, most with dlib's network."""
     people, rates = _population(200), (0.01, 0.001)
 
     def bounds(pictures: float) -> np.ndarray:
-        fitted = fit(people, model_id="dlib-resnet-8bit", pictures=pictures)
+        fitted = fit(people, model_id=net, pictures=pictures)
         return np.array([fitted.max_match_distance(rate, 200) for rate in rates])
 
     one, several = bounds(1), bounds(3)
-    monkeypatch.setitem(_PRIORS, "dlib-resnet", replace(_PRIORS["dlib-resnet"], one_picture=0.0))
-    assert bounds(1) - one == pytest.approx(0.06)
+    monkeypatch.setitem(_PRIORS, net, replace(_PRIORS[net], one_picture=0.0))
+    assert bounds(1) - one == pytest.approx(stricter)
     assert bounds(3) == pytest.approx(several)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from models import store as store_module
-from models.align import ALIGNMENTS, chip, similarity
+from models.align import ALIGNMENTS, CUTS, chip, similarity
 from models.arrays import Image
 from models.detect import Detection, follow, overlap, reduced
 from models.embed import OnnxEmbedder
@@ -109,6 +109,39 @@ def test_one_person_is_near_and_two_are_apart(pipeline: Pipeline, picture: Place
 
 def _darker(frame: Image) -> Image:
     return np.asarray(frame * 0.6, np.uint8)
+
+
+def test_points_that_are_a_little_off_move_a_carefully_read_picture_less(pipeline: Pipeline, picture: Place) -> None:
+    """Five cuts of one picture average out what the detector is unsure of; the first of them is the plain cut."""
+    frame = picture("collins")
+    face = _only(pipeline, frame)
+    away = np.random.default_rng(0).normal(0, 0.04 * face.width_px, (6, 2)).astype(np.float32)
+    off = [Detection(face.box_px, face.landmarks_px + one, face.confidence) for one in away]
+    (plain,) = pipeline.embed(frame, [face])
+    careful = pipeline.embed_carefully(frame, face)
+    assert np.linalg.norm(careful) == pytest.approx(1.0, abs=1e-5)
+    kept = np.mean([pipeline.embed(frame, [one])[0] @ plain for one in off])
+    assert np.mean([pipeline.embed_carefully(frame, one) @ careful for one in off]) > kept
+    alignment = pipeline.embedder.alignment
+    assert np.array_equal(chip(frame, face.landmarks_px, alignment, CUTS[0]), chip(frame, face.landmarks_px, alignment))
+
+
+def test_a_cut_is_scaled_about_its_middle_and_moved_by_shares_of_its_side() -> None:
+    """A white square in the middle of a black picture is 6 % smaller, or 3 % further to the right or down."""
+    layout = ALIGNMENTS["reid-128"]
+    image = np.zeros((128, 128, 3), np.uint8)
+    image[32:96, 32:96] = 255
+    rows = {}
+    for cut in CUTS:
+        light = chip(image, layout.points * 128, layout, cut)[..., 0].astype(np.float64)
+        y, x = np.mgrid[0:128, 0:128]
+        rows[cut] = (np.sqrt(light.sum() / 255), (x * light).sum() / light.sum(), (y * light).sum() / light.sum())
+    size, x, y = rows[CUTS[0]]
+    assert (size, x, y) == pytest.approx((64, 63.5, 63.5), abs=0.2)
+    for scale, right, down in CUTS:
+        # The middle of the chip is at 64, that of the square at 63.5.
+        wanted = (64 * scale, 64 - 0.5 * scale + 128 * right, 64 - 0.5 * scale + 128 * down)
+        assert rows[scale, right, down] == pytest.approx(wanted, abs=0.2)
 
 
 def test_enrolment_names_the_picture_and_the_reason(better: Pipeline, picture: Place) -> None:
