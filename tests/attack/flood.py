@@ -79,12 +79,12 @@ def run(rounds: int, per_s: int) -> dict[str, Any]:
             for rate in times_ms:
                 openings.settle()
                 time.sleep(6.0)  # the same person is let in again
-                began_s = time.monotonic()
                 sender = _start(world, rate) if rate else None
+                began_s = time.monotonic()
                 took_ms = openings.face()
                 times_ms[rate] += [] if took_ms is None else [took_ms]
                 if sender is not None:
-                    sent += _stop(sender)
+                    sent += _stop(sender) - rate  # less the second before
                     seconds += time.monotonic() - began_s
     without, with_junk = spread(times_ms[0]), spread(times_ms[per_s])
     slower = (with_junk["median_ms"] or 0) / without["median_ms"] * 100 - 100 if without["median_ms"] else None

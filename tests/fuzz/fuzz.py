@@ -38,6 +38,7 @@ _FORBIDDEN = frozenset({
 })  # fmt: skip
 MAX_BYTES = 8192
 _KEPT_FAULTS = 20
+_TOLD_EVERY = 200_000  # a run that is stopped has said how far it was
 
 
 class Watch:
@@ -109,6 +110,10 @@ def warm_up(names: Iterable[str]) -> None:
             TARGETS[name](data)
 
 
+def _tell(text: str) -> None:
+    print(f"fuzz: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def attempt(seed: int, inputs: int, names: tuple[str, ...]) -> dict[str, Any]:
     """One process's part: as many inputs, shared out evenly over the targets."""
     rng, watch = random.Random(seed), Watch()  # noqa: S311  repeatable
@@ -120,9 +125,12 @@ def attempt(seed: int, inputs: int, names: tuple[str, ...]) -> dict[str, Any]:
         data = changed(rng, SEEDS[name])
         wrong = watch.call(TARGETS[name], data)
         counts[name] += 1
-        if wrong is not None and len(faults) < _KEPT_FAULTS:
+        if wrong is not None and len(faults) < _KEPT_FAULTS and name + wrong[:40] not in faults:
             fault = {"target": name, "fault": wrong, "input": base64.b64encode(data).decode()}
-            faults.setdefault(name + wrong[:40], fault)
+            faults[name + wrong[:40]] = fault
+            _tell(json.dumps(fault))
+        if (number + 1) % _TOLD_EVERY == 0:
+            _tell(f"{number + 1} of {inputs}, {len(faults)} faults")
     return {"counts": dict(counts), "faults": list(faults.values())}
 
 

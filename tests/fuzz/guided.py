@@ -31,7 +31,10 @@ def run(names: tuple[str, ...], seconds: int, seed: int) -> int:
     if importlib.util.find_spec("atheris") is None:
         print(_MISSING, file=sys.stderr)  # noqa: T201
         return 2
-    found = {name: _in_its_process(name, seconds, seed) for name in names}
+    found = {}
+    for name in names:
+        found[name] = _in_its_process(name, seconds, seed)
+        print(f"fuzz: {name}: {json.dumps(found[name])}", file=sys.stderr, flush=True)  # noqa: T201
     faults = {name: report for name, report in found.items() if "fault" in report}
     runs = {name: report["runs"] for name, report in found.items()}
     covered = {name: report["covered"] for name, report in found.items()}
