@@ -28,8 +28,11 @@ class Client:
         self.host = urlsplit(url).netloc
         self.cookie = self.csrf = ""
 
+    def connect(self):
+        return http.client.HTTPConnection(self.host, timeout=10)
+
     def ask(self, method, path, body=None, **headers):
-        connection = http.client.HTTPConnection(self.host, timeout=10)
+        connection = self.connect()
         named = {"Host": self.host, "Connection": "close", "Cookie": self.cookie, "X-CSRF-Token": self.csrf}
         named |= {"Content-Type": "application/json"} if body is not None else {}
         named |= {name.replace("_", "-"): value for name, value in headers.items()}
