@@ -61,7 +61,7 @@ class ConsumerSettings:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What just happened, for whoever watches: kind is event, preview, alarm, state, reply or order."""
+    """What just happened, for whoever watches: kind is event, preview, alarm, state, hello, reply or order."""
 
     kind: str
     device: str
@@ -207,7 +207,7 @@ class Consumer:
     def _commit(self, group: list[tuple[str, bytes]]) -> list[tuple[list[News], str, Ack | None]]:
         now_ms = time.time_ns() // 1_000_000
         results = []
-        with self._ledger.transaction():
+        with self._ledger.transaction(["/".join(where.split("/")[1:3]) for where, _ in group]):
             for where, payload in group:
                 parts = where.split("/")
                 device, leaf = "/".join(parts[1:3]), "/".join(parts[4:])
@@ -242,7 +242,8 @@ class Consumer:
         taken = take_hello(self._ledger.chain(device, hello.epoch), hello)
         if alarm := self._copies.heard(device, hello.run, time.monotonic()):
             taken = replace(taken, alarms=(*taken.alarms, alarm))
-        return self._applied(device, taken, now_ms)
+        news, device, ack = self._applied(device, taken, now_ms)
+        return [News("hello", device, {}), *news], device, ack
 
     def _rows(self, device: str, payload: bytes, now_ms: int, *, preview: bool) -> tuple[list[News], str, Ack | None]:
         items: list[Row | Skipped] = []

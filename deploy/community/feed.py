@@ -33,7 +33,9 @@ class Feed:
             self._append({"type": "event", **event})
 
     def add(self, news: News) -> None:
-        """Take one piece of news from the consumer."""
+        """Take one piece of news from the consumer; a hello is nothing to show."""
+        if news.kind == "hello":
+            return
         now_ms = time.time_ns() // 1_000_000
         with self._changed:
             door: dict[str, Any] = {"online": True, "state": {}}

@@ -52,6 +52,9 @@ class Connection(Protocol):
     def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement, return its rows."""
 
+    def hold(self, devices: Sequence[str]) -> None:
+        """Within a transaction, before anything is read: nobody else works on these doors until it ends."""
+
     def close(self) -> None:
         """Let go."""
 
@@ -73,6 +76,9 @@ class SqliteConnection:
     def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See Connection."""
         return self._db.execute(sql, params).fetchall()
+
+    def hold(self, devices: Sequence[str]) -> None:
+        """See Connection: a file has one server process, so there is nobody else."""
 
     def close(self) -> None:
         """See Connection."""
@@ -103,10 +109,12 @@ class Ledger:
         return True
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing."""
+    def transaction(self, devices: Sequence[str] = ()) -> Iterator[None]:
+        """All or nothing; several server processes on one PostgreSQL take turns at each of `devices`."""
         self.db.execute("BEGIN")
         try:
+            if devices:
+                self.db.hold(devices)
             yield
             self.db.execute("COMMIT")
         except BaseException:

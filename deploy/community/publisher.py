@@ -72,6 +72,7 @@ class Publisher:
         self._sent_s: dict[tuple[str, int], float] = {}
         self._lease_s: dict[str, float] = {}
         self._asked_s: dict[str, float] = {}
+        self._head_s: dict[str, float] = {}
         self._drift_s: dict[str, float] = {}
         self._seen = -1
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -85,8 +86,8 @@ class Publisher:
         self._thread.start()
 
     def hear(self, news: News) -> None:
-        """States, sealing keys and receipts concern this; no more. A full inbox drops: states repeat."""
-        wanted = news.kind == "state" or (news.kind == "reply" and news.what.get("stage") == "sealing-key")
+        """States, hellos, sealing keys and receipts concern this; no more. A full inbox drops: states repeat."""
+        wanted = news.kind in ("state", "hello") or (news.kind == "reply" and news.what.get("stage") == "sealing-key")
         if wanted or (news.kind == "event" and news.what.get("kind") == Kind.ROSTER):
             with contextlib.suppress(queue.Full):
                 self._inbox.put_nowait(news)
@@ -124,6 +125,8 @@ class Publisher:
             door = self._people.doors().get(news.device)
             if door is not None and news.what.get("online"):
                 self._state(door, news.what)
+        elif news.kind == "hello":
+            self._greeted(news.device)
         elif news.kind == "reply":
             self._sealing_key(news.device, news.what)
         else:
@@ -157,6 +160,12 @@ class Publisher:
 
     def _head(self, device: str, newest: Published) -> None:
         self._put(device, Head(newest.revision, newest.digest), keep=True)
+
+    def _greeted(self, device: str) -> None:
+        """The broker's copy may lie on a node that the door has left (RabbitMQ), or may have died with it."""
+        newest = self._people.published(device) if device in self._people.doors() else None
+        if newest is not None and self._due(self._head_s, device, _AGAIN_S):
+            self._put(device, Head(newest.revision, newest.digest), keep=False)
 
     # ------------------------------------------------------------ a door's state
 

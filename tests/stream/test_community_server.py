@@ -82,7 +82,7 @@ def test_a_database_that_is_away_costs_nothing(site, linked, monkeypatch):
     until(lambda: outbox.status().depth == 0 and outbox.status().head_seq == 2, "the first row")
     real = Ledger.transaction
 
-    def broken(self):
+    def broken(self, devices=()):
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr(Ledger, "transaction", broken)
