@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +26,14 @@ HOME_NAME = "homeassistant"  # certificate of a Home Assistant, where there is o
 _START_S = 10.0
 
 # %u is the certificate's name, site/door. A device writes below its own up/, reads its own dn/, and nothing else.
-ACL_TEXT = f"""\
-user {SERVER_NAME}
+_SERVER_RULES = """\
+user {name}
 topic read doors/+/+/up/#
 topic write doors/+/+/dn/#
 topic readwrite homeassistant/#
 
+"""
+_OTHER_RULES = f"""\
 user {HOME_NAME}
 topic read doors/+/+/up/state
 topic read homeassistant/#
@@ -43,6 +46,14 @@ topic read doors/+/+/up/#
 pattern write doors/%u/up/#
 pattern read doors/%u/dn/#
 """
+
+
+def acl_text(servers: Sequence[str] = (SERVER_NAME,)) -> str:
+    """The access rules; `servers` are the certificate names of the server's processes, one name each."""
+    return "".join(_SERVER_RULES.format(name=name) for name in servers) + _OTHER_RULES
+
+
+ACL_TEXT = acl_text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +98,20 @@ log_type notice
 class Broker:
     """One mosquitto as a child process. It dies with `stop()`, and with this process (parent-death signal)."""
 
-    def __init__(self, folder: Path, authority: Authority, *, port: int = 0, persist: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        authority: Authority,
+        *,
+        port: int = 0,
+        persist: bool = True,
+        servers: Sequence[str] = (SERVER_NAME,),
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         pair = authority.server("broker", ("127.0.0.1", "localhost"))
         self._files = BrokerFiles(folder, authority.cert, pair.cert, pair.key)
         self.port = port or free_port()
-        self._persist = persist
+        self._persist, self._servers = persist, servers
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -108,7 +127,7 @@ class Broker:
         # started as root it would change to a user that can't read this private folder
         text = f"user {getpass.getuser()}\n" + config_text(self._files, self.port, persist=self._persist)
         write_file(config, text.encode(), 0o600)
-        write_file(self._files.folder / "acl", ACL_TEXT.encode(), 0o600)
+        write_file(self._files.folder / "acl", acl_text(self._servers).encode(), 0o600)
         # a killed parent must not leave its broker behind
         setpriv = shutil.which("setpriv")
         command = [*([setpriv, "--pdeathsig", "TERM"] if setpriv else []), program, "-c", str(config)]

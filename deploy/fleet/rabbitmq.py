@@ -87,14 +87,14 @@ def haproxy(address: str, port: int, servers: Iterable[tuple[str, str]], connect
     return HAPROXY.format(address=address, port=port, servers=lines, connections=connections)
 
 
-def definitions(doors: Iterable[str]) -> str:
-    """Users and permissions as definitions.json: doors by certificate name, without a password, and the server.
+def definitions(doors: Iterable[str], servers: Iterable[str] = (SERVER_NAME,)) -> str:
+    """Users and permissions as definitions.json: by certificate name, without a password; doors and server processes.
 
     Topics arrive as routing keys with dots; a door's filter is checked like a topic.
     """
     names = [*doors]
     rules = [(n, rf"^doors\.{_key(n)}\.up\.", rf"^doors\.{_key(n)}\.dn\.") for n in names]
-    rules.append((SERVER_NAME, r"^doors\.[^.]+\.[^.]+\.dn\.", r"^doors\."))
+    rules += [(n, r"^doors\.[^.]+\.[^.]+\.dn\.", r"^doors\.") for n in servers]
     rules.append((DASHBOARD_NAME, "^$", r"^doors\."))
     value: dict[str, Any] = {
         "vhosts": [{"name": "/"}],
@@ -123,6 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--doors", type=Path, required=True, help="a file with one site/door a line")
     parser.add_argument("--folder", type=Path, required=True, help="where to write")
     parser.add_argument("--hosts", nargs="+", default=["broker1", "broker2", "broker3"], help="the nodes' host names")
+    parser.add_argument("--servers", nargs="+", default=[SERVER_NAME], help="the server processes' certificate names")
     a = parser.parse_args(arguments)
     etc = Path("/etc/rabbitmq")
     files = {
@@ -135,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     a.folder.mkdir(parents=True, exist_ok=True)
     text = conf(files, address="0.0.0.0", port=8883, metrics_port=15692, nodes=nodes)  # noqa: S104  the doors' network
     (a.folder / "rabbitmq.conf").write_text(text)
-    (a.folder / "definitions.json").write_text(definitions(a.doors.read_text().split()))
+    (a.folder / "definitions.json").write_text(definitions(a.doors.read_text().split(), a.servers))
     (a.folder / "enabled_plugins").write_text(PLUGINS)
     servers = [(host, f"{host}:8883") for host in a.hosts]
     (a.folder / "haproxy.cfg").write_text(haproxy("0.0.0.0", 8883, servers))  # noqa: S104  the doors' network
