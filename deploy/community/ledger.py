@@ -90,7 +90,7 @@ class Ledger:
 
     def __init__(self, db: Connection) -> None:
         self.db = db
-        with self.transaction():
+        with self.transaction(("schema",)):  # PostgreSQL fails two that make one table at the same moment
             for statement in _SCHEMA:
                 db.execute(statement.format(serial=db.serial))
             found = db.execute("SELECT version FROM meta")
