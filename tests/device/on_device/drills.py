@@ -149,22 +149,36 @@ def kill(unit: str, number: int) -> None:
         os.kill(pid, number)
 
 
-def out_of_memory(unit: str) -> None:
+def signalled(number: int) -> Callable[[str], Callable[[], None]]:
+    """What is known about a unit beforehand, so that nothing but the signal lies between the clock and the fault."""
+
+    def aimed(unit: str) -> Callable[[], None]:
+        pid = main_pid(unit)
+        return lambda: os.kill(pid, number) if pid else None
+
+    return aimed
+
+
+def out_of_memory(unit: str) -> Callable[[], None]:
     """Take a unit's memory away: the kernel's out-of-memory killer ends it."""
     limit = Path(f"/sys/fs/cgroup{ctl('show', '-P', 'ControlGroup', unit)}/memory.max")
     was = limit.read_text()
-    try:
-        limit.write_text("65536")
-    finally:
-        with contextlib.suppress(OSError):  # the group is made anew with the unit's next life, limit and all
-            limit.write_text(was)
+
+    def throw() -> None:
+        try:
+            limit.write_text("65536")
+        finally:
+            with contextlib.suppress(OSError):  # the group is made anew with the unit's next life, limit and all
+                limit.write_text(was)
+
+    return throw
 
 
-FAULTS: dict[str, tuple[Callable[[str], None], float]] = {
-    "KILL": (lambda unit: kill(unit, signal.SIGKILL), 1.0),
-    "SEGV": (lambda unit: kill(unit, signal.SIGSEGV), 1.0),
+FAULTS: dict[str, tuple[Callable[[str], Callable[[], None]], float]] = {
+    "KILL": (signalled(signal.SIGKILL), 1.0),
+    "SEGV": (signalled(signal.SIGSEGV), 1.0),
     "OOM": (out_of_memory, 1.0),
-    "STOP": (lambda unit: kill(unit, signal.SIGSTOP), 4.0),
+    "STOP": (signalled(signal.SIGSTOP), 4.0),
 }
 
 
@@ -210,12 +224,13 @@ def middle(found: list[dict[str, Any]], kind: str, target: list[str]) -> float:
 
 def one_fault(bench: Bench, kind: str, target: list[str], after_s: float) -> dict[str, Any]:
     """Release, wait, throw, watch."""
-    throw, allowed_s = FAULTS[kind]
+    aim, allowed_s = FAULTS[kind]
+    throws = [aim(unit) for unit in target]
     began_s = bench.grant()
     time.sleep(after_s)
     thrown_s = now_s()
-    for unit in target:
-        throw(unit)
+    for throw in throws:
+        throw()
     dropped_s = wait_for(lambda: not bench.relay_on(), 15.0, f"the relay drops after {kind} of {target}")
     # a stopped guard cannot count: there the bound is the hard cap
     bound_s = 10.0 if kind == "STOP" and GUARD in target else bench.release_s
