@@ -23,10 +23,13 @@ def stand_by(drop: Callable[[], None]) -> None:
     closed all files of the dead process; an OSError of it is said on standard error, for relay_off comes next.
     """
     guard = os.pidfd_open(os.getpid())
+    asked = (signal.SIGTERM, signal.SIGINT)  # they stop the guard, and that ends us
+    signal.pthread_sigmask(signal.SIG_BLOCK, asked)  # until the copy ignores them: none may end it in its first moment
     if os.fork():
         os.close(guard)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, asked)
         return
-    for number in (signal.SIGTERM, signal.SIGINT):  # they stop the guard, and that ends us
+    for number in asked:
         signal.signal(number, signal.SIG_IGN)
     lock_memory()
     ended = select.poll()
