@@ -15,7 +15,7 @@ _TPM: Final = ("dev/tpmrm0", "dev/tpm0")
 _FIRMWARE: Final = "dev/vcio"  # the way to a Raspberry Pi's one-time programmable memory
 _MODEL: Final = "proc/device-tree/model"
 # boards whose one-time memory has a row for a 256-bit device key
-_OTP_BOARDS: Final = ("Raspberry Pi 4", "Raspberry Pi 400", "Raspberry Pi 5", "Raspberry Pi 500", "Compute Module 4")
+_OTP_BOARDS: Final = tuple(f"Raspberry Pi {board}" for board in ("4", "5", "Compute Module 4", "Compute Module 5"))
 
 
 def hardware(root: Path = Path("/")) -> str:

@@ -1,8 +1,9 @@
 """The guard's standby: a copy of the process that waits for its end, and drops the relay in that millisecond.
 
-Raspberry Pi kernels keep a dead process's line driven. systemd starts relay_off.py after every end of the guard, which
-takes some 0.3 s of a Pi's time, more on a busy one; the standby is already there, with its memory locked and its turn
-before everything else that computes. It holds no line, hears nobody, and ends with the guard.
+Raspberry Pi kernels keep a dead process's line driven. systemd starts relay_off.py after every end of the guard, but an
+interpreter has to start for it (0.3 s and more on the virtual device, tests/device/README.md); the standby is already
+there, with its memory locked and its turn before everything else that computes. It holds no line, hears nobody, and
+ends with the guard.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ def board(root: Path, model: str, *devices: str) -> Path:
             ("dev/vcio",),
             "one-time memory of the board's chip could hold it, not used",
         ),
+        ("Raspberry Pi Compute Module 4 Rev 1.1", ("dev/vcio",), "one-time memory of the board's chip could hold it"),
         ("Raspberry Pi 5 Model B Rev 1.0", ("dev/tpm0", "dev/tpmrm0"), "a TPM (/dev/tpmrm0) could hold it, not used"),
         ("Raspberry Pi 5 Model B Rev 1.0", ("dev/tpm0", "dev/vcio"), "a TPM (/dev/tpm0) and one-time memory"),
         ("Some PC", ("dev/vcio",), "no TPM or key memory seen"),
