@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from agent.clock import Clock, rfc3339
+from agent.clock import Clock
 from agent.console_desk import ConsoleDesk
+from agent.console_feed import ConsoleFeed
 from agent.controller import Controller
 from agent.core import door
 from agent.core.access import Moment, Rules
 from agent.core.events import Json, Kind, Priority, Record
-from agent.core.journal import ClockQuality, Row
+from agent.core.journal import Row
 from agent.core.roster_feed import WANT_SEALING_KEY, RosterAnnounced, RosterApplied, RosterRefused
 from agent.core.stream import CommandArrived, Committed, LinkDown, LinkUp, RosterArrived
 from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, Hello, Pass, Preview, Settings
@@ -25,6 +25,7 @@ from agent.gallery_feed import GalleryFeed
 from agent.health import Health
 from agent.hours import Hours
 from agent.identity import Identity
+from agent.known_time import KnownTime
 from agent.pass_desk import PassDesk
 from agent.remote import RemoteDesk
 from agent.residents import Residents
@@ -77,9 +78,8 @@ class Reception:
         self._facts, self._controller, self._residents, self._vision = facts, controller, residents, vision
         self._board, self._health, self._remote, self._clock = board, health, remote, clock
         self._roster, self._clerk, self._identity = roster, clerk, identity
-        self._publish_state, self._floor_utc_s = publish_state, floor_utc_s
-        self._known_time: tuple[float, float] | None = None  # wall time, and CLOCK_BOOTTIME then
-        self._zone = ZoneInfo(facts.timezone)
+        self._publish_state = publish_state
+        self._time = KnownTime(clock, ZoneInfo(facts.timezone), floor_utc_s)
         self._server_heard_s: float | None = None
         self._link_up = False
         self._roster_due_s = 0.0
@@ -95,6 +95,7 @@ class Reception:
         self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, facts.stored)
         self._gallery = GalleryFeed(residents, vision)
         self._enrolment = EnrolmentDesk(residents, vision, board, clock)
+        self._feed = ConsoleFeed(board, residents)
         self._console = ConsoleDesk(controller, self._enrolment, board, facts.vision)
         self._published: dict[str, Any] = {}
 
@@ -142,18 +143,12 @@ class Reception:
     def wrote(self, record: Record) -> None:
         """See Others: the page's feed shows what the journal got, without receipts."""
         self._hours.wrote(record, self._clock.now_s())
-        self._show(self._clock.utc_ms(), str(record.kind), int(record.priority), record.body)
+        self._feed.show(self._clock.utc_ms(), str(record.kind), int(record.priority), record.body)
 
     def remember(self, rows: Iterable[Row]) -> None:
         """Show what was written before this start, oldest first: a restarted door does not look forgetful."""
         for row in rows:
-            self._show(row.wall_ms, row.kind, row.priority, row.body)
-
-    def _show(self, utc_ms: int, kind: str, priority: int, body: Mapping[str, Json]) -> None:
-        shown = {key: value for key, value in body.items() if key not in ("receipt", "detail")} | _visits(body)
-        self._board.add_event(
-            {"at_utc": rfc3339(utc_ms), "kind": kind, "priority": priority, "body": self._named(shown)}
-        )
+            self._feed.show(row.wall_ms, row.kind, row.priority, row.body)
 
     def changed(self, state: door.DoorState) -> None:
         """See Others."""
@@ -179,7 +174,7 @@ class Reception:
 
     def tend(self, now_s: float) -> None:
         """See Others."""
-        self._note_time(now_s)
+        self._time.note(now_s)
         self._health.tend(now_s)
         if self._link_up:
             self._server_heard_s = now_s
@@ -279,28 +274,11 @@ class Reception:
         return Rules(self._residents.roster.calendar, self._facts.high_security, lease_s)
 
     def _moment(self) -> Moment:
-        quality, utc_s, floor_s = self._clock.quality(), self._clock.utc_ms() / 1000, self._floor_s()
-        trusted = quality is ClockQuality.NTP or (quality is ClockQuality.RTC and utc_s >= floor_s)
-        local = datetime.fromtimestamp(utc_s, self._zone) if trusted else None
+        local, floor_s = self._time.local(), self._time.floor_s()
         now_s, heard_s = self._clock.now_s(), self._server_heard_s
         if self._roster.served:  # then only the server's own signed word counts, not that a broker is there
             return Moment(local, int(floor_s), self._roster.silent_s(now_s))
         return Moment(local, int(floor_s), None if heard_s is None else now_s - heard_s)
-
-    def _note_time(self, now_s: float) -> None:
-        """In every turn: what the wall clock said while it was right, so that its floor stands no turn behind."""
-        if self._clock.quality() is ClockQuality.NTP:
-            self._known_time = (self._clock.utc_ms() / 1000, now_s)
-        elif self._known_time is None:
-            self._known_time = (self._floor_utc_s(), now_s)
-
-    def _floor_s(self) -> float:
-        """A wall time that has passed for sure: the journal's newest, or the known one and the time since."""
-        stored_s = self._floor_utc_s()
-        if self._known_time is None:
-            return stored_s
-        utc_s, at_s = self._known_time
-        return max(stored_s, utc_s + self._clock.now_s() - at_s) if utc_s else stored_s
 
     def _roster_facts(self) -> dict[str, Any]:
         roster = self._residents.roster
@@ -311,18 +289,5 @@ class Reception:
         body: dict[str, Json] = {"state": state, "epoch": self._residents.roster.epoch, **more}
         self._controller.write(Record(Kind.ROSTER, body))
 
-    def _named(self, body: Mapping[str, Json]) -> dict[str, Json]:
-        """The page at the door may show a name; the journal and the wire never do."""
-        person_id = body.get("person_id")
-        person = self._residents.person(person_id) if isinstance(person_id, str) else None
-        return {**body, "name": person.name} if person is not None else dict(body)
-
     def _lock(self, state: door.DoorState) -> str:
         return door.lock_physical(state, self._controller.settings)
-
-
-def _visits(body: Mapping[str, Json]) -> dict[str, Json]:
-    """Of a refusal's detail only how often the stranger was here before."""
-    detail = body.get("detail")
-    visits = detail.get("seen_before") if isinstance(detail, Mapping) else None
-    return {"detail": {"seen_before": visits}} if visits else {}

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from agent.cli.demo_config import DOOR_CONFIG, SERVER_CONFIG
 from agent.cli.demo_hand import Hand
 from agent.cli.demo_manager import DemoManager
 from agent.cli.demo_processes import Child, Uplink, wait_for
@@ -34,77 +35,6 @@ SITE, DOOR = "garden", "gate-1"
 _READY_S = 30.0
 _BROKER_AWAY_S = 1.0
 _VISIT_S = 7200
-
-_CONFIG = """\
-# written by `door-agent demo`; a real door's file looks the same
-[door]
-site = "{site}"
-id = "{door}"
-lock_type = "fail-secure"
-lock_duty = "continuous"
-
-[hardware]
-backend = "simulated"
-
-[hardware.relay]
-pin = 17
-
-[hardware.inputs.contact]
-pin = 22
-
-[hardware.inputs.exit]
-pin = 23
-
-[hardware.inputs.fire]
-pin = 24
-
-[hardware.inputs.tamper]
-pin = 25
-
-[camera]
-source = "{camera}"
-
-[faces]
-policy = "{policy}"
-
-[server]
-host = "127.0.0.1"
-port = {port}
-ca_file = "{ca}"
-cert_file = "{cert}"
-key_file = "{key}"
-server_key_file = "{server_key}"
-command_keys_dir = "{folder}/command-keys"
-
-[passes]
-keys_dir = "{folder}/pass-keys"
-
-[store]
-state_dir = "{folder}/state"
-
-[runtime]
-agent_dir = "{folder}/run"
-guard_dir = "{folder}/run"
-
-[console]
-port = {console_port}
-frame_ancestors = "http://127.0.0.1:*"
-"""
-
-_SERVER_CONFIG = """\
-broker_host = "127.0.0.1"
-broker_port = {port}
-ca_file = "{ca}"
-cert_file = "{cert}"
-key_file = "{key}"
-signing_key_file = "{signing}"
-command_key_file = "{command}"
-command_key_id = "manager1"
-pass_key_file = "{passes}"
-database = "{database}"
-http_port = {page}
-frame_ancestors = "http://127.0.0.1:*"
-"""
 
 
 class DemoWorld:
@@ -223,7 +153,7 @@ class DemoWorld:
         server_key = authority.signing_key("server")
         manager_key = authority.signing_key("manager1")
         shutil.copy(manager_key.cert, self.folder / "command-keys" / "manager1.pem")
-        text = _CONFIG.format(
+        text = DOOR_CONFIG.format(
             site=SITE, door=DOOR, camera=camera, policy=policy, port=self.uplink.port, ca=authority.cert,
             cert=device.cert, key=device.key, server_key=server_key.cert, folder=self.folder,
             console_port=self.console_port,
@@ -232,7 +162,7 @@ class DemoWorld:
 
     def _start_server(self, authority: Authority, broker_port: int) -> None:
         pair = authority.device(SERVER_NAME)
-        text = _SERVER_CONFIG.format(
+        text = SERVER_CONFIG.format(
             port=broker_port, ca=authority.cert, cert=pair.cert, key=pair.key, page=self.server_port,
             signing=authority.signing_key("server").key, command=authority.signing_key("manager1").key,
             database=self.folder / "community.db", passes=self._pass_key(),

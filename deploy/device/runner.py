@@ -27,7 +27,8 @@ from typing import Any
 from deploy.device import install, selftest, update
 from deploy.device.access import access_steps
 from deploy.device.boot import boot_steps, clock_step, free_mib
-from deploy.device.install import CONFIG, ROOT, Installer, InstallError, call, ensure_folder, mark_restart, replace
+from deploy.device.files import ensure_folder, replace
+from deploy.device.install import CONFIG, ROOT, Installer, InstallError, call, mark_restart
 from deploy.device.steps import STATE, Look, Runner, Step, Talk, broken_off, file_step, note, undo
 
 KEYS = CONFIG.parent / "keys"

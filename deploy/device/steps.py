@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.device.install import CONFIG, InstallError, ensure_folder, replace, sync_folder
+from deploy.device.files import ensure_folder, replace, sync_folder
+from deploy.device.install import CONFIG, InstallError
 
 STATE = Path("/var/lib/door-agent-setup")
 JOURNAL = "journal.jsonl"

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.device import install, selftest
-from deploy.device.install import CONFIG, ROOT, Installer, InstallError, call, link, quiet, replace, sync_folder
+from deploy.device.files import link, replace, sync_folder
+from deploy.device.install import CONFIG, ROOT, Installer, InstallError, call, quiet
 from deploy.device.steps import Talk, note
 
 TRIAL = ROOT / "trial.json"

@@ -1,122 +1,25 @@
 """Codes at the door: one opening a code, face and phone in one movement, and no code stops the next one."""
 
 import base64
-import secrets
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives import serialization
+from pass_world import DOOR, UTC_S, World, one_resident, public_of, sign
 
-from agent.controller import Intent
-from agent.core.access import Moment, Rules
-from agent.core.door import DoorSettings, DoorState, LockType, initial
-from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication, Kind, Record
-from agent.core.passes import base45_encode, phone_message, visitor_message
+from agent.core.access import Rules
+from agent.core.events import Credential, Indication, Kind
+from agent.core.passes import phone_message, visitor_message
 from agent.core.schedule import Calendar
-from agent.core.vision_messages import Finding, FindingKind, Pass
 from agent.errors import ConfigError, PictureError, StoreError
-from agent.face_desk import FaceDesk
 from agent.factors import Factors
 from agent.pass_desk import PassDesk, load_pass_keys, phone_key
-from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
-from agent.template_update import EVERY_S, TemplateUpdate
-
-DOOR, UTC_S = "garden/gate-1", 1_800_000_000
-VISIT = b"\1" * 1024  # the template of a visit
-
-
-def public_of(private: ec.EllipticCurvePrivateKey) -> bytes:
-    return private.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-
-
-def sign(private: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
-    r, s = decode_dss_signature(private.sign(message, ec.ECDSA(hashes.SHA256())))
-    return base45_encode(message + r.to_bytes(32, "big") + s.to_bytes(32, "big"))
-
-
-@dataclass
-class World:
-    """Both desks before a door that only notes what it is told."""
-
-    residents: Residents
-    phone: ec.EllipticCurvePrivateKey
-    site: ec.EllipticCurvePrivateKey
-    high_security: bool = False
-    networks: tuple[str, str] | None = ("net", "five")
-    now_s: float = 100.0
-    intents: list[Intent] = field(default_factory=list)
-    refusals: list[AccessRefused] = field(default_factory=list)
-    hints: list[Indication] = field(default_factory=list)
-    rows: list[Record] = field(default_factory=list)
-    facts: dict = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        state = initial(DoorSettings(lock_type=LockType.FAIL_SAFE), {}, self.now_s)
-        self.state: DoorState = replace(state, guard_missing_from_s=None)
-        factors = Factors()
-        self.now_s -= 30.0  # the door has been running for a while
-        update = TemplateUpdate(self.residents, lambda: self.networks)
-        common = {"factors": factors, "rules": self.rules, "moment": self.moment, "update": update}
-        self.faces = FaceDesk(self, self.residents, **common)
-        self.passes = PassDesk(DOOR, self, self.residents, site_keys=[public_of(self.site)], facts=self.facts, **common)
-        self.now_s += 30.0
-
-    def rules(self) -> Rules:
-        return Rules(Calendar(), self.high_security, None)
-
-    def moment(self) -> Moment:
-        return Moment(datetime.fromtimestamp(UTC_S + self.now_s, UTC))
-
-    def admit(self, intent: Intent) -> None:
-        self.intents.append(intent)
-        self.facts.update(intent.facts)
-
-    def step(self, event: object, now_s: float | None = None) -> None:
-        self.refusals.append(event)
-
-    def write(self, record: Record) -> None:
-        self.rows.append(record)
-
-    def hint(self, indication: Indication) -> None:
-        self.hints.append(indication)
-
-    def show(self, code: bytes | None = None, *, duress: bool = False) -> None:
-        if code is None:
-            message = phone_message(
-                public_of(self.phone), None, UTC_S + self.now_s, secrets.token_bytes(8), duress=duress
-            )
-            code = sign(self.phone, message)
-        self.passes.shown(Pass(code, self.now_s), self.now_s)
-
-    def look(self, person_id: str) -> None:
-        finding = Finding(
-            track=1, verdict=FindingKind.RECOGNISED, person_id=person_id, needs_phone=False, reason="match", hint=None,
-            first_frame_at_s=self.now_s, decided_at_s=self.now_s, frames=3, receipt={}, template=VISIT,
-        )  # fmt: skip
-        self.faces.found(finding, self.now_s)
-
-    @property
-    def allowed(self) -> list[AccessAllowed]:
-        return [intent.then for intent in self.intents]
 
 
 @pytest.fixture
 def world(tmp_path):
-    store = RosterStore(tmp_path)
-    residents = Residents(store)
-    phone, site = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    key = phone_key(base64.urlsafe_b64encode(public_of(phone)).decode().rstrip("="))
-    person = residents.add("Li Mei", consent_now(0), [NewFace(bytes(1024), 1.0)], "net", "five", phones=(key,))
-    world = World(residents, phone, site)
-    world.li, world.key = person.id, key
-    yield world
-    store.close()
+    with one_resident(tmp_path) as world:
+        yield world
 
 
 def test_a_phone_opens_once_while_its_codes_go_on_changing(world: World):
@@ -296,57 +199,3 @@ def test_a_duress_code_that_opens_nothing_raises_the_silent_alarm_once_all_the_s
 
 
 # ---------------------------------------------------------------- what a confirmed visit teaches
-
-
-def learnt(world: World) -> list[str]:
-    world.residents.changed()
-    faces = world.residents.person(world.li).faces
-    return [face.template_id for face in faces if face.template_id.startswith("u-")]
-
-
-@pytest.mark.parametrize("face_first", [True, False])
-def test_an_opening_by_face_and_phone_leaves_one_template_of_the_visit(world: World, face_first):
-    """Beside the pictures of the enrolment, which stay; a second visit on the same day adds nothing."""
-    world.high_security = True
-    for _ in range(2):
-        first, second = (lambda: world.look(world.li), world.show)[:: 1 if face_first else -1]
-        first()
-        second()
-        world.now_s += 60
-    assert [a.credential for a in world.allowed] == [Credential.FACE_AND_PHONE] * 2
-    assert len(learnt(world)) == 1
-    assert len(world.residents.person(world.li).faces) == 2
-    stored = {row.template_id: row.vector for row in world.residents._store.templates("net", "five", {world.li})}
-    assert stored[learnt(world)[0]] == VISIT
-
-
-def test_a_later_visit_takes_the_place_of_the_one_learnt_before(world: World):
-    world.high_security = True
-    seen = set()
-    for _ in range(3):
-        world.look(world.li)
-        world.show()
-        seen |= set(learnt(world))
-        world.now_s += EVERY_S + 1
-    assert len(seen) == 3
-    assert len(world.residents.person(world.li).faces) == 2
-
-
-def test_a_face_alone_a_phone_alone_and_a_forced_hand_teach_nothing(world: World):
-    world.look(world.li)
-    world.now_s += 60
-    world.show()
-    world.now_s += 60
-    world.high_security = True
-    world.look(world.li)
-    world.show(duress=True)
-    assert len(world.allowed) == 3
-    assert learnt(world) == []
-
-
-def test_nothing_is_learnt_for_another_network_than_the_enrolments(world: World):
-    world.high_security, world.networks = True, ("another", "five")
-    world.look(world.li)
-    world.show()
-    assert len(world.allowed) == 1
-    assert learnt(world) == []

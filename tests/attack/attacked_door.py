@@ -8,10 +8,8 @@ would be. The only way in is the mailbox; an opening is the guard being told to 
 from __future__ import annotations
 
 import contextlib
-import io
 import secrets
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from agent import app
 from agent.config import parse
-from agent.core.events import GuardChanged, Input, LineChanged, RelayReported
-from agent.core.journal import ClockQuality
+from agent.core.events import GuardChanged, Input, LineChanged
 from agent.core.passes import base45_encode
 from agent.core.roster import PhoneKey
 from agent.core.stream import CommandArrived, LinkUp
@@ -34,10 +31,10 @@ from agent.pass_desk import PassDesk, reference
 from agent.residents import Residents
 from agent.roster_store import RosterStore
 from deploy.pki import Authority, device_name
+from tests.attack.door_ends import AttackerClock, Guard, Link, Nowhere, Vision
 
 SITE, DOOR = "garden", "gate-1"
 NAME = f"{SITE}/{DOOR}"
-TRUE_UTC_S = 1_796_000_000.0  # late in 2026, when the campaign's doors begin
 _TURNS = 400
 _CONFIG = """
 [door]
@@ -113,91 +110,6 @@ class Keys:
         store.close()
 
 
-class AttackerClock:
-    """Both clocks as the attacker likes them. Implements agent.clock.Clock."""
-
-    def __init__(self) -> None:
-        self.boottime_s, self.true_utc_s, self.wrong_by_s = 100.0, TRUE_UTC_S, 0.0
-        self.said = ClockQuality.NTP
-        self.boot = "boot-1"
-
-    def now_s(self) -> float:
-        return self.boottime_s
-
-    def utc_ms(self) -> int:
-        return int((self.true_utc_s + self.wrong_by_s) * 1000)
-
-    def quality(self) -> ClockQuality:
-        return self.said
-
-    def boot_id(self) -> str:
-        return self.boot
-
-    def advance(self, by_s: float) -> None:
-        self.boottime_s += by_s
-        self.true_utc_s += by_s
-
-    def set_to(self, utc_s: float | None, said: ClockQuality) -> None:
-        """Wall time from now on; None is the true time."""
-        self.wrong_by_s = 0.0 if utc_s is None else utc_s - self.true_utc_s
-        self.said = said
-
-
-class _Guard:
-    """The lines: obeys, says so, and counts."""
-
-    def __init__(self, path: Path, post: Any) -> None:
-        self._post, self.energised, self.releases = post, False, 0
-        self.clock: AttackerClock
-
-    def release(self, until_s: float, *, hold: bool, echo: bool, request_id: str) -> None:
-        self.releases += 1
-        self._move(energised=True)
-
-    def secure(self) -> None:
-        self._move(energised=False)
-
-    def _move(self, *, energised: bool) -> None:
-        if energised is not self.energised:
-            self.energised = energised
-            self._post(RelayReported(energised, "order", self.clock.now_s()))
-
-    def indicate(self, indication: str) -> None: ...
-    def beat(self) -> None: ...
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-
-
-class _Vision:
-    def __init__(self, *_: Any) -> None: ...
-    def send(self, _: Any) -> bool:
-        return False
-
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-
-
-class _Link:
-    """The broker: keeps what the door answered last."""
-
-    def __init__(self, *_: Any) -> None:
-        self.replies: list[dict[str, Any]] = []
-
-    def reply(self, _: bytes | None, reply: Mapping[str, Any]) -> None:
-        self.replies.append(dict(reply))
-
-    def set_state(self, _: Mapping[str, Any]) -> None: ...
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-
-
-class _Nowhere(io.TextIOBase):
-    """Where the door's lines for the system's log go."""
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-
 class Door:
     """See the module. `command` and `code` return the reason of the refusal, "" where the door opened."""
 
@@ -219,15 +131,15 @@ class Door:
 
     def start(self) -> None:
         """Start the agent on what lies in its folders."""
-        ends = {"GuardLink": _Guard, "VisionLink": _Vision, "MqttLink": _Link, "SystemClock": lambda: self.clock}
-        with mock.patch.multiple(app, **ends), contextlib.redirect_stdout(_Nowhere()):
+        ends = {"GuardLink": Guard, "VisionLink": Vision, "MqttLink": Link, "SystemClock": lambda: self.clock}
+        with mock.patch.multiple(app, **ends), contextlib.redirect_stdout(Nowhere()):
             self._agent = app.DoorAgent(parse(self._config.encode()), "attacked")
             self._agent.__enter__()
-        self.guard: _Guard = self._agent._guard  # type: ignore[assignment]
+        self.guard: Guard = self._agent._guard  # type: ignore[assignment]
         self.guard.clock = self.clock
         reception: Any = self._agent._controller._others
         self.remote, self._passes = reception._remote, reception._passes
-        self.link: _Link = self.remote._link
+        self.link: Link = self.remote._link
         self._listen(self._passes)
         self.post(LineChanged(Input.CONTACT, active=False, at_s=self.clock.now_s()), GuardChanged(up=True), LinkUp())
 

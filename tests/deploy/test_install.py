@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.bundle import sign
-from deploy.device import install
+from deploy.device import files, install
 from deploy.pki import Authority
 
 HERE = {"machine": platform.machine(), "python": f"cp{sys.version_info.major}{sys.version_info.minor}"}
@@ -130,9 +130,9 @@ def test_a_run_that_broke_off_in_the_release_starts_it_anew(tmp_path, device, ca
 
 def test_a_file_is_replaced_as_a_whole_or_left(tmp_path):
     path = tmp_path / "f"
-    assert install.replace(path, b"one", 0o640)
-    assert not install.replace(path, b"one", 0o640)
-    assert install.replace(path, b"two", 0o640)
+    assert files.replace(path, b"one", 0o640)
+    assert not files.replace(path, b"one", 0o640)
+    assert files.replace(path, b"two", 0o640)
     assert path.read_bytes() == b"two"
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
 

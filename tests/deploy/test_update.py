@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from deploy.device import install, steps, update
-from deploy.device.install import InstallError, link
+from deploy.device.files import link
+from deploy.device.install import InstallError
 from deploy.device.steps import Talk
 
 WELL = {"service door-guard", "service door-agent", "configuration", "camera"}

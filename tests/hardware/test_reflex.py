@@ -1,15 +1,12 @@
-"""The guard's reflexes against a second, independent account of what may and what must be."""
+"""What the guard's reflexes do in each case that a door knows."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from reflex_bench import MAGNET, STRIKE, TURN_S, Bench
 
 from hardware.reflex import (
     EXIT_AT_LEAST_S,
@@ -18,64 +15,12 @@ from hardware.reflex import (
     MAX_LEASE_S,
     REST_S,
     AgentGone,
-    Event,
     FaultReport,
     InputReport,
     Ordered,
-    ReflexSettings,
-    RelayReport,
-    Report,
-    Sampled,
     SecureOrdered,
     State,
-    step,
 )
-
-DEBOUNCE_S = {"exit": 0.03, "fire": 0.03, "contact": 0.03}
-STRIKE = ReflexSettings(DEBOUNCE_S, continuous_duty=False)
-MAGNET = ReflexSettings(DEBOUNCE_S, continuous_duty=True)
-TURN_S = 0.01
-
-
-@dataclass
-class Bench:
-    """A guard without hardware: levels by hand, time by hand, everything reported kept with its time."""
-
-    settings: ReflexSettings
-    now_s: float = 100.0
-    state: State = field(default_factory=State)
-    levels: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(DEBOUNCE_S, False))
-    told: list[tuple[float, Report]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.give(Sampled(self.levels))
-
-    def give(self, event: Event) -> list[Report]:
-        self.state, reports = step(self.state, event, self.now_s, self.settings)
-        self.told += [(round(self.now_s, 3), report) for report in reports]
-        return reports
-
-    def run(self, for_s: float, turn_s: float = TURN_S) -> None:
-        for _ in range(round(for_s / turn_s)):
-            self.now_s += turn_s
-            self.give(Sampled(dict(self.levels)))
-
-    def set(self, line: str, *, active: bool) -> None:
-        self.levels[line] = active
-        self.run(0.05)
-
-    def press_exit(self) -> None:
-        self.set("exit", active=True)
-        self.set("exit", active=False)
-
-    def feed(self, id_: str, for_s: float, *, hold: bool = False, lease_s: float = 1.0) -> None:
-        """As the agent does: a feed every 250 ms."""
-        for _ in range(round(for_s / 0.25)):
-            self.give(Ordered(id_, lease_s, hold))
-            self.run(0.25)
-
-    def relay(self) -> list[tuple[float, bool, str]]:
-        return [(at_s - 100, r.energised, r.why) for at_s, r in self.told if isinstance(r, RelayReport)]
 
 
 @pytest.fixture(params=[STRIKE, MAGNET], ids=["intermittent", "continuous"])
@@ -311,144 +256,3 @@ def test_a_spike_on_the_fire_line_in_the_first_moment_opens_nothing():
 def _on_time_s(relay: list[tuple[float, bool, str]], end_s: float) -> float:
     edges = [*relay, (end_s, False, "end")] if relay and relay[-1][1] else relay
     return sum(fall[0] - rise[0] for rise, fall in itertools.pairwise(edges) if rise[1])
-
-
-MOVES = ("fire", "exit", "a", "b", "hold", "secure", "gone", "short", "long")
-
-
-def _move(bench: Bench, move: str) -> None:
-    match move:
-        case "fire" | "exit":
-            bench.set(move, active=not bench.levels[move])
-        case "a" | "b":
-            bench.give(Ordered(move, 1.0))
-        case "hold":
-            bench.give(Ordered("h", 1.0, hold=True))
-        case "secure":
-            bench.give(SecureOrdered())
-        case "gone":
-            bench.give(AgentGone())
-        case "short":
-            bench.run(0.5, 0.1)
-        case _:
-            bench.run(3.0, 0.5)
-
-
-def test_every_sequence_of_four_moves_ends_secured_unless_it_burns_and_open_if_it_does(bench):
-    """9^4 sequences for either kind of lock: no state is a trap."""
-    for moves in itertools.product(MOVES, repeat=4):
-        one = Bench(bench.settings)
-        for move in moves:
-            _move(one, move)
-            assert one.state.energised or not (one.levels["fire"] and one.settings.continuous_duty), moves
-        if one.levels["fire"]:
-            assert one.state.why == "fire", moves
-            _move(one, "fire")
-        one.run(5.5, 0.5)
-        assert not one.state.energised, moves
-        if not one.levels["exit"]:
-            _move(one, "exit")
-            assert one.state.energised, moves
-
-
-class Machine(RuleBasedStateMachine):
-    """Anything in any order at any time, judged by an account that shares no code with the reflexes."""
-
-    limits = MAGNET
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bench = Bench(self.limits)
-        self.order_until_s = 0.0  # the furthest an honest lease may reach
-        self.hold = False
-        self.exit_from_s = self.exit_cut_s = -1000.0
-        self.fire_since_s: float | None = None
-        self.ordered_run_s: float | None = None  # since when nothing but orders keeps the relay up
-        self.last_s = self.bench.now_s
-        self.budget_s = HEAT_LIMIT_S
-
-    def _after(self) -> None:
-        bench = self.bench
-        for _, report in bench.told:
-            match report:
-                case InputReport("exit", active=True):
-                    self.exit_from_s, self.exit_cut_s = bench.now_s, bench.now_s + 5.0
-                case InputReport("fire", active=active):
-                    self.fire_since_s = bench.now_s if active else None
-                case _:
-                    pass
-        bench.told.clear()
-        passed_s, self.last_s = bench.now_s - self.last_s, bench.now_s
-        self.budget_s = min(HEAT_LIMIT_S, self.budget_s + (-passed_s if bench.state.energised else passed_s))
-        if not bench.state.energised or self._must() or self.hold:
-            self.ordered_run_s = None
-        elif self.ordered_run_s is None:
-            self.ordered_run_s = bench.now_s
-
-    def _must(self) -> bool:
-        burning = self.fire_since_s is not None
-        if burning and not self.limits.continuous_duty:
-            assert self.fire_since_s is not None
-            burning = (self.bench.now_s - self.fire_since_s) % (10.0 + FIRE_REST_S) < 10.0
-        return burning or self.bench.now_s < self.exit_cut_s
-
-    @rule(turns=st.integers(1, 60), turn_s=st.sampled_from([0.01, 0.05, 0.3]))
-    def wait(self, turns: int, turn_s: float) -> None:
-        for _ in range(turns):
-            self.bench.run(turn_s, turn_s)
-            self._after()
-            self.judge()
-
-    @rule(line=st.sampled_from(sorted(DEBOUNCE_S)), active=st.booleans())
-    def level(self, *, line: str, active: bool) -> None:
-        self.bench.levels[line] = active
-
-    @rule(id_=st.sampled_from("abcd"), lease_s=st.floats(0.0, 5.0), hold=st.booleans(), left_s=st.floats(-1.0, 20.0))
-    def order(self, *, id_: str, lease_s: float, hold: bool, left_s: float) -> None:
-        now_s = self.bench.now_s
-        self.bench.give(Ordered(id_, lease_s, hold, now_s + left_s))
-        self.order_until_s = max(self.order_until_s, now_s + min(lease_s, MAX_LEASE_S, left_s))
-        self.hold = hold and self.limits.continuous_duty
-        self._after()
-
-    @rule()
-    def secure(self) -> None:
-        self.bench.give(SecureOrdered())
-        self.order_until_s = 0.0
-        self.exit_cut_s = min(self.exit_cut_s, self.exit_from_s + EXIT_AT_LEAST_S)
-        self._after()
-
-    @rule()
-    def gone(self) -> None:
-        self.bench.give(AgentGone())
-        self.order_until_s = 0.0
-        self._after()
-
-    @precondition(lambda self: self.bench.state.energised)
-    @rule()
-    def feed_on(self) -> None:
-        lease = self.bench.state.lease
-        if lease is not None:
-            self.order(id_=lease.id, lease_s=1.0, hold=lease.hold, left_s=20.0)
-
-    @invariant()
-    def judge(self) -> None:
-        now_s, energised = self.bench.now_s, self.bench.state.energised
-        if self._must():
-            assert energised, "a person or a fire is not let out"
-        elif energised:
-            assert self.fire_since_s is None, "a strike rests between the pulses of a fire"
-            assert now_s < self.order_until_s, "energised without a cause"
-            assert self.ordered_run_s is None or now_s - self.ordered_run_s <= self.limits.cap_s + 0.3, "past the bound"
-            if not self.limits.continuous_duty:
-                assert self.budget_s > -0.301, "the strike burns"
-
-
-class StrikeMachine(Machine):
-    limits = STRIKE
-
-
-TestMagnet = Machine.TestCase
-TestMagnet.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
-TestStrike = StrikeMachine.TestCase
-TestStrike.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)

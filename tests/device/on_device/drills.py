@@ -5,114 +5,25 @@ Standard library only. The last line printed is one JSON object. Times are CLOCK
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
 import random
 import signal
 import sqlite3
-import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from feeder import open_door, order_from_afar
-from lines import Scope, multimeter, now_s, press
-
-GUARD, AGENT = "door-guard", "door-agent"
-LOOK_EVERY_S = 0.004
-STALLS = "/run/rig-stalls"
-PROBE_EVERY_S = 0.005
-STALL_S = 0.02
-ORDER_S = 1.0  # from a hand on the button to the relay: far beyond what is promised, which `latency` measures
-
-
-class Bench:
-    """The door's lines as a tester sees them."""
-
-    def __init__(self, facts: dict[str, Any], *, keep: bool = False) -> None:
-        self.pins: dict[str, int] = facts["pins"]
-        self.energised = int(facts["active_high"])
-        self.release_s: float = facts["release_s"]
-        self.stand_in: bool = facts.get("stand_in", False)  # the feeder runs instead of the agent
-        self.scope = Scope()
-        if not keep:
-            self.scope.clear()
-        # from when to when an ordered release may begin: the only moments at which the relay may rise
-        self.orders: list[tuple[float, float]] = []
-
-    def relay_on(self) -> bool:
-        """By the multimeter."""
-        return multimeter(self.pins["relay"]) == self.energised
-
-    def push_exit(self) -> float:
-        """A hand on the exit button for a tenth of a second."""
-        at_s = press(self.pins["exit"], high=False)
-        self.orders.append((at_s, at_s + ORDER_S))
-        time.sleep(0.1)
-        press(self.pins["exit"], high=True)
-        return at_s
-
-    def grant(self) -> float:
-        """Somebody is let in: the release comes from the agent. Returns when the relay was energised."""
-        asked_s = now_s()
-        if self.stand_in:
-            open_door(self.release_s)
-            self.orders.append((asked_s, asked_s + ORDER_S))
-            return wait_for(self.relay_on, 3.0, "the relay is energised")
-        stage = ""
-        for _ in range(30):  # after a fault the door refuses, or is not online, until it is itself again
-            if (stage := order_from_afar()) in {"accepted", "energised"}:
-                break
-            time.sleep(0.3)
-        energised_s = wait_for(self.relay_on, 6.0, f"the relay is energised (the door said: {stage})")
-        self.orders.append((asked_s, energised_s))
-        return energised_s
-
-    def rises(self, since_s: float = 0.0) -> list[float]:
-        """When the relay line was energised, by the kernel's trace."""
-        return self.scope.rises(self.pins["relay"], self.energised, since_s)
-
-    def unordered(self) -> list[float]:
-        """The energising edges that no order explains."""
-        return [r for r in self.rises() if not any(since <= r <= until for since, until in self.orders)]
-
-
-def wait_for(true: Callable[[], bool], within_s: float, what: str = "") -> float:
-    """Look until it is so; returns when. Raises TimeoutError."""
-    end_s = now_s() + within_s
-    while not true():
-        if now_s() > end_s:
-            raise TimeoutError(f"not within {within_s} s: {what or true}")
-        time.sleep(LOOK_EVERY_S)
-    return now_s()
-
-
-def ctl(*words: str) -> str:
-    """Call systemctl; what it printed."""
-    return subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False).stdout.strip()
-
-
-def main_pid(unit: str) -> int:
-    """0 when it does not run."""
-    return int(ctl("show", "-P", "MainPID", unit) or 0)
-
-
-def up(unit: str) -> bool:
-    """Started and, as these units are Type=notify, ready."""
-    return ctl("is-active", unit) == "active"
-
-
-def all_up(*units: str, within_s: float = 60.0) -> None:
-    """Wait until the units are ready."""
-    wait_for(lambda: all(up(u) for u in units), within_s, f"{units} ready")
+import probe
+from fault_drill import faults
+from feeder import order_from_afar
+from lines import now_s, press
+from tester import GUARD, Bench, all_up, ctl, kill, wait_for
 
 
 def edges(facts: dict[str, Any]) -> dict[str, Any]:
@@ -143,109 +54,6 @@ def edges(facts: dict[str, Any]) -> dict[str, Any]:
     return {**counts, "orders": orders, "rises": len(rises), "unordered_rises": len(bench.unordered())}
 
 
-def kill(unit: str, number: int) -> None:
-    """Send a signal to a unit's main process, if it has one."""
-    if pid := main_pid(unit):
-        os.kill(pid, number)
-
-
-def signalled(number: int) -> Callable[[str], Callable[[], None]]:
-    """What is known about a unit beforehand, so that nothing but the signal lies between the clock and the fault."""
-
-    def aimed(unit: str) -> Callable[[], None]:
-        pid = main_pid(unit)
-        return lambda: os.kill(pid, number) if pid else None
-
-    return aimed
-
-
-def out_of_memory(unit: str) -> Callable[[], None]:
-    """Take a unit's memory away: the kernel's out-of-memory killer ends it."""
-    limit = Path(f"/sys/fs/cgroup{ctl('show', '-P', 'ControlGroup', unit)}/memory.max")
-    was = limit.read_text()
-
-    def throw() -> None:
-        try:
-            limit.write_text("65536")
-        finally:
-            with contextlib.suppress(OSError):  # the group is made anew with the unit's next life, limit and all
-                limit.write_text(was)
-
-    return throw
-
-
-FAULTS: dict[str, tuple[Callable[[str], Callable[[], None]], float]] = {
-    "KILL": (signalled(signal.SIGKILL), 1.0),
-    "SEGV": (signalled(signal.SIGSEGV), 1.0),
-    "OOM": (out_of_memory, 1.0),
-    "STOP": (signalled(signal.SIGSTOP), 4.0),
-}
-
-
-def faults(facts: dict[str, Any]) -> dict[str, Any]:
-    """Faults thrown in mid-release; for each, how long until the relay dropped and whether that was in time."""
-    bench, units = Bench(facts), facts["units"]
-    chance = random.Random(facts.get("seed", 1))  # noqa: S311  repeatable, not secret
-    targets, found = ([GUARD], units[1:], units), []
-    helper = subprocess.Popen([sys.executable, __file__, "probe"])
-    try:
-        for n in range(facts["faults"]):
-            kind, target = list(FAULTS)[n % len(FAULTS)], targets[n // len(FAULTS) % len(targets)]
-            all_up(*units)
-            found.append(one_fault(bench, kind, target, chance.uniform(0.1, 2.0)))
-            for unit in target if kind == "STOP" else ():
-                kill(unit, signal.SIGCONT)  # a unit without a watchdog of its own would stay stopped
-        all_up(*units)
-    finally:
-        helper.kill()
-        helper.wait()
-    time.sleep(1.0)
-    late = [f for f in found if f["dropped_after_s"] - f["rig_stalled_s"] > f["allowed_s"]]
-    worst = {kind: max((f["dropped_after_s"] for f in found if f["kind"] == kind), default=0.0) for kind in FAULTS}
-    return {
-        "faults": len(found),
-        "late": late,
-        "worst_drop_s": worst,
-        "median_drop_s": {
-            f"{kind} {' '.join(target)}": middle(found, kind, target) for kind in FAULTS for target in targets
-        },
-        "rig_stalled_in": sum(f["rig_stalled_s"] > 0 for f in found),
-        "longest_energised_s": max(f["energised_s"] for f in found),
-        "beyond_bound": [f for f in found if f["energised_s"] - f["rig_stalled_s"] > f["bound_s"] + 0.1],
-        "unordered_rises": len(bench.unordered()),
-    }
-
-
-def middle(found: list[dict[str, Any]], kind: str, target: list[str]) -> float:
-    """The median time to the dropped relay after this fault at these units, in seconds; 0 when it was not thrown."""
-    took_s = [f["dropped_after_s"] for f in found if f["kind"] == kind and f["target"] == target]
-    return round(statistics.median(took_s), 3) if took_s else 0.0
-
-
-def one_fault(bench: Bench, kind: str, target: list[str], after_s: float) -> dict[str, Any]:
-    """Release, wait, throw, watch."""
-    aim, allowed_s = FAULTS[kind]
-    throws = [aim(unit) for unit in target]
-    began_s = bench.grant()
-    time.sleep(after_s)
-    thrown_s = now_s()
-    for throw in throws:
-        throw()
-    dropped_s = wait_for(lambda: not bench.relay_on(), 15.0, f"the relay drops after {kind} of {target}")
-    # a stopped guard cannot count: there the bound is the hard cap
-    bound_s = 10.0 if kind == "STOP" and GUARD in target else bench.release_s
-    return {
-        "kind": kind,
-        "target": target,
-        "after_s": round(after_s, 2),
-        "dropped_after_s": round(dropped_s - thrown_s, 3),
-        "allowed_s": allowed_s,
-        "energised_s": round(dropped_s - began_s, 3),
-        "rig_stalled_s": round(stalled_s(thrown_s, dropped_s), 3),
-        "bound_s": bound_s,
-    }
-
-
 @dataclass(frozen=True)
 class Pressed:
     """One press: when, how long until the relay line was energised, how often it was energised because of it."""
@@ -260,7 +68,7 @@ def latency(facts: dict[str, Any]) -> dict[str, Any]:
     bench = Bench(facts)
     helpers = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"]),
-        subprocess.Popen([sys.executable, __file__, "probe"]),
+        subprocess.Popen([sys.executable, probe.__file__]),
     ]
     try:
         fire = [one_press(bench, "fire", 0.0) for _ in range(facts["fires"])]
@@ -381,9 +189,9 @@ def summary(presses: list[Pressed]) -> dict[str, Any]:
     """Percentiles in milliseconds, by nearest rank: of all presses, and of those in which the rig itself did not stall.
 
     The device is a process on a machine with other work. While it is not run at all, nothing in it can be measured:
-    the probe, of a higher priority than anything of ours, notes each time it was woken more than STALL_S late.
+    the probe, of a higher priority than anything of ours, notes each time it was woken more than probe.STALL_S late.
     """
-    stalls = stalls_seen()
+    stalls = probe.stalls_seen()
     fair = [p for p in presses if not any(a < p.at_s + p.took_s and b > p.at_s for a, b in stalls)]
     worst = max((b - a for a, b in stalls), default=0.0)
     raw, judged = sorted(p.took_s for p in presses), sorted(p.took_s for p in fair)
@@ -399,40 +207,12 @@ def summary(presses: list[Pressed]) -> dict[str, Any]:
     }
 
 
-def stalls_seen() -> list[tuple[float, float]]:
-    """What the probe noted: from when to when the device was not run."""
-    if not Path(STALLS).exists():
-        return []
-    lines = [line.split() for line in Path(STALLS).read_text().splitlines()]
-    return [(float(words[0]), float(words[1])) for words in lines if len(words) == 2]
-
-
-def stalled_s(since_s: float, until_s: float) -> float:
-    """For how long in this time the machine did not run the device at all."""
-    return sum(max(0.0, min(b, until_s) - max(a, since_s)) for a, b in stalls_seen())
-
-
 def rank_ms(ordered: list[float], share: float) -> float:
     """The smallest value that `share` of all do not exceed."""
     return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)] * 1000, 1) if ordered else math.inf
 
 
-def probe() -> None:
-    """Sleep a little at the highest priority; note each time the machine woke us late. Until killed."""
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(90))
-    with Path(STALLS).open("w", buffering=1) as out:
-        before_s = now_s()
-        while True:
-            time.sleep(PROBE_EVERY_S)
-            woken_s = now_s()
-            if woken_s - before_s - PROBE_EVERY_S > STALL_S:
-                out.write(f"{before_s} {woken_s}\n")
-            before_s = woken_s
-
-
-if __name__ == "__main__" and sys.argv[1] == "probe":
-    probe()
-elif __name__ == "__main__":
+if __name__ == "__main__":
     drills = (edges, faults, latency, boot, forget, secured, rest, live)
     drill = {d.__name__: d for d in drills}[sys.argv[1]]
     sys.stdout.write(json.dumps(drill(json.loads(sys.argv[2]))) + "\n")

@@ -1,0 +1,36 @@
+"""The feed of the page at the door: what the journal got, with names, without receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent.clock import rfc3339
+from agent.core.events import Json
+from agent.residents import Residents
+from agent.status import StatusBoard
+
+
+class ConsoleFeed:
+    """Used by the controller's thread only."""
+
+    def __init__(self, board: StatusBoard, residents: Residents) -> None:
+        self._board, self._residents = board, residents
+
+    def show(self, utc_ms: int, kind: str, priority: int, body: Mapping[str, Json]) -> None:
+        """One row of the journal."""
+        shown = {key: value for key, value in body.items() if key not in ("receipt", "detail")} | _visits(body)
+        event = {"at_utc": rfc3339(utc_ms), "kind": kind, "priority": priority, "body": self._named(shown)}
+        self._board.add_event(event)
+
+    def _named(self, body: Mapping[str, Json]) -> dict[str, Json]:
+        """The page at the door may show a name; the journal and the wire never do."""
+        person_id = body.get("person_id")
+        person = self._residents.person(person_id) if isinstance(person_id, str) else None
+        return {**body, "name": person.name} if person is not None else dict(body)
+
+
+def _visits(body: Mapping[str, Json]) -> dict[str, Json]:
+    """Of a refusal's detail only how often the stranger was here before."""
+    detail = body.get("detail")
+    visits = detail.get("seen_before") if isinstance(detail, Mapping) else None
+    return {"detail": {"seen_before": visits}} if visits else {}

@@ -1,0 +1,120 @@
+"""Codes and faces before a door that only notes what it is told."""
+
+import base64
+import contextlib
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from agent.controller import Intent
+from agent.core.access import Moment, Rules
+from agent.core.door import DoorSettings, DoorState, LockType, initial
+from agent.core.events import AccessAllowed, AccessRefused, Indication, Record
+from agent.core.passes import base45_encode, phone_message
+from agent.core.schedule import Calendar
+from agent.core.vision_messages import Finding, FindingKind, Pass
+from agent.face_desk import FaceDesk
+from agent.factors import Factors
+from agent.pass_desk import PassDesk, phone_key
+from agent.residents import NewFace, Residents, consent_now
+from agent.roster_store import RosterStore
+from agent.template_update import TemplateUpdate
+
+DOOR, UTC_S = "garden/gate-1", 1_800_000_000
+VISIT = b"\1" * 1024  # the template of a visit
+
+
+def public_of(private: ec.EllipticCurvePrivateKey) -> bytes:
+    return private.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def sign(private: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
+    r, s = decode_dss_signature(private.sign(message, ec.ECDSA(hashes.SHA256())))
+    return base45_encode(message + r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+
+
+@dataclass
+class World:
+    """Both desks before a door that only notes what it is told."""
+
+    residents: Residents
+    phone: ec.EllipticCurvePrivateKey
+    site: ec.EllipticCurvePrivateKey
+    high_security: bool = False
+    networks: tuple[str, str] | None = ("net", "five")
+    now_s: float = 100.0
+    intents: list[Intent] = field(default_factory=list)
+    refusals: list[AccessRefused] = field(default_factory=list)
+    hints: list[Indication] = field(default_factory=list)
+    rows: list[Record] = field(default_factory=list)
+    facts: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        state = initial(DoorSettings(lock_type=LockType.FAIL_SAFE), {}, self.now_s)
+        self.state: DoorState = replace(state, guard_missing_from_s=None)
+        factors = Factors()
+        self.now_s -= 30.0  # the door has been running for a while
+        update = TemplateUpdate(self.residents, lambda: self.networks)
+        common = {"factors": factors, "rules": self.rules, "moment": self.moment, "update": update}
+        self.faces = FaceDesk(self, self.residents, **common)
+        self.passes = PassDesk(DOOR, self, self.residents, site_keys=[public_of(self.site)], facts=self.facts, **common)
+        self.now_s += 30.0
+
+    def rules(self) -> Rules:
+        return Rules(Calendar(), self.high_security, None)
+
+    def moment(self) -> Moment:
+        return Moment(datetime.fromtimestamp(UTC_S + self.now_s, UTC))
+
+    def admit(self, intent: Intent) -> None:
+        self.intents.append(intent)
+        self.facts.update(intent.facts)
+
+    def step(self, event: object, now_s: float | None = None) -> None:
+        self.refusals.append(event)
+
+    def write(self, record: Record) -> None:
+        self.rows.append(record)
+
+    def hint(self, indication: Indication) -> None:
+        self.hints.append(indication)
+
+    def show(self, code: bytes | None = None, *, duress: bool = False) -> None:
+        if code is None:
+            message = phone_message(
+                public_of(self.phone), None, UTC_S + self.now_s, secrets.token_bytes(8), duress=duress
+            )
+            code = sign(self.phone, message)
+        self.passes.shown(Pass(code, self.now_s), self.now_s)
+
+    def look(self, person_id: str) -> None:
+        finding = Finding(
+            track=1, verdict=FindingKind.RECOGNISED, person_id=person_id, needs_phone=False, reason="match", hint=None,
+            first_frame_at_s=self.now_s, decided_at_s=self.now_s, frames=3, receipt={}, template=VISIT,
+        )  # fmt: skip
+        self.faces.found(finding, self.now_s)
+
+    @property
+    def allowed(self) -> list[AccessAllowed]:
+        return [intent.then for intent in self.intents]
+
+
+@contextlib.contextmanager
+def one_resident(folder: Path) -> Iterator[World]:
+    store = RosterStore(folder)
+    residents = Residents(store)
+    phone, site = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    key = phone_key(base64.urlsafe_b64encode(public_of(phone)).decode().rstrip("="))
+    person = residents.add("Li Mei", consent_now(0), [NewFace(bytes(1024), 1.0)], "net", "five", phones=(key,))
+    world = World(residents, phone, site)
+    world.li, world.key = person.id, key
+    yield world
+    store.close()
