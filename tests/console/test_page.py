@@ -137,7 +137,17 @@ def test_a_cut_line_shows_what_waits_and_loses_nothing(page, door):
     assert page.js("document.querySelector('#cut').getAttribute('opacity')") == "1"
     dot, said = health(page)["Link"]
     assert dot == "dot warn"
-    assert said.endswith("network: no route")
+    assert said.endswith("the server cannot be reached · no route")
+
+
+def test_a_fault_is_told_in_the_pages_language_and_then_in_the_programs_own_words(page, door):
+    door.board.update(link={"up": False, "reason": "network: no route", "since_s": 0.0})
+    door.board.update(vision={**CALM["vision"], "camera_state": "missing", "camera_detail": "not there: /dev/video0"})
+    page.js("document.querySelector('#language').click()")
+    reads(page, "#health", "/dev/video0")
+    told = health(page)
+    assert told["线路"][1].endswith("连不上服务器 · no route")
+    assert told["摄像头"][1] == "没有接上 · not there: /dev/video0"
 
 
 def test_parts_that_are_down_say_so_and_missing_sections_are_unknown(page, door):

@@ -94,19 +94,26 @@ function showHealth() {
   const since = typeof l.since_s === "number" && now.now_s ? say("since", duration(Math.max(0, now.now_s - l.since_s))) : "";
   const tone = (up) => (up === undefined ? "" : up ? "good" : "bad");
   const camera = v.up ? v.camera_state : undefined;
-  const fps = v.up && v.fps !== undefined ? ` · ${say("fps", v.fps)}` : "";
-  const parts = [
+  const fps = camera === "ok" && v.fps !== undefined ? ` · ${say("fps", v.fps)}` : "";
+  const [cause, ...detail] = l.up === false && l.reason ? l.reason.split(": ") : [];
+  const parts = [ // label, tone, words in the page's language, the program's own words for whoever mends it
     ["pGuard", tone(g.up), running(g.up) + (g.backend === "simulated" ? ` · ${say("simulated")}` : "")],
     ["pVision", v.up && v.liveness === false ? "warn" : tone(v.up), running(v.up) + (v.up && v.liveness === false ? say("noLiveness") : "")],
-    ["pCamera", camera === undefined ? "" : camera === "ok" ? "good" : "bad", camera === undefined ? say("unknown") : (camera !== "ok" && v.camera_detail) || known("cam_", camera) + fps],
-    ["pLink", l.up === undefined ? "" : l.up ? "good" : "warn", (l.up === undefined ? say("unknown") : say(l.up ? "up" : "down")) + since + (l.up === false && l.reason ? ` · ${l.reason}` : "")],
-    ["pStore", storeTone(), (storeTone() === "bad" && now.store?.detail) || say(storeTone() === "bad" ? "stopped" : storeTone() ? "running" : "unknown")],
+    ["pCamera", camera === undefined ? "" : camera === "ok" ? "good" : "bad", camera === undefined ? say("unknown") : known("cam_", camera) + fps, camera !== "ok" && v.up && v.camera_detail],
+    ["pLink", l.up === undefined ? "" : l.up ? "good" : "warn", (l.up === undefined ? say("unknown") : say(l.up ? "up" : "down")) + since + (cause ? ` · ${known("link_", cause)}` : ""), detail.join(": ")],
+    ["pStore", storeTone(), say(storeTone() === "bad" ? "stopped" : storeTone() ? "running" : "unknown"), storeTone() === "bad" && now.store?.detail],
     ["pClock", { ntp: "good", rtc: "good" }[now.clock?.quality] ?? (now.clock ? "warn" : ""), now.clock ? known("clock_", now.clock.quality) : say("unknown")],
     ["pRoster", r.persons === undefined ? "" : r.ready === false ? "warn" : "good", r.persons === undefined ? say("unknown") : say("people_n", r.persons, r.templates ?? 0)],
   ];
-  byId("health").replaceChildren(...parts.map(([label, dot, said]) => {
+  byId("health").replaceChildren(...parts.map(([label, dot, said, own]) => {
     const row = make("li"), mark = make("span", undefined, `dot ${connected ? dot : ""}`);
-    row.append(mark, make("span", say(label)), make("span", connected ? said : say("unknown"), "said"));
+    const words = make("span", connected ? said : say("unknown"), "said");
+    if (connected && own) {
+      const more = make("small", ` · ${own}`);
+      more.lang = "en";
+      words.append(more);
+    }
+    row.append(mark, make("span", say(label)), words);
     return row;
   }));
 }
