@@ -22,6 +22,10 @@ def test_an_edge_or_a_row_that_only_one_of_the_two_doors_has_is_a_divergence():
     assert row_differences([{"kind": row["kind"], "shown": row}], [row]) == []
     assert len(row_differences([{"kind": row["kind"], "shown": {**row, "state": "Normal"}}], [row])) == 1
     assert len(row_differences([], [row])) == 1
+    locked = {"kind": "Door/State/LockPhysicalState", "state": "Locked", "why": "order"}
+    for why, parts in (("bound", 0), ("feed-lost", 1)):
+        real = {"kind": locked["kind"], "shown": {**locked, "why": why}}
+        assert len(row_differences([real], [locked])) == parts
 
 
 def test_the_end_of_each_write_is_read_from_the_log_and_a_cut_off_tail_is_left_out(tmp_path):

@@ -98,12 +98,23 @@ def row_differences(real: list[dict[str, Any]], twin: list[dict[str, Any]]) -> l
     for kind in COMPARED:
         ours = [r for r in twin if r["kind"] == kind]
         theirs = [r["shown"] for r in real if r["kind"] == kind]
-        parts = [n for n, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]]
+        parts = [n for n, pair in enumerate(zip(ours, theirs, strict=False)) if not same(*pair)]
         if parts:
             found.append(f"{kind} row {parts[0]}: the door {theirs[parts[0]]}, the twin {ours[parts[0]]}")
         elif len(ours) != len(theirs):
             found.append(f"{kind}: the door has {len(theirs)} rows, the twin {len(ours)}")
     return found
+
+
+def same(twin: dict[str, Any], real: dict[str, Any]) -> bool:
+    """Whether two rows say the same.
+
+    At the cap the agent's order and the guard's bound fall due in the same instant, so either may be named as what
+    ended the release; that it ended in time is the relay's own comparison.
+    """
+    return twin == real or (
+        {twin.get("why"), real.get("why")} == {"order", "bound"} and {**twin, "why": ""} == {**real, "why": ""}
+    )
 
 
 def broken(result: dict[str, Any]) -> list[str]:

@@ -121,7 +121,7 @@ class Door:
         """Write the door's configuration, with `changes` of what is USUAL."""
         values = {**PINS, **USUAL, "active_high": self.active_high, **changes}
         values = {name: str(v).lower() if isinstance(v, bool) else v for name, v in values.items()}
-        values["inputs"] = "\n".join(f"[hardware.inputs.{name}]\npin = {pin}" for name, pin in INPUT_PINS.items())
+        values["inputs"] = "\n".join(map(_input, INPUT_PINS.items()))
         with tempfile.TemporaryDirectory() as folder:
             local = Path(folder) / "door.toml.new"
             local.write_text(CONFIG.format(**values) + self.extra)
@@ -151,6 +151,12 @@ class Door:
         said = self.guest.run(command, timeout_s=timeout_s)
         answer: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
         return answer
+
+
+def _input(line: tuple[str, int]) -> str:
+    """One input's section; on the rig a claim's pull beats the wire, so what rests low is claimed without."""
+    name, pin = line
+    return f"[hardware.inputs.{name}]\npin = {pin}\n" + 'pull = "none"\n' * (name == "lock_power")
 
 
 def ensure_bundle() -> Path:
