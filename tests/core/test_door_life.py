@@ -67,7 +67,7 @@ class Life(RuleBasedStateMachine):
     def happen(self, event: DoorEvent) -> None:
         """One step with everything that holds for every step."""
         before = self.state
-        if self.order is None or (not self.order.hold and self.now_s >= self.order.until_s):
+        if self.order is None or self.now_s >= self.order.until_s:  # held or not: the guard ended it by itself
             self.only_grants_since_s = self.now_s
         self.state, effects = door.step(before, event, self.now_s, self.settings)
         self.keep(effects)
