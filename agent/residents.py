@@ -13,7 +13,7 @@ from agent.core.bounded import written
 from agent.core.journal import ClockQuality
 from agent.core.roster import (
     FACE_PURPOSE,
-    MAX_FACES,
+    LEARNT,
     MAX_PHONES,
     VERSION,
     Consent,
@@ -39,7 +39,6 @@ from agent.errors import StoreError
 from agent.roster_store import RosterStore, StoredTemplate
 
 _GONE_AT_ONCE: Final = 400
-_LEARNT: Final = "u-"  # template ids of updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,16 +137,16 @@ class Residents:
     def learn(self, person_id: str, face: NewFace, model_id: str, alignment_id: str) -> bool:
         """A template of a confirmed visit beside those of the enrolment, in place of the one learnt before.
 
-        False: nobody of this id with a face of this network, or no room. `changed` tells of it as of any other change.
+        False: nobody of this id with a face of this network. `changed` tells of it as of any other change.
         """
         person = self.person(person_id)
         faces = person.faces if person is not None and person.enabled else ()
-        before = [one.template_id for one in faces if one.template_id.startswith(_LEARNT)]
-        kept = tuple(one for one in faces if one.template_id not in before)
+        before = [one.template_id for one in faces if one.learnt]
+        kept = tuple(one for one in faces if not one.learnt)
         made_by = {(one.model_id, one.alignment_id) for one in kept}
-        if person is None or (model_id, alignment_id) not in made_by or len(kept) >= MAX_FACES:
+        if person is None or (model_id, alignment_id) not in made_by:
             return False
-        template_id = f"{_LEARNT}{secrets.token_hex(8)}"
+        template_id = f"{LEARNT}{secrets.token_hex(8)}"
         learnt = StoredTemplate(person_id, template_id, model_id, alignment_id, face.quality, face.vector)
         listed = (*kept, FaceTemplate(template_id, model_id, alignment_id))
         self._store.learn(person_json(replace(person, faces=listed)), learnt, before)

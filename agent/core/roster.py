@@ -31,7 +31,9 @@ from agent.core.schedule import ALWAYS, Calendar, Schedule, UnlockHours, holiday
 
 VERSION: Final = 1
 MAX_PERSONS: Final = 20_000
-MAX_FACES: Final = 5
+MAX_FACES: Final = 5  # of an enrolment
+MAX_TEMPLATES: Final = MAX_FACES + 1  # and what a confirmed visit taught, which takes no picture's place
+LEARNT: Final = "u-"  # how the id of that template begins
 MAX_PHONES: Final = 5
 FACE_PURPOSE: Final = "face-at-the-door"  # enrolled at one door, and never leaves it
 SITE_PURPOSE: Final = "face-at-all-doors"  # a consent of its own: the server may hand the templates to the site's doors
@@ -75,6 +77,11 @@ class FaceTemplate:
     model_id: _Id
     alignment_id: _Id
 
+    @property
+    def learnt(self) -> bool:
+        """Of a visit that face and phone confirmed, not of the enrolment."""
+        return self.template_id.startswith(LEARNT)
+
 
 @dataclass(frozen=True, slots=True)
 class PhoneKey:
@@ -100,7 +107,7 @@ class Person:
     extended_release: Annotated[bool, flag] = False
     second_factor: Annotated[bool, flag] = False
     consent: Annotated[Consent | None, optional(part(Consent))] = None
-    faces: Annotated[tuple[FaceTemplate, ...], rows(part(FaceTemplate), MAX_FACES)] = ()
+    faces: Annotated[tuple[FaceTemplate, ...], rows(part(FaceTemplate), MAX_TEMPLATES)] = ()
     phones: Annotated[tuple[PhoneKey, ...], rows(part(PhoneKey), MAX_PHONES)] = ()
 
     def __post_init__(self) -> None:
@@ -162,7 +169,9 @@ def merged(sent: Person, before: Person | None, here: Person | None, withdrawn_u
     consent = sent.consent or (here.consent if here else None)
     if consent is not None and withdrawn_utc_s is not None and consent.given_utc_s <= withdrawn_utc_s:
         consent = replace(consent, withdrawn_utc_s=consent.withdrawn_utc_s or withdrawn_utc_s)
-    faces = (*sent.faces, *own)[:MAX_FACES] if consent is not None and consent.lawful else ()
+    learnt = tuple(face for face in own if face.learnt)[:1]
+    enrolled = (*sent.faces, *(face for face in own if not face.learnt))[:MAX_FACES]
+    faces = (*enrolled, *learnt) if consent is not None and consent.lawful else ()
     name = sent.name or (here.name if here else "")
     return replace(sent, name=name, consent=consent, faces=faces)
 
