@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -39,6 +39,7 @@ from agent.link_inbox import Inbox
 from agent.link_settings import Cause, Down, LinkSettings, cause_of, pinned_key, tls_context
 from agent.mailbox import guarded
 from agent.outbox import Outbox
+from agent.publish_packet import CORRELATION_DATA, with_properties
 from agent.wire import Hello, WireError, batch_json, read_ack, topic
 
 __all__ = ["LinkSettings", "MqttLink"]
@@ -286,7 +287,7 @@ class MqttLink:
             self._post(LinkDown(str(down.cause), down.detail))
 
     def _new_client(self) -> mqtt.Client:
-        client = mqtt.Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2, client_id=self._device, protocol=mqtt.MQTTv5, reconnect_on_failure=False
         )
         s = self._settings
@@ -302,6 +303,16 @@ class MqttLink:
         client.on_message = lambda _c, _u, message: arrived(message)
         client.on_log = lambda _c, _u, level, text: self._logged(level, text)
         return client
+
+
+class _Client(mqtt.Client):
+    """The library's client, which sees no property of a PUBLISH but the one that is read here."""
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        packet = self._in_packet
+        raw, qos = bytes(packet["packet"]), packet["command"] & 0x06
+        packet["packet"] = bytearray(with_properties(raw, qos, frozenset({CORRELATION_DATA})))
+        return super()._handle_publish()
 
 
 def _call(action: Callable[[], None]) -> None:

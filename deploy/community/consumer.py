@@ -1,6 +1,6 @@
 """Takes the doors' messages from the broker into the ledger, and acknowledges what is committed.
 
-Two threads: paho's, whose callbacks only queue, and the consumer's own, which owns the ledger. The queue is bounded and
+Two threads: the link's, which only queues, and the consumer's own, which owns the ledger. The queue is bounded and
 overflowing it is harmless: a door sends again what is not acknowledged. Several waiting messages share one commit.
 """
 
@@ -16,21 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as mqtt
 import pyseto
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.core.journal import Row, Skipped
 from agent.core.sync import Ack
-from agent.link_settings import tls_context
 from agent.wire import WireError, parse_batch, parse_hello, signed_ack, topic
 from deploy.community import homeassistant
+from deploy.community.broker_link import BrokerLink, BrokerSettings, Down, Failed, Refused, Up
 from deploy.community.copies import Copies
 from deploy.community.ingest import Alarm, Chain, Taken, take_hello, take_previews, take_rows
 from deploy.community.ledger import Ledger
+from deploy.community.listening import Listening
 
 _QUEUE = 2000
 _GROUP = 64
@@ -61,7 +57,10 @@ class ConsumerSettings:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What just happened, for whoever watches: kind is event, preview, alarm, state, hello, reply or order."""
+    """What just happened, for whoever watches: kind is event, preview, alarm, state, hello, reply, order or link.
+
+    `device` is site/door, or "server" for an alarm of its own and for its link to the broker.
+    """
 
     kind: str
     device: str
@@ -81,53 +80,45 @@ class Consumer:
         self._database_down = False
         self._forget_s = 0.0
         self._at_home: set[str] = set()
-        self._client = self._new_client()
+        self._listening = Listening(away_s=time.monotonic())
+        self._link_told: dict[str, Any] = {}
+        self._link = self._new_link()
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
     def start(self) -> None:
         """Begin to consume; the connection is made, and made again, in the background."""
         self._thread.start()
-        self._client.connect_async(self._settings.host, self._settings.port, keepalive=20, clean_start=True)
-        self._client.loop_start()
+        self._link.start()
 
     def stop(self) -> None:
         """Finish what is queued and end. Idempotent."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._link.stop()
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join(10)
 
     def send_command(self, device: str, token: bytes, correlation: bytes) -> None:
         """Publish a signed command; it expires at the broker after 10 s and is never retained."""
-        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types for it
-        properties.MessageExpiryInterval = _COMMAND_EXPIRY_S
-        properties.CorrelationData = correlation
-        properties.ResponseTopic = topic(device, "up/reply")
-        self._client.publish(topic(device, "dn/command"), token, qos=1, properties=properties)
+        where, answer_to = topic(device, "dn/command"), topic(device, "up/reply")
+        self._link.publish(where, token, expiry_s=_COMMAND_EXPIRY_S, correlation=correlation, answer_to=answer_to)
 
     def send_roster(self, device: str, payload: bytes, keep: bool = True) -> None:  # noqa: FBT001, FBT002  a callback
         """Publish something of the signed roster; its head is the one downlink that the broker keeps."""
-        self._client.publish(topic(device, "dn/roster"), payload, qos=1, retain=keep)
+        self._link.publish(topic(device, "dn/roster"), payload, keep=keep)
 
-    # ------------------------------------------------------------ paho's thread: queue, nothing else
+    # ------------------------------------------------------------ the link's thread: queue, nothing else
 
-    def _new_client(self) -> mqtt.Client:
+    def _new_link(self) -> BrokerLink:
         s = self._settings
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=s.name, protocol=mqtt.MQTTv5)
-        client.tls_set_context(tls_context(s.ca, s.cert, s.key))
-        client.reconnect_delay_set(1, 5)
         topics = [s.subscription, *([homeassistant.SUBSCRIPTION] if s.home_assistant and s.can_open else [])]
-        wanted = [(t, SubscribeOptions(qos=1)) for t in topics]
-        client.on_connect = lambda c, _u, _f, _code, _p: c.subscribe(wanted)
-        client.on_message = lambda _c, _u, m: self._arrived(m)
-        return client
+        settings = BrokerSettings(s.host, s.port, s.ca, s.cert, s.key, s.name)
+        return BrokerLink(settings, topics, self._arrived, lambda: self._enqueue("", b""))
 
-    def _arrived(self, m: mqtt.MQTTMessage) -> None:
-        if m.topic.startswith("doors/"):
-            self._enqueue(m.topic, bytes(m.payload))
-        elif not m.retain and m.payload == homeassistant.OPEN.encode():  # a kept order would open at every reconnect
-            self._tell(News("order", "/".join(m.topic.split("/")[2:4]), {"action": "open", "actor": "home-assistant"}))
+    def _arrived(self, where: str, payload: bytes, kept: bool) -> None:  # noqa: FBT001  a callback
+        if where.startswith("doors/"):
+            self._enqueue(where, payload)
+        elif not kept and payload == homeassistant.OPEN.encode():  # a kept order would open at every reconnect
+            self._tell(News("order", "/".join(where.split("/")[2:4]), {"action": "open", "actor": "home-assistant"}))
 
     def _enqueue(self, where: str, payload: bytes) -> None:
         try:
@@ -143,11 +134,13 @@ class Consumer:
             group = self._gather(check_s - time.monotonic())
             if None in group:
                 break
-            if group:
-                self._take([g for g in group if g is not None])
+            self._tend_link()
+            if messages := [g for g in group if g is not None and g[0]]:
+                self._take(messages)
             if time.monotonic() >= check_s:
                 check_s = time.monotonic() + _SILENCE_CHECK_S
                 with contextlib.suppress(Exception):  # a database that is away has been reported where messages fail
+                    self._look_at_link()
                     self._look_for_silence()
                     self._forget()
         self._ledger.close()
@@ -159,6 +152,35 @@ class Consumer:
             while len(group) < _GROUP:
                 group.append(self._queue.get_nowait())
         return group
+
+    def _tend_link(self) -> None:
+        """What the link has to say: the pages see at once whether the server hears its doors."""
+        for note in self._link.notes():
+            now_s = time.monotonic()
+            match note:
+                case Up():
+                    self._listening.up(now_s)
+                case Down():
+                    self._listening.down(now_s, note.why)
+                case Refused():
+                    self._own_alarm("refused", f"the broker does not take {note.topic}: {note.why}")
+                    continue
+                case Failed():
+                    self._own_alarm("poison", note.why)
+                    continue
+            up = self._listening.since_s is not None
+            told = {"up": up, "why": "" if up else self._listening.why}
+            if told != self._link_told:
+                self._link_told = told
+                self._tell(News("link", "server", told))
+
+    def _look_at_link(self) -> None:
+        if words := self._listening.alarm(time.monotonic()):
+            self._own_alarm("link", words)
+
+    def _own_alarm(self, word: str, detail: str) -> None:
+        with contextlib.suppress(Exception):
+            self._report("doors/server", word, detail)
 
     def _take(self, group: list[tuple[str, bytes]]) -> None:
         """One transaction for all; if one message breaks it, each by itself, and the breaking one is reported."""
@@ -176,7 +198,7 @@ class Consumer:
             if ack is not None:
                 acks[device, ack.epoch] = _merged(acks.get((device, ack.epoch)), ack)
         for (device, _), ack in acks.items():
-            self._client.publish(topic(device, "dn/ack"), signed_ack(self._key, device, ack), qos=1)
+            self._link.publish(topic(device, "dn/ack"), signed_ack(self._key, device, ack))
 
     def _tell_home(self, n: News) -> None:
         if not self._settings.home_assistant:
@@ -184,10 +206,10 @@ class Consumer:
         if n.kind == "state" and n.device not in self._at_home:
             self._at_home.add(n.device)
             where, payload = homeassistant.discovery(n.device, can_open=self._settings.can_open)
-            self._client.publish(where, payload, qos=1, retain=True)
+            self._link.publish(where, payload, keep=True)
         told = homeassistant.access(n.what) if n.kind == "event" else None
         if told is not None:
-            self._client.publish(homeassistant.access_topic(n.device), told, qos=1)
+            self._link.publish(homeassistant.access_topic(n.device), told)
 
     def _failed(self, group: list[tuple[str, bytes]], e: Exception) -> None:
         """Nothing of the group was written or acknowledged: the doors will send it again."""

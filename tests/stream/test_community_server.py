@@ -24,7 +24,8 @@ def alarms(site) -> list[str]:
 def test_the_readme_has_every_key_and_every_alarm():
     text = README.read_text()
     assert settings.table() in text
-    for word in ("rows-lost", "restored", "fork", "cloned", "damaged", "silence", "malformed", "poison", "database"):
+    for word in ("rows-lost", "restored", "fork", "cloned", "damaged", "silence", "malformed", "poison", "database",
+                 "link", "refused"):  # fmt: skip
         assert f"| `{word}` |" in text
 
 

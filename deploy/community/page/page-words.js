@@ -38,6 +38,7 @@ Object.assign(WORDS, {
   // alarms of the server
   "rows-lost": ["记录丢失", "Events lost"], fork: ["记录被篡改或复制", "History forked"], cloned: ["门禁卡片被复制：两台设备用同一身份", "Copied card: two devices under one name"], restored: ["记录被回退", "The door's store was rolled back"],
   damaged: ["记录损坏", "Damaged event"], malformed: ["无法读懂的消息", "Malformed message"], silence: ["门没有消息", "Door is silent"],
+  link: ["服务器与消息中转断开", "This server lost its broker"], refused: ["消息中转拒收本服务器的消息", "The broker refuses this server"],
   database: ["数据库无法写入", "The database takes nothing"], poison: ["无法处理的消息", "A message could not be stored"],
 
   // people

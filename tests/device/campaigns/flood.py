@@ -23,7 +23,7 @@ CLAIMS = {"action": Action.OPEN, "actor": "manager"}
 def run(door: Door, site: Site, *, seconds: int) -> dict[str, Any]:
     """`seconds` of junk, besides one of each of the other tricks."""
     where = topic(DEVICE, "dn/command")
-    publish = site.consumer._client.publish
+    publish = site.consumer._link._client.publish
     site.wait_online()
     opened_before = opens(door, site)
     door.drill("forget")
