@@ -13,7 +13,6 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.x509.oid import NameOID
 
+from agent.chain import vouched
 from agent.core.journal import canonical
 from agent.errors import LinkError, StoreError
 
@@ -83,13 +83,9 @@ def checked(value: dict[str, Any], *, door: str, ca_pem: bytes) -> dict[str, Any
     """What `value` says beside its `cert` and `signature`, if the site's authority vouches for that door's word."""
     said = {name: one for name, one in value.items() if name not in ("cert", "signature")}
     try:
-        cert = x509.load_pem_x509_certificate(str(value.get("cert")).encode())
-        cert.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_pem))
-        names = cert.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-        public, now = cert.public_key(), dt.datetime.now(dt.UTC)
+        cert = vouched(str(value.get("cert")).encode(), ca_pem, dt.datetime.now(dt.UTC))[0]
+        names, public = cert.subject.get_attributes_for_oid(NameOID.COMMON_NAME), cert.public_key()
         if [str(one.value) for one in names] != [door] or not isinstance(public, ec.EllipticCurvePublicKey):
-            return None
-        if not cert.not_valid_before_utc <= now <= cert.not_valid_after_utc:
             return None
         raw = base64.b64decode(str(value.get("signature")), validate=True)
         public.verify(raw, canonical(said).encode(), ec.ECDSA(hashes.SHA256()))

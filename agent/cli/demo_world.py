@@ -29,7 +29,8 @@ from agent.errors import DoorAgentError
 from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.history import History
 from deploy.community.ledger import SqliteConnection
-from deploy.pki import Authority, device_name, write_file
+from deploy.pki import device_name
+from deploy.site_pki import SiteAuthority
 
 SITE, DOOR = "garden", "gate-1"
 _READY_S = 30.0
@@ -71,7 +72,7 @@ class DemoWorld:
         for name in ("run", "state", "command-keys", "pass-keys", "log", "pki"):
             (self.folder / name).mkdir(mode=0o700)
         self._say("certificates and broker")
-        authority = Authority(self.folder / "pki", "door-agent demo")
+        authority = SiteAuthority.create(self.folder / "pki", "door-agent demo")
         self.broker = broker = Broker(self.folder / "broker", authority)
         broker.start()
         self._stack.callback(broker.stop)
@@ -148,11 +149,12 @@ class DemoWorld:
         self._say("no network here tells a print from a face: policy convenience, a print will open this demo's door")
         return "convenience"
 
-    def _write_config(self, authority: Authority, camera: str, policy: str) -> None:
+    def _write_config(self, authority: SiteAuthority, camera: str, policy: str) -> None:
         device = authority.device(device_name(SITE, DOOR))
         server_key = authority.signing_key("server")
-        manager_key = authority.signing_key("manager1")
-        shutil.copy(manager_key.cert, self.folder / "command-keys" / "manager1.pem")
+        manager_key = authority.signing_key("manager")
+        shutil.copy(manager_key.cert, self.folder / "command-keys" / "manager.pem")
+        shutil.copy(authority.pass_key().cert, self.folder / "pass-keys" / "site.pem")
         text = DOOR_CONFIG.format(
             site=SITE, door=DOOR, camera=camera, policy=policy, port=self.uplink.port, ca=authority.cert,
             cert=device.cert, key=device.key, server_key=server_key.cert, folder=self.folder,
@@ -160,12 +162,12 @@ class DemoWorld:
         )  # fmt: skip
         self.config.write_text(text)
 
-    def _start_server(self, authority: Authority, broker_port: int) -> None:
+    def _start_server(self, authority: SiteAuthority, broker_port: int) -> None:
         pair = authority.device(SERVER_NAME)
         text = SERVER_CONFIG.format(
             port=broker_port, ca=authority.cert, cert=pair.cert, key=pair.key, page=self.server_port,
-            signing=authority.signing_key("server").key, command=authority.signing_key("manager1").key,
-            database=self.folder / "community.db", passes=self._pass_key(),
+            signing=authority.signing_key("server").key, command=authority.signing_key("manager").key,
+            database=self.folder / "community.db", passes=authority.pass_key().key,
         )  # fmt: skip
         config = self.folder / "community.toml"
         config.write_text(text)
@@ -173,15 +175,6 @@ class DemoWorld:
         self._history = History(lambda: SqliteConnection(self.folder / "community.db"))
         self._stack.callback(self._history.close)
         self.manager = DemoManager(config, f"http://127.0.0.1:{self.server_port}")
-
-    def _pass_key(self) -> Path:
-        """The site's key for visitor passes; the door gets its public half."""
-        key, path = ec.generate_private_key(ec.SECP256R1()), self.folder / "pki" / "pass.key"
-        pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-        write_file(path, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain), 0o600)
-        public = key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
-        (self.folder / "pass-keys" / "site.pem").write_bytes(public)
-        return path
 
     def _child(self, name: str, *module_and_arguments: str) -> None:
         child = Child(name, module_and_arguments, self.folder / "log")

@@ -20,7 +20,7 @@ from deploy.community.feed import Feed
 from deploy.community.ledger import Ledger, SqliteConnection
 from deploy.community.people import People
 from deploy.community.publisher import Publisher
-from deploy.pki import Authority
+from deploy.site_pki import SiteAuthority
 from hardware.errors import SocketError
 from hardware.seqpacket import connect
 
@@ -83,18 +83,18 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.authority = Authority(folder / "ca")
+        self.authority = SiteAuthority.create(folder / "ca", "garden")
         self.broker = Broker(folder / "broker", self.authority)
         self.broker.start()
         self.signing = self.authority.signing_key("server")
-        manager = self.authority.signing_key("manager1")
+        manager = self.authority.signing_key("manager")
         self.keys, self.pass_keys = folder / "command-keys", folder / "pass-keys"
         for one in (self.keys, self.pass_keys):
             one.mkdir()
-        (self.keys / "manager1.pem").write_bytes(manager.cert.read_bytes())
+        (self.keys / "manager.pem").write_bytes(manager.cert.read_bytes())
         self.people = People(folder / "people")
         self.news: list[News] = []
-        self.commander = Commander(manager.key.read_bytes(), "manager1")
+        self.commander = Commander(manager.key.read_bytes(), "manager")
         self.doors: list[Door] = []
         self.up = False
 

@@ -155,6 +155,10 @@ def test_a_key_that_cannot_be_read_is_named(tmp_path):
 def test_keys_are_the_pem_files_of_a_folder(tmp_path):
     (tmp_path / "manager1.pem").write_bytes(PUBLIC)
     assert load_command_keys(tmp_path) == {"manager1": PUBLIC}
+    (tmp_path / "my key.pem").write_bytes(PUBLIC)
+    with pytest.raises(ConfigError, match=r"my key\.pem: a key's name .*rename the file"):
+        load_command_keys(tmp_path)
+    (tmp_path / "my key.pem").unlink()
     assert load_command_keys(tmp_path / "absent") == {}
     with pytest.raises(ConfigError, match="manager1: is not a public Ed25519 key"):
         RemoteDesk(DOOR, {"manager1": b"rubbish"}, World(), World(), {})

@@ -30,7 +30,8 @@ from agent.core.vision_messages import Pass
 from agent.pass_desk import PassDesk, reference
 from agent.residents import Residents
 from agent.roster_store import RosterStore
-from deploy.pki import Authority, device_name
+from deploy.pki import device_name
+from deploy.site_pki import SiteAuthority
 from tests.attack.door_ends import AttackerClock, Guard, Link, Nowhere, Vision
 
 SITE, DOOR = "garden", "gate-1"
@@ -118,7 +119,7 @@ class Door:
         (folder / "state").mkdir(parents=True)
         self.keys.install(folder)
         self.keys.register(folder / "state")
-        authority = Authority(folder / "pki")
+        authority = SiteAuthority.create(folder / "pki", SITE)
         device = authority.device(device_name(SITE, DOOR))
         self._config = _CONFIG.format(
             site=SITE, door=DOOR, folder=folder, ca=authority.cert, cert=device.cert, key=device.key,

@@ -67,6 +67,17 @@ def decide(raw: bytes, *, retained=False, challenges=CHALLENGES, book=Book(), no
     return judge(raw, retained=retained, door=DOOR, verify=verify, challenges=challenges, book=book, now_s=now_s)
 
 
+@pytest.mark.parametrize(("key_id", "known"), [("manager", True), ("m", True), ("m" * 65, False), ("a b", False)])
+def test_a_key_is_known_by_any_short_plain_name(key_id, known):
+    """`manager`, the name that provisioning gives, has seven letters."""
+    raw = token(key_id=key_id)
+    judged = judge(
+        raw, retained=False, door=DOOR, verify=lambda t, _: verify(t, "manager1"), challenges=CHALLENGES, book=Book(),
+        now_s=106.0,
+    )  # fmt: skip
+    assert isinstance(judged, Command) is known
+
+
 def test_a_fresh_signed_command_is_accepted():
     assert decide(token()) == Command("cmd-00000001", Action.OPEN, "li@garden", "manager1", 7)
 

@@ -17,6 +17,7 @@ from agent.core.events import Kind
 from agent.core.journal import GENESIS, ClockQuality, Row, row_hash
 from deploy.broker import SERVER_NAME, Broker
 from deploy.pki import Authority, device_name
+from deploy.site_pki import SiteAuthority
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,7 +66,7 @@ class Bench:
         broker: Callable[[Path, Authority], Any] = Broker,
     ) -> None:
         self.folder, self.site, self.doors = folder, site, doors
-        self.authority = Authority(folder / "ca")
+        self.authority = SiteAuthority.create(folder / "ca", "faults")
         self.broker = broker(folder / "broker", self.authority)
         self.signing = self.authority.signing_key("server")
         pair = self.authority.device(SERVER_NAME)

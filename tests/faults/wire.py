@@ -34,6 +34,7 @@ from agent.errors import DoorAgentError
 from agent.outbox_report import listed
 from agent.roster_store import RosterStore
 from deploy.pki import Authority, device_name
+from deploy.site_pki import SiteAuthority
 
 _GUEST = "张丽华 Lihua"  # enrolled at the door while the tap listens
 _WINDOW = 24  # bytes of a secret that are enough to call it found
@@ -106,7 +107,7 @@ def tapped() -> Iterator[DemoWorld]:
     """The demo's world with the tap in place of its cable (`world.uplink` is the Tap)."""
     world = DemoWorld(None, lambda _: None)
     plain_uplink = demo_world.Uplink
-    demo_world.Uplink = lambda port: Tap(port, Authority(world.folder / "pki"))  # type: ignore[assignment,misc]
+    demo_world.Uplink = lambda port: Tap(port, SiteAuthority(world.folder / "pki"))  # type: ignore[assignment,misc]
     try:
         with world:
             yield world

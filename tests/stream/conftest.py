@@ -21,7 +21,7 @@ from agent.outbox import Outbox, OutboxSettings
 from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.consumer import Consumer, ConsumerSettings
 from deploy.community.ledger import Ledger, SqliteConnection
-from deploy.pki import Authority
+from deploy.site_pki import SiteAuthority
 
 WAIT_S = 10.0
 _BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
@@ -114,7 +114,7 @@ class Site:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.authority = Authority(folder / "ca")
+        self.authority = SiteAuthority.create(folder / "ca", "s1")
         self.broker = Broker(folder / "broker", self.authority)
         self.signing = self.authority.signing_key("server")
         self.news = Posts()

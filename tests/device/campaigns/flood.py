@@ -63,7 +63,7 @@ def opens(door: Door, site: Site) -> bool:
 def order(site: Site) -> bytes:
     """A well signed order with a challenge that the door never gave."""
     claims = {**CLAIMS, "id": secrets.token_hex(8), "challenge": secrets.token_urlsafe(18), "counter": time.time_ns()}
-    return sign(site.command.key.read_bytes(), "manager1", DEVICE, claims)
+    return sign(site.command.key.read_bytes(), "manager", DEVICE, claims)
 
 
 def junk(publish: Any, where: str, captured: bytes, seconds: int) -> int:

@@ -17,7 +17,8 @@ from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.commander import Commander
 from deploy.community.consumer import Consumer, ConsumerSettings, News
 from deploy.community.ledger import Ledger, SqliteConnection
-from deploy.pki import Authority, device_name
+from deploy.pki import device_name
+from deploy.site_pki import SiteAuthority
 from tests.device.harness.door import Door
 
 DEVICE = device_name("rig", "door-1")
@@ -41,12 +42,12 @@ class Site:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="door-rig-"))
-        self.authority = Authority(self.folder / "ca")
+        self.authority = SiteAuthority.create(self.folder / "ca", "rig")
         self.authority.server("broker", ("127.0.0.1", "localhost", "10.0.2.100"))
         self.broker = Broker(self.folder / "broker", self.authority, port=free_port())
         self.ports = {BROKER_PORT: self.broker.port, OPENER_PORT: free_port()}
-        self.command = self.authority.signing_key("manager1")
-        self.commander = Commander(self.command.key.read_bytes(), "manager1")
+        self.command = self.authority.signing_key("manager")
+        self.commander = Commander(self.command.key.read_bytes(), "manager")
         self.news: list[News] = []
         pair, signing = self.authority.device(SERVER_NAME), self.authority.signing_key("server")
         settings = ConsumerSettings(
@@ -77,7 +78,7 @@ class Site:
             "device.pem": pair.cert,
             "device.key": pair.key,
             "server.pub.pem": self.authority.signing_key("server").cert,
-            "command-keys/manager1.pem": self.command.cert,
+            "command-keys/manager.pem": self.command.cert,
         }
         door.guest.run(f"mkdir -p {FILES}/command-keys")
         for name, path in keys.items():
