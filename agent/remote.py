@@ -22,6 +22,7 @@ from agent.core.commands import (
     Challenges,
     Command,
     Rejected,
+    is_key_id,
     judge,
 )
 from agent.core.events import AccessAllowed, Credential, Indication, Json, Kind, ModeOrdered, Order, Priority, Record
@@ -203,10 +204,14 @@ def load_command_keys(folder: Path) -> dict[str, bytes]:
     """Public keys that may sign commands: every NAME.pem of a folder, NAME is the key id. An absent folder: none.
 
     Raises:
-        ConfigError: a key is there and cannot be read.
+        ConfigError: a key is there and cannot be read, or has a name that no order can carry.
     """
+    paths = sorted(folder.glob("*.pem")) if folder.is_dir() else []
+    for path in paths:
+        if not is_key_id(path.stem):
+            raise ConfigError(f"{path}: a key's name is 1 to 64 of A-Z a-z 0-9 _ -; rename the file")
     try:
-        return {path.stem: path.read_bytes() for path in sorted(folder.glob("*.pem"))} if folder.is_dir() else {}
+        return {path.stem: path.read_bytes() for path in paths}
     except OSError as e:
         raise ConfigError(
             f"{e.filename or folder}: cannot be read ({e.strerror}); check owner and mode of {folder}"

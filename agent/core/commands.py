@@ -26,6 +26,7 @@ CHALLENGE_EVERY_S: Final = 30.0
 WANT_CHALLENGE: Final = b'{"want":"challenge"}'  # unsigned: it only makes the door publish a new random number
 _REMEMBERED_RESULTS: Final = 128
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # the name of a file in the door's command keys
 _NAME = re.compile(r"[A-Za-z0-9._@:/ -]{1,80}")
 _HEADER: Final = b"v4.public."
 _CLAIMS: Final = frozenset({"id", "door", "action", "actor", "counter", "challenge", "for_s", "duress"})
@@ -185,7 +186,12 @@ def _key_id(token: bytes) -> str | None:
     except (ValueError, RecursionError):
         return None
     key_id = value.get("kid") if isinstance(value, dict) else None
-    return key_id if isinstance(key_id, str) and _ID.fullmatch(key_id) else None
+    return key_id if isinstance(key_id, str) and is_key_id(key_id) else None
+
+
+def is_key_id(text: str) -> bool:
+    """Whether a key can be known by this name: 1 to 64 of A-Z a-z 0-9 _ -."""
+    return _KEY_ID.fullmatch(text) is not None
 
 
 def _decoded(part: bytes) -> bytes | None:

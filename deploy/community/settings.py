@@ -26,7 +26,7 @@ class Settings(BaseModel):
     key_file: Path = Field(description="its private key, PEM")
     signing_key_file: Path = Field(description="private Ed25519 key that signs acknowledgements, PEM")
     command_key_file: Path | None = Field(default=None, description="private Ed25519 key that signs orders to doors")
-    command_key_id: str = Field(default="manager1", description="the name of its public half on the doors")
+    command_key_id: str = Field(default="manager", description="the name of its public half on the doors")
     pass_key_file: Path | None = Field(default=None, description="private P-256 key that signs visitor passes, PEM")
     people_dir: Path = Field(default=Path("people"), description="people, doors' groups, passes; mode 0700")
     timezone: str = Field(default="Asia/Shanghai", description="IANA name; hours of schedules are local hours")
