@@ -80,7 +80,7 @@ class Others(Protocol):
         """A row went to the journal."""
 
     def changed(self, state: door.DoorState) -> None:
-        """The door's facts may have changed."""
+        """The door's facts, or what is shown at it, may have changed."""
 
     def tend(self, now_s: float) -> None:
         """Called in every turn, at least every BEAT_S: timers that are not the door's."""
@@ -115,6 +115,7 @@ class Controller:
         self._state = door.initial(settings, facts, now_s())
         self._intents: dict[str, Intent] = {}
         self._hint_until_s: float | None = None
+        self._shown = door.indication(self._state, settings)
         self._unfinished = door.unfinished(self._state, facts)
 
     @property
@@ -126,6 +127,11 @@ class Controller:
     def state(self) -> door.DoorState:
         """The door as it stands."""
         return self._state
+
+    @property
+    def shown(self) -> Indication:
+        """What LED and buzzer show now: the door's own indication, or a hint for a moment."""
+        return self._shown
 
     def join(self, others: Others) -> None:
         """Say who hears about everything else. Before the first turn; rows a restart left unsaid are written now."""
@@ -158,9 +164,8 @@ class Controller:
                 case Record():
                     self.write(effect)
                 case Indicate():
-                    self._guard.indicate(effect.indication)
-        if self._others is not None:
-            self._others.changed(self._state)
+                    self._indicate(effect.indication)
+        self._tell_changed()
 
     def write(self, record: Record, *, token: str | None = None) -> None:
         """Put a row into the journal, and tell the others."""
@@ -195,7 +200,8 @@ class Controller:
     def hint(self, indication: Indication) -> None:
         """Show a hint to the person at the door for a moment (come closer, uncover your face)."""
         self._hint_until_s = self._now_s() + _HINT_S
-        self._guard.indicate(indication)
+        self._indicate(indication)
+        self._tell_changed()
 
     def _intent_row(self, intent: Intent) -> Record:
         then = intent.then
@@ -214,7 +220,8 @@ class Controller:
             self._act(request_id)
         if self._hint_until_s is not None and self._hint_until_s <= now_s:
             self._hint_until_s = None
-            self._guard.indicate(door.indication(self._state, self._settings))
+            self._indicate(door.indication(self._state, self._settings))
+            self._tell_changed()
 
     def _wait_s(self) -> float:
         now_s = self._now_s()
@@ -246,6 +253,14 @@ class Controller:
             self.step(intent.then)
             if self._state.relay_energised and isinstance(intent.then, AccessAllowed):
                 self._stage(request_id, "energised")  # somebody else's release is still standing
+
+    def _indicate(self, indication: Indication) -> None:
+        self._shown = indication
+        self._guard.indicate(indication)
+
+    def _tell_changed(self) -> None:
+        if self._others is not None:
+            self._others.changed(self._state)
 
     def _stage(self, request_id: str, stage: str, at_s: float | None = None, reason: Json = None) -> Mapping[str, Json]:
         if self._others is None:

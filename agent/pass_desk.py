@@ -6,7 +6,7 @@ import base64
 import binascii
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -28,10 +28,21 @@ from agent.factors import Desk, Factors, Shown
 from agent.residents import Residents
 from agent.template_update import TemplateUpdate
 
-SAME_CODE_S: Final = 60.0  # a code that is still held up after it was decided on
+SHOWING_ENDS_S: Final = 5.0  # a code that was out of sight for so long and comes again is shown anew
+HINTED_FOR_S: Final = 20.0  # a pass that is seen on after its opening: somebody waits, or it was left there
+SAME_ALARM_S: Final = 60.0
 SAME_PERSON_S: Final = 10.0  # a phone shows a new code every few seconds; one opening is meant
 SAME_REASON_S: Final = 8.0
 NO_PASS_S: Final = 60.0  # somebody else's code, an advertisement: written once a minute at most
+
+
+@dataclass(frozen=True, slots=True)
+class _Showing:
+    """A code from its first sight to its last. One showing is decided on once, however long it takes."""
+
+    began_s: float
+    seen_s: float
+    visit: str | None = None  # the request that a visitor's pass brought
 
 
 class PassDesk:
@@ -57,15 +68,14 @@ class PassDesk:
         started_s = _utc_s(moment().local)
         since_step = -1 if started_s is None else int(started_s) // STEP_S
         self._book = replace(Book.from_fact(facts.get("passes")), since_step=since_step)
-        self._decided: dict[bytes, float] = {}
+        self._showings: dict[bytes, _Showing] = {}
         self._admitted: dict[str, float] = {}
         self._refused: dict[tuple[str, str | None], float] = {}
         self.openings: dict[str, float] = {}  # request id -> CLOCK_BOOTTIME of the frame with the code
 
     def shown(self, event: Pass, now_s: float) -> None:
         """Decide on one code."""
-        self._decided = {code: at_s for code, at_s in self._decided.items() if now_s - at_s < SAME_CODE_S}
-        if event.payload in self._decided:
+        if self._is_shown_still(event.payload, now_s):
             return
         moment = self._moment()
         judged = judge(
@@ -78,17 +88,39 @@ class PassDesk:
             floor_utc_s=moment.floor_utc_s,
             revoked=self._residents.roster.revoked,
         )
-        self._decided[event.payload] = now_s
+        self._showings[event.payload] = _Showing(now_s, now_s)
         if isinstance(judged, Rejected):
             self._refuse(judged.reason.value, judged.person_id, now_s)
         elif judged.person_id is None:
-            self._visitor(judged, moment, event.at_s, now_s)
+            visit = self._visitor(judged, moment, event.at_s, now_s)
+            self._showings[event.payload] = _Showing(now_s, now_s, visit)
         else:
             self._book = judged.book  # used up, let in or not: who filmed it has nothing
             again = now_s - self._admitted.get(judged.person_id, -SAME_PERSON_S) < SAME_PERSON_S
             opens = not again and self._resident(judged, judged.person_id, moment, event.at_s, now_s)
             if judged.duress and not opens:
                 self._alarm(judged.person_id, now_s)
+
+    def _is_shown_still(self, code: bytes, now_s: float) -> bool:
+        """True for one that was decided on and has not left the view since, nor while its own opening stands.
+
+        Somebody else's copy that comes within moments looks the same: whoever holds it up is told to show it again.
+        """
+        self._showings = {
+            known: one
+            for known, one in self._showings.items()
+            if now_s - one.seen_s < SHOWING_ENDS_S or self._stands(one.visit)
+        }
+        showing = self._showings.get(code)
+        if showing is None:
+            return False
+        self._showings[code] = replace(showing, seen_s=now_s)
+        if showing.visit and not self._stands(showing.visit) and now_s - showing.began_s < HINTED_FOR_S:
+            self._desk.hint(Indication.SHOW_AGAIN)
+        return True
+
+    def _stands(self, request_id: str | None) -> bool:
+        return any(grant.request_id == request_id for grant in self._desk.state.grants)
 
     def _resident(self, accepted: Accepted, person_id: str, moment: Moment, at_s: float, now_s: float) -> bool:
         """True when the opening is on its way."""
@@ -113,12 +145,13 @@ class PassDesk:
 
     def _alarm(self, person_id: str, now_s: float) -> None:
         """Somebody is being forced, and it opened nothing (yet): the silent alarm does not wait for an opening."""
-        if now_s - self._refused.get(("duress", person_id), -SAME_CODE_S) >= SAME_CODE_S:
+        if now_s - self._refused.get(("duress", person_id), -SAME_ALARM_S) >= SAME_ALARM_S:
             self._refused["duress", person_id] = now_s
             body: dict[str, Json] = {"credential": Credential.PHONE.value, "person_id": person_id, "opened": False}
             self._desk.write(Record(Kind.DURESS, body, Priority.ALARM))
 
-    def _visitor(self, accepted: Accepted, moment: Moment, at_s: float, now_s: float) -> None:
+    def _visitor(self, accepted: Accepted, moment: Moment, at_s: float, now_s: float) -> str | None:
+        """The request that is on its way, if it may."""
         rules = self._rules()
         refusal = grant_refusal(self._desk.state, Credential.VISITOR_PASS)
         if rules.high_security:
@@ -127,9 +160,10 @@ class PassDesk:
             refusal = refusal or Denial.LEASE_LAPSED.value
         if refusal is not None:
             self._refuse(refusal, None, now_s)
-            return
-        visitor = f"visitor-{accepted.pass_id}"
-        self._admit(accepted, AccessAllowed(secrets.token_hex(8), Credential.VISITOR_PASS, visitor), at_s, now_s)
+            return None
+        request_id, visitor = secrets.token_hex(8), f"visitor-{accepted.pass_id}"
+        self._admit(accepted, AccessAllowed(request_id, Credential.VISITOR_PASS, visitor), at_s, now_s)
+        return request_id
 
     def _admit(self, accepted: Accepted, allowed: AccessAllowed, at_s: float, now_s: float) -> None:
         self._book = accepted.book

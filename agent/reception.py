@@ -167,7 +167,8 @@ class Reception:
             "lockout_for_s": round(max(0.0, state.lockout_until_s - now_s), 1) if door.locked_out(state) else 0,
             "indication": door.indication(state, self._controller.settings).value,
         }
-        self._board.update(door_state={**facts, "released_for_s": released_for_s})
+        shown = {"released_for_s": released_for_s, "indication": self._controller.shown.value}  # hints stay at the door
+        self._board.update(door_state={**facts, **shown})
         self._board.update(guard={"up": state.guard_missing_from_s is None})
         self._console.moved(now_s, energised=state.relay_energised)
         self._publish(facts)

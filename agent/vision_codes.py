@@ -1,7 +1,8 @@
 """Codes held before the camera: their raw bytes and nothing else. Hostile until agent.core.passes says otherwise.
 
 Missing, broken or slow, the reader never keeps a face waiting: it looks only at pictures with motion, at every third
-one while somebody is judged, and is switched off when it fails again and again.
+one while somebody is judged, and is switched off when it fails again and again. A code in view is told once a second
+for as long as it is there, moving or not: how long somebody shows it is the agent's business.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 from agent.core.vision_messages import MAX_PASS_BYTES, Pass
 from models.arrays import Image
 
-_SAME_CODE_S: Final = 2.0
+_TOLD_EVERY_S: Final = 1.0
+_LINGERS_S: Final = 3.0  # without motion a code is still looked for this long after it was last read
 _MAX_FAILURES: Final = 5
 _BUSY_EVERY: Final = 3
 _LOG = logging.getLogger(__name__)
@@ -27,7 +29,8 @@ class Codes:
     def __init__(self) -> None:
         self._failures = 0
         self._frames = 0
-        self._seen: dict[bytes, float] = {}
+        self._told: dict[bytes, float] = {}
+        self._looked_s = self._read_s = float("-inf")
         self._library: Any = None
         try:
             import zxingcpp
@@ -40,11 +43,14 @@ class Codes:
         """Whether codes are read at all."""
         return self._library is not None and self._failures < _MAX_FAILURES
 
-    def read(self, image_bgr: Image, at_s: float, *, busy: bool) -> list[Pass]:
-        """Codes in uint8[H, W, 3] that were not there in the last two seconds. `busy`: a face is being judged."""
+    def read(self, image_bgr: Image, at_s: float, *, busy: bool, moving: bool = True) -> list[Pass]:
+        """Codes in uint8[H, W, 3], each once a second. `busy`: a face is being judged; `moving`: or something moves."""
         self._frames += 1
         if not self.available or (busy and self._frames % _BUSY_EVERY):
             return []
+        if not moving and not busy and not self._lingers(at_s):
+            return []
+        self._looked_s = at_s
         try:
             payloads = self._payloads(image_bgr)
         except Exception as error:  # noqa: BLE001  a fault in the reader must not end face recognition
@@ -52,10 +58,14 @@ class Codes:
             _LOG.warning("code reader failed (%d of %d): %s", self._failures, _MAX_FAILURES, type(error).__name__)
             return []
         self._failures = 0
-        self._seen = {payload: last_s for payload, last_s in self._seen.items() if at_s - last_s <= _SAME_CODE_S}
-        fresh = [payload for payload in payloads if payload not in self._seen]
-        self._seen |= dict.fromkeys(payloads, at_s)
-        return [Pass(payload, at_s) for payload in fresh]
+        self._read_s = at_s if payloads else self._read_s
+        self._told = {payload: told_s for payload, told_s in self._told.items() if at_s - told_s < _TOLD_EVERY_S}
+        due = [payload for payload in dict.fromkeys(payloads) if payload not in self._told]
+        self._told |= dict.fromkeys(due, at_s)
+        return [Pass(payload, at_s) for payload in due]
+
+    def _lingers(self, at_s: float) -> bool:
+        return at_s - self._read_s <= _LINGERS_S and at_s - self._looked_s >= _TOLD_EVERY_S
 
     def _payloads(self, image_bgr: Image) -> list[bytes]:
         gray = np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2GRAY))

@@ -165,9 +165,9 @@ class Worker:
             self._enrol(self._enrolment, image, tracks, frame.at_s)
         elif self._judge is not None:
             self._decide(self._judge, image, tracks, frame.at_s)
-        if tracks or self._eyes.motion.recent(frame.at_s):
-            for found in self._codes.read(image, frame.at_s, busy=bool(tracks)):
-                self._end.send(found)
+        moving = self._eyes.motion.recent(frame.at_s)
+        for found in self._codes.read(image, frame.at_s, busy=bool(tracks), moving=moving):
+            self._end.send(found)
         if self._preview.on and now_s >= self._preview_due_s:
             self._preview_due_s = now_s + 1.0 / self._preview.fps
             self._show(image, tracks, frame.at_s)

@@ -174,6 +174,7 @@ class Indication(StrEnum):
     MORE_LIGHT = "more-light"
     LOOK_HERE = "look-here"
     SHOW_PHONE = "show-phone"
+    SHOW_AGAIN = "show-again"
     LOCKED_OUT = "locked-out"
     CLOSE_THE_DOOR = "close-the-door"
     ALARM = "alarm"

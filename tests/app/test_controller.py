@@ -12,6 +12,7 @@ from agent.core.events import (
     AccessAllowed,
     Credential,
     GuardChanged,
+    Indication,
     Input,
     Kind,
     LineChanged,
@@ -32,6 +33,7 @@ class World:
     store_answers: bool = True
     now_s: float = 100.0
     log: list[Any] = field(default_factory=list)
+    shown: list[Indication] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     mailbox: Mailbox = field(default_factory=Mailbox)
 
@@ -75,7 +77,7 @@ class World:
         pass
 
     def changed(self, state: DoorState) -> None:
-        pass
+        self.shown.append(self.controller.shown)
 
     def tend(self, now_s: float) -> None:
         pass
@@ -217,3 +219,14 @@ def test_an_opening_that_a_restart_swallowed_is_closed_as_unverified(*, opened: 
     fresh.join(again)
     unverified = [entry for entry in again.log if entry is Kind.ACCESS_UNVERIFIED]
     assert len(unverified) == (0 if opened else 1)
+
+
+def test_a_hint_is_on_the_page_for_as_long_as_the_lamps_show_it():
+    """Whoever looks at the console or the manager's page sees what the person at the door sees."""
+    world = World()
+    world.shown.clear()
+    world.controller.hint(Indication.SHOW_AGAIN)
+    assert world.shown[-1] is Indication.SHOW_AGAIN
+    world.now_s += 2.1
+    world.controller.turn()
+    assert world.shown[-1] is Indication.IDLE

@@ -121,11 +121,29 @@ def _code(payload: bytes) -> Image:
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
-def test_a_code_is_told_once_with_its_raw_bytes_and_again_when_it_comes_back() -> None:
+def test_a_code_in_view_is_told_with_its_raw_bytes_and_once_a_second_while_it_is_there() -> None:
     payload = bytes(range(1, 200)) + b"'; DROP TABLE persons; --"
     frame, codes = _code(payload), Codes()
-    told = [codes.read(frame, at_s, busy=False) for at_s in (1.0, 1.1, 2.9, 6.0)]
-    assert [[one.payload for one in found] for found in told] == [[payload], [], [], [payload]]
+    told = [codes.read(frame, at_s, busy=False) for at_s in (1.0, 1.1, 1.9, 2.0, 6.0)]
+    assert [[one.payload for one in found] for found in told] == [[payload], [], [], [payload], [payload]]
+
+
+def test_a_code_that_hangs_in_view_is_looked_at_once_a_second_while_nothing_moves_and_no_empty_hall_is() -> None:
+    """So the agent knows when a showing ends, and a poster costs next to nothing."""
+    calls: list[float] = []
+    codes, payload = Codes(), b"poster"
+    still = np.zeros((9, 9, 3), np.uint8)
+    there = [SimpleNamespace(valid=True, bytes=payload)]
+    codes._library = _library(lambda *_, **__: calls.append(1.0) or there)
+    codes.read(still, 100.0, busy=False, moving=False)
+    assert calls == []
+    codes.read(still, 100.1, busy=False)
+    told = [found for tick in range(2, 102) for found in codes.read(still, 100 + tick / 10, busy=False, moving=False)]
+    assert (len(calls), len(told)) == (11, 10)
+    there.clear()
+    for tick in range(200):
+        codes.read(still, 111 + tick / 10, busy=False, moving=False)
+    assert len(calls) < 20
 
 
 def test_an_empty_frame_and_a_frame_of_noise_hold_no_code() -> None:
