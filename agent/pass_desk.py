@@ -20,7 +20,8 @@ from agent.controller import Intent
 from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide, lapsed
 from agent.core.door import grant_refusal
 from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication, Json, Kind, Priority, Record
-from agent.core.passes import STEP_S, Accepted, Book, Key, Refusal, Rejected, judge, reference
+from agent.core.pass_book import Book, moved_facts
+from agent.core.passes import STEP_S, Accepted, Key, Refusal, Rejected, judge, reference
 from agent.core.roster import PhoneKey
 from agent.core.vision_messages import Pass
 from agent.errors import ConfigError, PictureError
@@ -67,7 +68,9 @@ class PassDesk:
         self._site_keys = {reference(public): Key(public, None) for public in site_keys}
         started_s = _utc_s(moment().local)
         since_step = -1 if started_s is None else int(started_s) // STEP_S
-        self._book = replace(Book.from_fact(facts.get("passes")), since_step=since_step)
+        self._moved = moved_facts(facts)
+        self._book = replace(Book.from_facts({**facts, **self._moved}), since_step=since_step)
+        self._stored = self._book
         self._showings: dict[bytes, _Showing] = {}
         self._admitted: dict[str, float] = {}
         self._refused: dict[tuple[str, str | None], float] = {}
@@ -90,14 +93,14 @@ class PassDesk:
         )
         self._showings[event.payload] = _Showing(now_s, now_s)
         if isinstance(judged, Rejected):
-            self._refuse(judged.reason.value, judged.person_id, now_s)
+            self._refuse(judged.reason.value, judged.person_id, now_s, judged.pass_id)
         elif judged.person_id is None:
             visit = self._visitor(judged, moment, event.at_s, now_s)
             self._showings[event.payload] = _Showing(now_s, now_s, visit)
         else:
-            self._book = judged.book  # used up, let in or not: who filmed it has nothing
+            facts, self._book = judged.book.changes(self._book), judged.book  # used up, let in or not: a film is no use
             again = now_s - self._admitted.get(judged.person_id, -SAME_PERSON_S) < SAME_PERSON_S
-            opens = not again and self._resident(judged, judged.person_id, moment, event.at_s, now_s)
+            opens = not again and self._resident(judged, judged.person_id, moment, event.at_s, now_s, facts)
             if judged.duress and not opens:
                 self._alarm(judged.person_id, now_s)
 
@@ -122,7 +125,15 @@ class PassDesk:
     def _stands(self, request_id: str | None) -> bool:
         return any(grant.request_id == request_id for grant in self._desk.state.grants)
 
-    def _resident(self, accepted: Accepted, person_id: str, moment: Moment, at_s: float, now_s: float) -> bool:
+    def _resident(
+        self,
+        accepted: Accepted,
+        person_id: str,
+        moment: Moment,
+        at_s: float,
+        now_s: float,
+        facts: Mapping[str, Json],
+    ) -> bool:
         """True when the opening is on its way."""
         both = self._factors.other(person_id, Credential.FACE, now_s)
         credential = Credential.FACE_AND_PHONE if both else Credential.PHONE
@@ -138,7 +149,6 @@ class PassDesk:
         elif isinstance(answer, Denied):
             self._refuse(answer.reason.value, person_id, now_s)
         else:  # the face is still wanted: remember the phone
-            facts = {"passes": self._book.to_fact()}
             self._factors.show(person_id, Credential.PHONE, Shown(now_s, accepted.duress, facts))
             self._desk.hint(Indication.COME_CLOSER)
         return isinstance(answer, Granted)
@@ -159,9 +169,9 @@ class PassDesk:
         if lapsed(rules, moment):  # a revocation could not have reached this door
             refusal = refusal or Denial.LEASE_LAPSED.value
         if refusal is not None:
-            self._refuse(refusal, None, now_s)
+            self._refuse(refusal, None, now_s, accepted.pass_id)
             return None
-        request_id, visitor = secrets.token_hex(8), f"visitor-{accepted.pass_id}"
+        request_id, visitor = secrets.token_hex(8), _visitor_id(accepted.pass_id)
         self._admit(accepted, AccessAllowed(request_id, Credential.VISITOR_PASS, visitor), at_s, now_s)
         return request_id
 
@@ -171,14 +181,21 @@ class PassDesk:
             self._admitted[allowed.person_id] = now_s
         self.openings[allowed.request_id] = at_s
         body = {"pass_id": accepted.pass_id}
-        self._desk.admit(Intent(allowed.request_id, allowed, body, {"passes": self._book.to_fact()}))
+        facts = {**self._moved, **self._book.changes(self._stored)}
+        self._moved, self._stored = {}, self._book
+        self._desk.admit(Intent(allowed.request_id, allowed, body, facts))
 
-    def _refuse(self, reason: str, person_id: str | None, now_s: float) -> None:
+    def _refuse(self, reason: str, person_id: str | None, now_s: float, pass_id: str | None = None) -> None:
+        credential = Credential.PHONE
+        if pass_id is not None:
+            credential, person_id = Credential.VISITOR_PASS, _visitor_id(pass_id)
         quiet_s = NO_PASS_S if reason in (Refusal.MALFORMED, Refusal.UNKNOWN_KEY) else SAME_REASON_S
+        self._refused = {who: at_s for who, at_s in self._refused.items() if now_s - at_s < SAME_ALARM_S}
         if now_s - self._refused.get((reason, person_id), -quiet_s) < quiet_s:
             return
         self._refused[reason, person_id] = now_s
-        self._desk.step(AccessRefused(Credential.PHONE, reason, person_id, counts_for_lockout=False), now_s)
+        detail: dict[str, Json] = {"pass_id": pass_id} if pass_id is not None else {}
+        self._desk.step(AccessRefused(credential, reason, person_id, detail, counts_for_lockout=False), now_s)
 
     def _key(self, key_ref: bytes) -> Key | None:
         if (site := self._site_keys.get(key_ref)) is not None:
@@ -188,6 +205,11 @@ class PassDesk:
                 if reference(phone.public_key) == key_ref:
                     return Key(phone.public_key, person.id, phone.enabled and person.enabled)
         return None
+
+
+def _visitor_id(pass_id: str) -> str:
+    """Who a visitor is in the journal."""
+    return f"visitor-{pass_id}"
 
 
 def verify_p256(public: bytes, message: bytes, signature: bytes) -> bool:

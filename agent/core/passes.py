@@ -10,23 +10,26 @@ reaches a file name, a query or a shell. In the picture: base45 (RFC 9285, for Q
 `key_ref` is the start of SHA-256 of the public key (SubjectPublicKeyInfo), `door_ref` that of "site/door" (zeros: any
 door of the site), numbers are big endian, times seconds since 1970, `step` time // 5 s, the signature ECDSA P-256 with
 SHA-256 (r, s) over all before it. A phone's step must be above the last one used with its key at this door: that alone
-makes a code good for one opening, with or without a clock.
+makes a code good for one opening, with or without a clock. What was used while the door knew no time is remembered
+step by step, so that a phone whose clock was in the future then is not locked out for good (decisions/0007).
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Container
+from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Final
 
-from agent.core.events import Json
+from agent.core.pass_book import Book, Steps
 
 STEP_S: Final = 5
 MAX_AGE_S: Final = 30  # of a phone's code; phones and doors are both within seconds of true time when they know it
 MAX_AHEAD_S: Final = 30
+MAX_UNKNOWN_S: Final = 400 * 86_400  # a door that knows no time was off for less than that: later steps are wrong
 MAX_TEXT_BYTES: Final = 512
 MAX_DOORS: Final = 16
 REF_BYTES: Final = 8
@@ -39,7 +42,7 @@ _PHONE: Final = struct.Struct(">BB8s8sI8sB")
 _VISITOR: Final = struct.Struct(">BB8s8sIIBB")
 _PASS_ID: Final = slice(2 + REF_BYTES, 2 + 2 * REF_BYTES)
 _VERSION: Final = 1
-_KEPT_VISITORS: Final = 2000
+_MAX_VISITS: Final = 20_000  # passes for a number of uses that were shown here and are good still: 600 new ones a day
 
 
 class Refusal(StrEnum):
@@ -54,6 +57,7 @@ class Refusal(StrEnum):
     EXPIRED = "Expired"
     REPLAYED = "Replayed"
     USED_UP = "UsedUp"
+    TOO_MANY_PASSES = "TooManyPasses"
     CLOCK_NOT_TRUSTED = "ClockNotTrusted"
 
 
@@ -64,26 +68,6 @@ class Key:
     public: bytes
     person_id: str | None
     enabled: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Book:
-    """What was used at this door. Stored as the fact "passes" with every intent row: it survives a reboot."""
-
-    steps: Mapping[str, int] = field(default_factory=dict)  # hex of key_ref -> last step
-    uses: Mapping[str, int] = field(default_factory=dict)  # hex of pass_id -> times
-    since_step: int = -1  # of the door's start, not stored: an older code may have been used by a book that is lost
-
-    def to_fact(self) -> dict[str, Json]:
-        """For the journal's facts table."""
-        return {"steps": dict(self.steps), "uses": dict(self.uses)}
-
-    @classmethod
-    def from_fact(cls, fact: object) -> Book:
-        """From the journal; anything that is not one is an empty book."""
-        if not isinstance(fact, Mapping):
-            return cls()
-        return cls(_counts(fact.get("steps")), _counts(fact.get("uses")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +82,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A code that opens nothing. `person_id` where the signature proved whose it is."""
+    """A code that opens nothing. `person_id` or, of a visitor, `pass_id` where the signature proved whose it is."""
 
     reason: Refusal
     person_id: str | None = None
+    pass_id: str | None = None
 
 
 Revoked = Container[str]  # hex of pass_id
@@ -138,9 +123,10 @@ def judge(  # noqa: PLR0911  one return for each reason, in the order they are c
         return Rejected(Refusal.REVOKED, key.person_id)
     if kind is _PHONE:
         return _phone(message, key, door, book, utc_s, floor_utc_s)
-    if message[_PASS_ID].hex() in revoked:
-        return Rejected(Refusal.REVOKED)
-    return _visitor(message, door, book, utc_s, floor_utc_s)
+    pass_id = message[_PASS_ID].hex()
+    if pass_id in revoked:
+        return Rejected(Refusal.REVOKED, pass_id=pass_id)
+    return _visitor(message, pass_id, door, book, utc_s, floor_utc_s)
 
 
 def _phone(
@@ -152,36 +138,49 @@ def _phone(
     made_s, name = step * STEP_S, key_ref.hex()
     if door_ref not in (ANY_DOOR, reference(door.encode())):
         return Rejected(Refusal.WRONG_DOOR, key.person_id)
-    if step <= max(book.steps.get(name, -1), book.since_step):
+    steps = book.steps.get(name, Steps())
+    if utc_s is not None:
+        steps = steps.at((int(utc_s) + MAX_AHEAD_S) // STEP_S)
+    if step <= max(book.since_step, steps.last if utc_s is None else steps.all_to):
         return Rejected(Refusal.REPLAYED, key.person_id)
     if made_s + STEP_S + MAX_AGE_S < (floor_utc_s if utc_s is None else utc_s):
         return Rejected(Refusal.EXPIRED, key.person_id)
-    if utc_s is not None and made_s - MAX_AHEAD_S > utc_s:
+    if made_s - MAX_AHEAD_S > _newest_s(utc_s, floor_utc_s):
         return Rejected(Refusal.NOT_YET_VALID, key.person_id)
-    used = replace(book, steps={**book.steps, name: step})
+    used = book.with_steps(name, steps.used(step, time_known=utc_s is not None))
     return Accepted(key.person_id, nonce.hex(), bool(flags & DURESS), used)
 
 
+def _newest_s(utc_s: float | None, floor_utc_s: float) -> float:
+    """The latest that it can be now, as far as this door knows."""
+    if utc_s is not None:
+        return utc_s
+    return floor_utc_s + MAX_UNKNOWN_S if floor_utc_s else inf
+
+
 def _visitor(  # noqa: PLR0911  as above
-    message: bytes, door: str, book: Book, utc_s: float | None, floor_utc_s: float
+    message: bytes, pass_id: str, door: str, book: Book, utc_s: float | None, floor_utc_s: float
 ) -> Accepted | Rejected:
-    _, _, _, pass_id, from_s, until_s, uses, count = _VISITOR.unpack(message[: _VISITOR.size])
+    _, _, _, _, from_s, until_s, uses, count = _VISITOR.unpack(message[: _VISITOR.size])
     refs = message[_VISITOR.size :]
     if not 0 < count <= MAX_DOORS or len(refs) != count * REF_BYTES:
         return Rejected(Refusal.MALFORMED)
     if not {ANY_DOOR, reference(door.encode())} & {refs[i : i + REF_BYTES] for i in range(0, len(refs), REF_BYTES)}:
-        return Rejected(Refusal.WRONG_DOOR)
+        return Rejected(Refusal.WRONG_DOOR, pass_id=pass_id)
     if until_s <= (floor_utc_s if utc_s is None else utc_s):
-        return Rejected(Refusal.EXPIRED)
+        return Rejected(Refusal.EXPIRED, pass_id=pass_id)
     if utc_s is None:
-        return Rejected(Refusal.CLOCK_NOT_TRUSTED)
+        return Rejected(Refusal.CLOCK_NOT_TRUSTED, pass_id=pass_id)
     if utc_s < from_s:
-        return Rejected(Refusal.NOT_YET_VALID)
-    used = book.uses.get(pass_id.hex(), 0)
-    if uses and used >= uses:
-        return Rejected(Refusal.USED_UP)
-    kept = dict(list(book.uses.items())[-_KEPT_VISITORS:])
-    return Accepted(None, pass_id.hex(), duress=False, book=replace(book, uses={**kept, pass_id.hex(): used + 1}))
+        return Rejected(Refusal.NOT_YET_VALID, pass_id=pass_id)
+    if not uses:
+        return Accepted(None, pass_id, duress=False, book=book)
+    if pass_id in book.visits and book.visits[pass_id].used >= uses:
+        return Rejected(Refusal.USED_UP, pass_id=pass_id)
+    after = book.with_visit(pass_id, until_s, utc_s)
+    if len(after.visits) > _MAX_VISITS:  # forgetting one would make it good again
+        return Rejected(Refusal.TOO_MANY_PASSES, pass_id=pass_id)
+    return Accepted(None, pass_id, duress=False, book=after)
 
 
 def phone_message(public_key: bytes, door: str | None, utc_s: float, nonce: bytes, *, duress: bool = False) -> bytes:
@@ -231,9 +230,3 @@ def base45_decode(text: bytes) -> bytes | None:
             return None
         out += value.to_bytes(size, "big")
     return bytes(out)
-
-
-def _counts(value: object) -> dict[str, int]:
-    if not isinstance(value, Mapping):
-        return {}
-    return {str(name): count for name, count in value.items() if type(count) is int}

@@ -148,9 +148,9 @@ class Door:
         """Hear each reason before the desk decides whether it writes it down once more."""
         refuse = desk._refuse
 
-        def heard(reason: str, person_id: str | None, now_s: float) -> None:
+        def heard(reason: str, *more: Any) -> None:
             self._reasons.append(reason)
-            refuse(reason, person_id, now_s)
+            refuse(reason, *more)
 
         desk._refuse = heard  # type: ignore[method-assign]
 
@@ -195,7 +195,7 @@ class Door:
 
     def code(self, payload: bytes) -> str:
         """One code before the camera."""
-        known = payload in self._passes._decided
+        known = payload in self._passes._showings
         self._reasons.clear()
         if self._deliver(Pass(payload, self.clock.now_s())):
             return ""

@@ -13,7 +13,7 @@ const REASON = {
   Unclear: ["看不清", "could not be seen well"], LockedDown: ["已封锁", "locked down"], Blocked: ["此门停用", "the door is out of use"],
   Malformed: ["不是通行码", "not a pass"], UnknownKey: ["不认识的手机", "an unknown phone"], Revoked: ["已吊销", "revoked"],
   BadSignature: ["签名不对", "forged"], WrongDoor: ["不是这扇门的", "for another door"], NotYetValid: ["尚未生效", "not valid yet"],
-  Expired: ["已过期", "expired"], Replayed: ["已经用过", "used before"], UsedUp: ["次数用完", "used up"],
+  Expired: ["已过期", "expired"], Replayed: ["已经用过", "used before"], UsedUp: ["次数用完", "used up"], TooManyPasses: ["记着的访客码太多", "too many visitor passes are remembered"],
   retained: ["旧的留存指令", "an old stored order"], oversized: ["太长", "too long"], malformed: ["读不懂", "not readable"],
   "unknown-key": ["不认识的签名人", "an unknown signer"], "bad-signature": ["签名不对", "forged"], "wrong-door": ["不是这扇门的", "for another door"],
   "stale-challenge": ["过时的指令", "too old"], "counter-not-above": ["重复的指令", "out of turn"], repeated: ["重复的指令", "sent twice"],
