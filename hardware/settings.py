@@ -1,12 +1,18 @@
 """What the guard must know, read from the door's own configuration file: sections [door], [hardware] and [runtime].
 
 The guard reads the file itself, with the standard library, so that it starts and releases for fire and exit even when
-the agent cannot. It takes only its own keys and checks them; every other section is the agent's (agent/config.py),
-which checks the whole file and must agree with the bounds and defaults here (held by a test).
+the agent cannot. In these three sections every key must be known, here as in agent/config.py: a misspelt
+`active_high = false` must not become the default, which would energise the relay of an active-low board for good. The
+values that are the agent's alone are left to it, and so are all other sections. Names, bounds and defaults of both
+sides are held together by tests.
+
+A guard that refuses claims no line: the relay stays as its resistor has it, dropped, and nobody releases for exit or
+fire but the emergency release in series with the lock's power (README.md).
 """
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +25,20 @@ from hardware.ports import InputPin, OutputPin
 INPUTS = ("contact", "exit", "fire", "tamper", "lock_power", "doorbell")
 MAX_PIN = 27
 _OUTPUTS = ("buzzer", "led_red", "led_green")
+# Every key of the sections that the guard reads, in the order of agent/config.py.
+DOOR_KEYS = (
+    *("site", "id", "timezone", "lock_type", "lock_duty", "release_time_s", "extended_release_time_s"),
+    *("open_time_s", "pre_alarm_time_s", "relock_on_close", "relock_delay_s", "lockout_refusals", "lockout_s"),
+)
+HARDWARE_KEYS = ("backend", "chip", "relay", "inputs", *(f"{name}_pin" for name in _OUTPUTS))
+RELAY_KEYS = ("pin", "active_high")
+INPUT_KEYS = ("pin", "active_low", "pull", "debounce_ms")
+RUNTIME_KEYS = ("agent_dir", "guard_dir")
+# A word that is right elsewhere, and what it means here.
+_ELSEWHERE = {
+    ("active_low", RELAY_KEYS): "write active_high = false for a board that energises on a low level",
+    ("active_high", INPUT_KEYS): "write active_low = false for a line that is active on a high level",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +84,11 @@ def load_settings(path: str) -> GuardSettings:
 
 def parse_settings(document: Mapping[str, Any], path: str) -> GuardSettings:
     """The same from a parsed file; `path` is for messages."""
-    door = _Table(document.get("door"), f"{path}: [door]")
-    hardware = _Table(document.get("hardware"), f"{path}: [hardware]")
-    relay = hardware.table("relay")
-    inputs = hardware.table("inputs")
+    door = _Table(document.get("door"), f"{path}: [door]", DOOR_KEYS)
+    hardware = _Table(document.get("hardware"), f"{path}: [hardware]", HARDWARE_KEYS)
+    runtime = _Table(document.get("runtime", {}), f"{path}: [runtime]", RUNTIME_KEYS)
+    relay = hardware.table("relay", RELAY_KEYS)
+    inputs = hardware.table("inputs", INPUTS)
     lamps = {name: hardware.whole(f"{name}_pin", 0, MAX_PIN) for name in _OUTPUTS if hardware.has(f"{name}_pin")}
     settings = GuardSettings(
         relay=OutputPin(relay.whole("pin", 0, MAX_PIN), relay.flag("active_high", default=True)),
@@ -79,9 +100,9 @@ def parse_settings(document: Mapping[str, Any], path: str) -> GuardSettings:
         release_time_s=door.number("release_time_s", 1.0, 10.0, 5.0),
         backend=cast(Literal["lgpio", "simulated"], hardware.word("backend", ("lgpio", "simulated"), "lgpio")),
         chip=hardware.whole("chip", 0, 9, 0),
-        inputs={name: _input(inputs.table(name)) for name in inputs.known(INPUTS)},
+        inputs={name: _input(inputs.table(name, INPUT_KEYS)) for name in inputs.names()},
         lamps={name: OutputPin(number) for name, number in lamps.items()},
-        socket_dir=_Table(document.get("runtime", {}), f"{path}: [runtime]").text("guard_dir", "/run/door-guard"),
+        socket_dir=runtime.text("guard_dir", "/run/door-guard"),
     )
     _refuse_shared_pins(settings, path)
     return settings
@@ -106,27 +127,27 @@ def _refuse_shared_pins(settings: GuardSettings, path: str) -> None:
 
 
 class _Table:
-    """One section: every look-up says where, what was found and what is allowed."""
+    """One section, all of its keys known: every look-up says where, what was found and what is allowed."""
 
-    def __init__(self, found: object, where: str) -> None:
+    def __init__(self, found: object, where: str, known: tuple[str, ...]) -> None:
         if not isinstance(found, dict):
             raise SettingsError(f"{where} is missing" if found is None else f"{where} must be a section")
         self._found = found
         self._where = where
+        for key in found:
+            if key not in known:
+                raise SettingsError(f"{where}: unknown key {key!r} ({_meant(key, known)})")
 
-    def table(self, key: str) -> _Table:
+    def table(self, key: str, known: tuple[str, ...]) -> _Table:
         """A section below; [hardware.inputs] may be left out."""
-        return _Table(self._found.get(key, {} if key == "inputs" else None), f"{self._where}.{key}")
+        return _Table(self._found.get(key, {} if key == "inputs" else None), f"{self._where}.{key}", known)
 
     def has(self, key: str) -> bool:
         """Whether an optional key is there."""
         return key in self._found
 
-    def known(self, names: tuple[str, ...]) -> list[str]:
-        """The keys, all of them known."""
-        for key in self._found:
-            if key not in names:
-                raise SettingsError(f"{self._where}: unknown name {key!r}; allowed: {', '.join(names)}")
+    def names(self) -> list[str]:
+        """The keys that are there."""
         return list(self._found)
 
     def whole(self, key: str, low: int, high: int, default: int | None = None) -> int:
@@ -167,3 +188,10 @@ class _Table:
     def _refuse(self, key: str, value: object, allowed: str) -> NoReturn:
         found = "it is missing" if value is None else f"found {value!r}"
         raise SettingsError(f"{self._where}: {key} must be {allowed}, {found}")
+
+
+def _meant(key: str, known: tuple[str, ...]) -> str:
+    if (key, known) in _ELSEWHERE:
+        return _ELSEWHERE[key, known]
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"

@@ -134,10 +134,13 @@ def test_faults_of_a_person_are_one_message_and_an_exit_code(guard, tmp_path, mo
     guard.stop()  # its socket is not what this is about
     broken = tmp_path / "broken.toml"
     broken.write_text(guard.config.read_text().replace("fail-secure", "magnetic"))
+    misspelt = tmp_path / "misspelt.toml"  # an active-low board: the default would drive it energised for good
+    misspelt.write_text(guard.config.read_text().replace("active_high = false", "active_hihg = false"))
     pins = tmp_path / "pins.toml"
     pins.write_text(guard.config.read_text().replace('backend = "simulated"', "chip = 9"))
     for config, status, says in [
         (broken, 3, "lock_type must be one of fail-safe, fail-secure, found 'magnetic'"),
+        (misspelt, 3, "[hardware].relay: unknown key 'active_hihg' (did you mean active_high?)"),
         (tmp_path / "absent.toml", 3, "cannot be read"),
         (pins, 5, "gpio"),  # no library or no such chip, whatever this machine lacks
     ]:

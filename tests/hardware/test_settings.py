@@ -70,7 +70,7 @@ def test_defaults_are_written_out():
         ("hardware.relay.active_high", "False", "true or false, found 'False'"),
         ("hardware.backend", "mock", "lgpio, simulated"),
         ("hardware.led_red_pin", -1, "from 0 to 27, found -1"),
-        ("hardware.inputs.exti", {"pin": 4}, "unknown name 'exti'; allowed: contact, exit"),
+        ("hardware.inputs.exti", {"pin": 4}, r"unknown key 'exti' \(did you mean exit\?\)"),
         ("hardware.inputs.exit.pull", "weak", "up, down, none"),
         ("hardware.inputs.exit.debounce_ms", 501, "from 0 to 500"),
         ("hardware.inputs.exit.pin", 17, "GPIO17 is used for both relay and exit"),
@@ -82,6 +82,33 @@ def test_what_is_not_allowed_names_file_key_value_and_range(path, value, says):
     with pytest.raises(SettingsError, match=says) as caught:
         parse_settings(changed(path, value), "/etc/door.toml")
     assert str(caught.value).startswith("/etc/door.toml")
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("hardware.relay.active_low", r"active_high = false.*energise.* low level"),
+        ("hardware.relay.active_hihg", r"did you mean active_high\?"),
+        ("hardware.relay.pull", "known here: pin, active_high"),
+        ("hardware.rely", r"did you mean relay\?"),
+        ("hardware.buzzer", r"did you mean buzzer_pin\?"),
+        ("hardware.inputs.exit.active_hgih", r"\[hardware\].inputs.exit: unknown key"),
+        ("door.lock_dutty", r"did you mean lock_duty\?"),
+        ("runtime.guard_dri", r"did you mean guard_dir\?"),
+    ],
+)
+def test_a_misspelt_key_is_refused_and_never_a_default_that_nobody_chose(path, says):
+    """An active-low board whose `active_high = false` is misspelt would be driven energised for good."""
+    with pytest.raises(SettingsError, match=says):
+        parse_settings(changed(path, 0), "/etc/door.toml")
+
+
+def test_every_key_of_the_agents_configuration_is_known_to_the_guard_where_it_reads():
+    known = {**config.Door.model_fields, **config.Runtime.model_fields}
+    assert known.keys() == {*guard_settings.DOOR_KEYS, *guard_settings.RUNTIME_KEYS}
+    assert tuple(config.Hardware.model_fields) == guard_settings.HARDWARE_KEYS
+    assert tuple(config.Relay.model_fields) == guard_settings.RELAY_KEYS
+    assert tuple(config.InputLine.model_fields) == guard_settings.INPUT_KEYS
 
 
 def test_a_file_that_is_no_toml_or_not_there(tmp_path):
