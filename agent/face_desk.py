@@ -1,4 +1,10 @@
-"""What the vision process found, turned into an opening, a refusal or a hint."""
+"""What the vision process found, turned into an opening, a refusal or a hint.
+
+One visit, one opening by face: who stays in view after it is not let in again, however long and whatever the camera
+shows; a frozen picture is a face that stays. The visit is over when the face was out of view for a moment
+(vision_presence.py). So who missed the opening steps out of view for two seconds and looks again, which the lamps ask
+for (look-again), or shows the phone.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,7 @@ from typing import Final
 
 from agent.controller import Intent
 from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide
-from agent.core.door import grant_refusal
+from agent.core.door import grant_refusal, should_release
 from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication, Json, Kind, Priority, Record
 from agent.core.roster import PersonKind
 from agent.core.vision_messages import Finding, FindingKind
@@ -16,7 +22,6 @@ from agent.factors import Desk, Factors, Shown
 from agent.residents import Residents
 from agent.template_update import TemplateUpdate
 
-SAME_PERSON_S: Final = 6.0  # a resident who stays in view is not let in again and again
 SAME_WATCHED_S: Final = 60.0
 SAME_STRANGER_S: Final = 8.0  # nor is one stranger reported over and over
 _HINTS: Final = {hint.value: hint for hint in Indication}
@@ -37,7 +42,7 @@ class FaceDesk:
     ) -> None:
         self._desk, self._residents, self._factors, self._update = desk, residents, factors, update
         self._rules, self._moment = rules, moment
-        self._admitted: dict[str, float] = {}
+        self._visits: dict[str, float] = {}  # who was let in by face, and when the camera last told of them since
         self._refused_s: dict[str, float] = {}
         self.openings: dict[str, float] = {}  # request id -> CLOCK_BOOTTIME of the first frame with this face
 
@@ -53,7 +58,7 @@ class FaceDesk:
 
     def _recognised(self, finding: Finding, now_s: float) -> None:
         person = self._residents.person(finding.person_id)
-        if person is not None and now_s - self._admitted.get(person.id, -SAME_PERSON_S) < SAME_PERSON_S:
+        if person is not None and self._stays(person.id, finding):
             return
         if person is not None and finding.template is not None and self._update is not None:
             self._update.seen(person.id, finding.template, now_s)
@@ -72,16 +77,26 @@ class FaceDesk:
         elif isinstance(answer, Denied):
             self._refuse(finding, answer.reason, finding.person_id, now_s)
         elif isinstance(answer, Granted):
-            self._admit(answer, credential, finding, phone or Shown(now_s), now_s)
+            self._admit(answer, credential, finding, phone or Shown(now_s))
             if phone is not None and not phone.duress and self._update is not None:
                 self._update.confirmed(answer.person_id, now_s)
         else:
             self._factors.show(answer.person_id, Credential.FACE, Shown(now_s))
             self._desk.hint(Indication.SHOW_PHONE)
 
-    def _admit(self, granted: Granted, credential: Credential, finding: Finding, phone: Shown, now_s: float) -> None:
+    def _stays(self, person_id: str, finding: Finding) -> bool:
+        """Whether this person was let in and has been in view ever since."""
+        told_s, since_s = self._visits.get(person_id), finding.in_view_since_s
+        if told_s is None or (finding.first_frame_at_s if since_s is None else since_s) > told_s:
+            return False
+        self._visits[person_id] = max(told_s, finding.decided_at_s)
+        if not (should_release(self._desk.state) or self._desk.state.contact_open):
+            self._desk.hint(Indication.LOOK_AGAIN)
+        return True
+
+    def _admit(self, granted: Granted, credential: Credential, finding: Finding, phone: Shown) -> None:
         request_id = secrets.token_hex(8)
-        self._admitted[granted.person_id] = now_s
+        self._visits[granted.person_id] = finding.decided_at_s
         self.openings[request_id] = finding.first_frame_at_s
         allowed = AccessAllowed(
             request_id, credential, granted.person_id, extended=granted.extended, duress=phone.duress

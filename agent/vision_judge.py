@@ -11,6 +11,7 @@ from agent.core.events import Indication
 from agent.core.vision_messages import Face, Finding, FindingKind, Settings
 from agent.vision_eyes import Motion, Track
 from agent.vision_people import People
+from agent.vision_presence import Presence
 from agent.vision_strangers import Strangers
 from models.arrays import Floats, Image
 from models.fusion import RunningAverage
@@ -44,8 +45,9 @@ class _Case:
     average: RunningAverage
     evidence: recognition.Evidence = field(default_factory=recognition.Evidence)
     frames: int = 0
+    first_at_s: float = 0.0
     rest_until_s: float = float("-inf")
-    must_move: bool = False
+    must_move: bool = True  # nobody walks up without moving; a poster that is found again, a frozen picture do
     state: str = "seen"
     similarity: float | None = None
     live: float | None = None
@@ -61,6 +63,7 @@ class Judge:
         self._people = people
         self._cases: dict[int, _Case] = {}
         self._strangers = Strangers(pipeline.embedder.same_person_similarity)
+        self._presence = Presence()
         self.settings = settings
         self.use(settings)
 
@@ -76,7 +79,7 @@ class Judge:
 
     def judge(self, track: Track, image_bgr: Image, at_s: float, motion: Motion) -> Finding | None:
         """Take in a track's face in the newest frame; a decision when it is due."""
-        case = self._cases.setdefault(track.number, self._new_case())
+        case = self._cases.setdefault(track.number, self._new_case(track.first_at_s))
         width = track.detection.width_px / image_bgr.shape[1]
         if width < NEAR_WIDTH or at_s < case.rest_until_s:
             return None
@@ -89,7 +92,8 @@ class Judge:
         return self._finding(track.number, case, verdict, at_s)
 
     def forget_all_but(self, tracks: set[int], at_s: float) -> list[Finding]:
-        """Tracks that are not among these have ended: what was found out about them."""
+        """A picture is judged. Tracks that are not among these have ended: what was found out about them."""
+        self._presence.watched({c.person_id for n, c in self._cases.items() if n in tracks and c.person_id}, at_s)
         findings = []
         for number in self._cases.keys() - tracks:
             case = self._cases.pop(number)
@@ -116,9 +120,9 @@ class Judge:
         box = (x / width_px, y / height_px, width / width_px, height / height_px)
         return Face(box, track.number, case.state, case.similarity, case.live, case.person_id)
 
-    def _new_case(self) -> _Case:
+    def _new_case(self, first_at_s: float = 0.0) -> _Case:
         embedder = self._pipeline.embedder
-        return _Case(RunningAverage(embedder.dim, embedder.same_person_similarity))
+        return _Case(RunningAverage(embedder.dim, embedder.same_person_similarity), first_at_s=first_at_s)
 
     def _frame(self, case: _Case, track: Track, image_bgr: Image, at_s: float, *, in_zone: bool) -> recognition.Frame:
         quality = assess(image_bgr, track.detection)
@@ -154,13 +158,14 @@ class Judge:
         )
 
     def _finding(self, number: int, case: _Case, verdict: recognition.Verdict, at_s: float) -> Finding | None:
-        person_id, needs_phone, template = None, False, None
+        person_id, needs_phone, template, since_s = None, False, None, None
         match verdict:
             case recognition.Undecided():
                 return None
             case recognition.Recognised():
                 kind, person_id, needs_phone = FindingKind.RECOGNISED, verdict.person_id, verdict.needs_phone
                 template = case.average.vector.astype("<f4").tobytes()
+                since_s = self._presence.recognised(person_id, case.first_at_s, at_s)
             case recognition.Stranger():
                 kind = FindingKind.STRANGER
             case recognition.Spoof():
@@ -181,9 +186,10 @@ class Judge:
             verdict.receipt,
             self._visits_before(case, at_s) if kind is FindingKind.STRANGER else 0,
             template,
+            since_s,
         )
         case.vector = None
         case.average, case.evidence, case.frames = self._new_case().average, recognition.Evidence(), 0
-        case.rest_until_s, case.must_move = at_s + _REST_S[kind], kind is not FindingKind.RECOGNISED
+        case.rest_until_s, case.must_move = at_s + _REST_S[kind], True
         case.state, case.person_id = kind.value, person_id
         return finding

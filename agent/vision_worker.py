@@ -48,7 +48,7 @@ from agent.vision_enrolment import EnrolmentRun
 from agent.vision_eyes import Eyes, Track
 from agent.vision_judge import Judge
 from agent.vision_people import People
-from hardware.camera import Camera, CameraSettings, Frame, open_camera
+from hardware.camera import Camera, CameraSettings, CameraState, Frame, open_camera
 from hardware.clock import boottime_s
 from hardware.errors import HardwareError
 from hardware.notify import Notifier
@@ -105,12 +105,13 @@ class Worker:
             self._judge.use(self._judge.settings)
         frame = self._camera.read(_FRAME_WAIT_S)
         now_s = boottime_s()
+        state = self._camera.state
         if frame is not None:
             self._frames += 1
             self._recent_s.append(frame.at_s)
             if self._end.connected:
-                self._look(frame, now_s)
-        self._tell_state(now_s)
+                self._look(frame, state, now_s)
+        self._tell_state(state, now_s)
 
     def _introduce(self) -> None:
         missing = [self._pipeline.missing] if self._pipeline.missing else []
@@ -158,19 +159,30 @@ class Worker:
                 self._pipeline, self._people, order.id, order.pictures_wanted, bound, boottime_s()
             )
 
-    def _look(self, frame: Frame, now_s: float) -> None:
+    def _look(self, frame: Frame, state: CameraState, now_s: float) -> None:
         image = frame.image_bgr
-        tracks = self._eyes.look(image, frame.at_s)
-        if self._enrolment is not None:
-            self._enrol(self._enrolment, image, tracks, frame.at_s)
-        elif self._judge is not None:
-            self._decide(self._judge, image, tracks, frame.at_s)
+        tracks = self._faces(image, state, frame.at_s)
         moving = self._eyes.motion.recent(frame.at_s)
         for found in self._codes.read(image, frame.at_s, busy=bool(tracks), moving=moving):
             self._end.send(found)
         if self._preview.on and now_s >= self._preview_due_s:
             self._preview_due_s = now_s + 1.0 / self._preview.fps
             self._show(image, tracks, frame.at_s)
+
+    def _faces(self, image: Image, state: CameraState, at_s: float) -> list[Track]:
+        """The faces in view, each judged; nobody's on pictures of a camera that does not see well.
+
+        Codes are read all the same: a phone is its own lamp, and a code in a frozen picture must not seem taken away.
+        """
+        if state is not CameraState.OK:
+            self._eyes.motion.observe(image, at_s)
+            return []
+        tracks = self._eyes.look(image, at_s)
+        if self._enrolment is not None:
+            self._enrol(self._enrolment, image, tracks, at_s)
+        elif self._judge is not None:
+            self._decide(self._judge, image, tracks, at_s)
+        return tracks
 
     def _decide(self, judge: Judge, image: Image, tracks: list[Track], at_s: float) -> None:
         """The nearest faces first, and two at most in one frame; each is a decision of its own."""
@@ -200,8 +212,8 @@ class Worker:
         if done:
             self._end.send_picture(jpeg.tobytes())
 
-    def _tell_state(self, now_s: float) -> None:
-        state = str(self._camera.state)
+    def _tell_state(self, camera_state: CameraState, now_s: float) -> None:
+        state = str(camera_state)
         if state != self._camera_told:
             self._camera_told = state
             self._end.send(CameraChanged(state, self._camera.detail[:500]))

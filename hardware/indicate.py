@@ -41,6 +41,7 @@ PATTERNS = {
     "more-light": _blinks(3),
     "look-here": _blinks(4),
     "show-again": _blinks(5),
+    "look-again": _blinks(5),
     "show-phone": Pattern(_steps((GREEN, 0.3), (RED, 0.3))),
     "locked-out": Pattern(_steps((RED, 1.0))),
     "close-the-door": Pattern(_steps((f"{RED} {BUZZER}", 0.1), (RED, 0.9))),

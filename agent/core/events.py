@@ -173,6 +173,7 @@ class Indication(StrEnum):
     UNCOVER_FACE = "uncover-face"
     MORE_LIGHT = "more-light"
     LOOK_HERE = "look-here"
+    LOOK_AGAIN = "look-again"  # step out of view, then look: one visit has one opening by face
     SHOW_PHONE = "show-phone"
     SHOW_AGAIN = "show-again"
     LOCKED_OUT = "locked-out"

@@ -125,7 +125,8 @@ class Finding:
     `reason` is a word of agent.core.recognition; `hint` is what the person could do about it; `needs_phone`: the face
     alone must not open. `receipt` replays to the same verdict (agent.core.recognition.replay). `similarity` and
     distances stand in the receipt. `template`: of somebody recognised, the mean of the frames (see GalleryRow); for the
-    memory of the agent alone.
+    memory of the agent alone. `in_view_since_s`: since when somebody recognised has been in view without a break (None:
+    since the first frame).
     """
 
     TYPE: ClassVar = "finding"
@@ -141,6 +142,7 @@ class Finding:
     receipt: Annotated[Mapping[str, Json], json_object(MAX_RECEIPT_BYTES)]
     seen_before: Annotated[int, integer(0, 10**6)] = 0  # a stranger's earlier visits, as far as is remembered
     template: Annotated[bytes | None, optional(base64_bytes(_MAX_VECTOR_BYTES))] = None
+    in_view_since_s: Annotated[float | None, optional(number(0, _FOREVER_S))] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,10 +95,12 @@ class World:
             code = sign(self.phone, message)
         self.passes.shown(Pass(code, self.now_s), self.now_s)
 
-    def look(self, person_id: str) -> None:
+    def look(self, person_id: str, since_s: float | None = None) -> None:
+        """The camera recognises somebody who is in view since then; without a time, somebody who has just come."""
         finding = Finding(
             track=1, verdict=FindingKind.RECOGNISED, person_id=person_id, needs_phone=False, reason="match", hint=None,
             first_frame_at_s=self.now_s, decided_at_s=self.now_s, frames=3, receipt={}, template=VISIT,
+            in_view_since_s=since_s,
         )  # fmt: skip
         self.faces.found(finding, self.now_s)
 

@@ -144,6 +144,7 @@ def test_somebody_who_looks_away_is_asked_to_look_into_the_camera(pipeline: Pipe
     points = found.landmarks_px.copy()
     points[2, 0] = points[1, 0]
     track = Track(1, Detection(found.box_px, points, found.confidence), 0.0, 0.0)
+    door.eyes.motion.observe(frame, 0.0)
     findings = [door.judge.judge(track, frame, number / 10, door.eyes.motion) for number in range(25)]
     said = [one for one in findings if one is not None]
     assert [(one.verdict, one.reason, one.hint) for one in said] == [(FindingKind.UNCLEAR, "turned", "look-here")]
@@ -153,6 +154,34 @@ def test_a_poster_is_judged_once_and_then_left_alone(pipeline: Pipeline, roster:
     """A face that does not move a hair is part of the wall: one finding, then none until something moves there."""
     still = frames("stranger_walks_up")[55]
     assert len(_Door(pipeline, roster).watch([still] * 120)) == 1
+
+
+def test_a_resident_who_stays_is_told_as_one_visit_and_a_picture_that_stands_still_is_told_no_more(
+    pipeline: Pipeline, roster: Roster, frames: Frames
+) -> None:
+    door = _Door(pipeline, roster)
+    standing = frames("resident_walks_up")[55:70]
+    told = [one for one in door.watch(standing * 12) if one.verdict is FindingKind.RECOGNISED]
+    assert len(told) > 1
+    assert {one.in_view_since_s for one in told} == {told[0].in_view_since_s}
+    last = door.watch([standing[-1]] * 60)
+    assert door.watch([standing[-1]] * 120) == []
+    door.watch(frames("empty") * 2)
+    (again,) = [one for one in door.watch(standing) if one.verdict is FindingKind.RECOGNISED]
+    assert again.in_view_since_s > (told + last)[-1].decided_at_s
+
+
+def test_a_resident_on_a_poster_that_is_lost_and_found_again_is_judged_once(
+    pipeline: Pipeline, roster: Roster, frames: Frames
+) -> None:
+    """Light and noise make the detector miss it now and then; nobody has come."""
+    door = _Door(pipeline, roster)
+    poster = frames("resident_walks_up")[60]
+    first = door.watch([poster] * 100)
+    door.eyes._tracks.clear()
+    door.now_s += 5
+    assert len(first) <= 1
+    assert door.watch([poster] * 100) == []
 
 
 def test_an_empty_hallway_finds_nothing(pipeline: Pipeline, roster: Roster, frames: Frames) -> None:

@@ -55,6 +55,7 @@ FROM_VISION = [
         decided_at_s=1.2,
         frames=3,
         receipt={"v": 1, "frames": [[1, None]]},
+        in_view_since_s=0.5,
     ),
     Faces(2.0, 1280, 720, (Face((0.1, 0.2, 0.3, 0.4), 1, "looking", 0.5, None, None),)),
     Pass(b"\x00\xff raw", 3.0),

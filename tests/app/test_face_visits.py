@@ -1,0 +1,68 @@
+"""One visit, one opening by face: who only stays is not let in again, who comes again is."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pass_world import World, one_resident
+
+from agent.core.events import Indication
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with one_resident(tmp_path) as made:
+        yield made
+
+
+def stays(world: World, for_s: float, every_s: float = 5.6) -> None:
+    """The camera tells of the same face again and again, as it does while somebody is in view."""
+    since_s, end_s = world.now_s, world.now_s + for_s
+    while world.now_s < end_s:
+        world.look(world.li, since_s)
+        world.now_s += every_s
+
+
+@pytest.mark.parametrize("every_s", [0.6, 5.6, 11.0])
+def test_a_face_that_stays_in_view_opens_once_however_long_it_stays(world: World, every_s: float):
+    stays(world, 600, every_s)
+    assert len(world.allowed) == 1
+
+
+def test_who_went_in_and_comes_back_is_let_in_at_once(world: World):
+    stays(world, 6)
+    world.now_s += 3  # through the door, something was forgotten
+    world.look(world.li, world.now_s - 0.5)
+    assert len(world.allowed) == 2
+
+
+def test_who_missed_the_opening_is_told_to_step_out_of_view_and_is_let_in_after_that(world: World):
+    stays(world, 30)
+    assert len(world.allowed) == 1
+    assert set(world.hints) == {Indication.LOOK_AGAIN}
+    world.look(world.li, world.now_s)
+    assert len(world.allowed) == 2
+
+
+@pytest.mark.parametrize("standing", [{"fire": True}, {"contact_open": True, "contact_known": True}])
+def test_nobody_is_told_to_look_again_at_a_door_that_is_open(world: World, standing: dict):
+    world.state = replace(world.state, **standing)
+    stays(world, 30)
+    assert world.hints == []
+
+
+def test_the_phone_opens_for_somebody_who_only_stays(world: World):
+    stays(world, 30)
+    world.show()
+    assert len(world.allowed) == 2
+
+
+def test_a_face_that_the_door_did_not_let_in_is_decided_anew_each_time(world: World):
+    """Who comes a moment before the hours begin does not have to leave first."""
+    world.high_security = True
+    stays(world, 30)
+    assert world.allowed == []
+    world.high_security = False
+    world.look(world.li, world.now_s - 30)
+    assert len(world.allowed) == 1
