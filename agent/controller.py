@@ -42,6 +42,8 @@ _ENDS = {
     Kind.ACCESS_NOT_TAKEN: "not-taken",
     Kind.ACCESS_UNVERIFIED: "unverified",
 }
+_NOTHING_TO_DO = "nothing-to-do"
+_ORDER_ENDS = {"done": "done", "refused": "refused", _NOTHING_TO_DO: "done"}
 
 
 class Journal(Protocol):
@@ -74,7 +76,10 @@ class Others(Protocol):
         """An event that is not the door's own."""
 
     def stage(self, request_id: str, stage: str, at_s: float, reason: str | None) -> Mapping[str, Json]:
-        """A request went on: accepted, refused, energised, taken, not-taken, unverified. Returns facts to store."""
+        """A request went on. Returns facts to store.
+
+        Stages: accepted, then energised and taken, not-taken or unverified, or for a standing order done; or refused.
+        """
 
     def wrote(self, record: Record) -> None:
         """A row went to the journal."""
@@ -169,9 +174,9 @@ class Controller:
 
     def write(self, record: Record, *, token: str | None = None) -> None:
         """Put a row into the journal, and tell the others."""
-        stage, request_id = _ENDS.get(record.kind), record.body.get("request_id")
+        stage, request_id = _end_told(record), record.body.get("request_id")
         if stage is not None and isinstance(request_id, str):
-            record = _with_facts(record, self._stage(request_id, stage, reason=record.body.get("reason")))
+            record = _with_facts(record, self._stage(request_id, *stage))
         pending = (record.facts or {}).get("pending")
         if isinstance(pending, list):  # the core does not know of requests that still wait for their commit
             waiting = [r for r, i in self._intents.items() if isinstance(i.then, AccessAllowed) and r not in pending]
@@ -235,7 +240,7 @@ class Controller:
                 self.step(event, now_s)
                 if event.energised:
                     for grant in self._state.grants:
-                        self._stage(grant.request_id, "energised", event.at_s)
+                        self._stage(grant.request_id, "energised", at_s=event.at_s)
             case LineChanged() | GuardChanged() | AccessRefused() | ModeOrdered():
                 self.step(event, now_s)
             case Committed() if event.token in self._intents:
@@ -262,7 +267,7 @@ class Controller:
         if self._others is not None:
             self._others.changed(self._state)
 
-    def _stage(self, request_id: str, stage: str, at_s: float | None = None, reason: Json = None) -> Mapping[str, Json]:
+    def _stage(self, request_id: str, stage: str, reason: Json = None, at_s: float | None = None) -> Mapping[str, Json]:
         if self._others is None:
             return {}
         at_s = self._now_s() if at_s is None else at_s
@@ -270,6 +275,16 @@ class Controller:
 
     def _request_id(self) -> str:
         return self._state.grants[-1].request_id if self._state.grants else "standing"
+
+
+def _end_told(record: Record) -> tuple[str, Json] | None:
+    """The last stage of a request that a row tells of, and its reason."""
+    if record.kind is Kind.COMMAND:
+        outcome = record.body.get("outcome")
+        if not isinstance(outcome, str) or outcome not in _ORDER_ENDS:
+            return None
+        return _ORDER_ENDS[outcome], outcome if outcome == _NOTHING_TO_DO else record.body.get("reason")
+    return (_ENDS[record.kind], record.body.get("reason")) if record.kind in _ENDS else None
 
 
 def _with_facts(record: Record, facts: Mapping[str, Json]) -> Record:

@@ -169,9 +169,9 @@ class RemoteDesk:
             self._asked.pop(next(iter(self._asked)))
         self._asked[request_id] = _Asked(command.command_id, correlation, now_s)
         then = (
-            AccessAllowed(request_id, Credential.REMOTE, duress=command.duress)
+            AccessAllowed(request_id, Credential.REMOTE, extended=command.extended, duress=command.duress)
             if command.action is Action.OPEN
-            else ModeOrdered(_ORDERS[command.action], command.actor, command.for_s)
+            else ModeOrdered(_ORDERS[command.action], command.actor, command.for_s, request_id)
         )
         self._desk.admit(Intent(request_id, then, body, facts))
 

@@ -29,7 +29,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # the name of a file in the door's command keys
 _NAME = re.compile(r"[A-Za-z0-9._@:/ -]{1,80}")
 _HEADER: Final = b"v4.public."
-_CLAIMS: Final = frozenset({"id", "door", "action", "actor", "counter", "challenge", "for_s", "duress"})
+_CLAIMS: Final = frozenset({"id", "door", "action", "actor", "counter", "challenge", "for_s", "duress", "extended"})
 
 
 class Action(StrEnum):
@@ -69,6 +69,7 @@ class Command:
     counter: int
     for_s: float | None = None
     duress: bool = False  # the phone said so: opens as always, and raises the silent alarm
+    extended: bool = False  # for somebody who needs longer to the door: a long release
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +217,12 @@ def _read(  # noqa: PLR0911  one return for each kind of fault
     counter, for_s = value.get("counter"), value.get("for_s")
     if not all(isinstance(text, str) for text in texts) or type(counter) is not int or not 0 < counter < 2**53:
         return None
-    duress = value.get("duress", False)
+    duress, extended = value.get("duress", False), value.get("extended", False)
     if for_s is not None and (type(for_s) not in (int, float) or not 0 < for_s <= 86_400):  # noqa: PLR2004  one day
         return None
     command_id, door, action, actor, challenge = (str(text) for text in texts)
-    if type(duress) is not bool or action not in set(Action):
+    if type(duress) is not bool or type(extended) is not bool or action not in set(Action):
         return None
     if not _ID.fullmatch(command_id) or not _NAME.fullmatch(actor):
         return None
-    return Command(command_id, Action(action), actor, key_id, counter, for_s, duress), door, challenge
+    return Command(command_id, Action(action), actor, key_id, counter, for_s, duress, extended), door, challenge

@@ -172,6 +172,8 @@ def denied(event: AccessRefused) -> Record:
 def ordered(event: ModeOrdered, outcome: str, reason: str | None = None) -> Record:
     """What became of a standing order: done, refused, nothing-to-do."""
     body: dict[str, Json] = {"order": event.order.value, "actor": event.actor, "outcome": outcome}
+    if event.request_id is not None:
+        body["request_id"] = event.request_id
     if event.for_s is not None:
         body["for_s"] = event.for_s if abs(event.for_s) < float("inf") else str(event.for_s)
     if reason is not None:

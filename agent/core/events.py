@@ -130,11 +130,15 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModeOrdered:
-    """A standing order. `for_s` bounds HOLD_OPEN and UNLOCK; None means until it is taken back."""
+    """A standing order. `for_s` bounds HOLD_OPEN and UNLOCK; None means until it is taken back.
+
+    `request_id`: who asked waits for what comes of it.
+    """
 
     order: Order
     actor: str
     for_s: float | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

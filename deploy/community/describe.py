@@ -48,7 +48,7 @@ class Reply(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    stage: str = Field(description="challenge, accepted, refused, energised, taken, not-taken, done")
+    stage: str = Field(description="challenge, accepted, energised, taken, not-taken, unverified, done, refused")
     id: str | None = Field(default=None, description="of the command")
 
 

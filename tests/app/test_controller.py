@@ -70,8 +70,8 @@ class World:
         self.log.append(event)
 
     def stage(self, request_id: str, stage: str, at_s: float, reason: str | None) -> Mapping[str, Any]:
-        self.log.append((request_id, stage))
-        return {}
+        self.log.append((request_id, stage) if reason is None else (request_id, stage, reason))
+        return {"result": stage} if stage in ("done", "refused") else {}
 
     def wrote(self, record: Record) -> None:
         pass
@@ -174,7 +174,7 @@ def test_nothing_is_granted_while_the_guard_is_gone_and_that_is_not_kept_for_lat
     world.tell(GuardChanged(up=False))
     world.log.clear()
     world.controller.admit(GRANT)
-    assert ("r1", "refused") in world.log
+    assert ("r1", "refused", "Fault") in world.log
     world.tell(GuardChanged(up=True))
     assert not [entry for entry in world.log if isinstance(entry, tuple) and entry[0] == "release"]
 
@@ -230,3 +230,25 @@ def test_a_hint_is_on_the_page_for_as_long_as_the_lamps_show_it():
     world.now_s += 2.1
     world.controller.turn()
     assert world.shown[-1] is Indication.IDLE
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        (ModeOrdered(Order.LOCK_DOWN, "li", request_id="o1"), ("o1", "done")),
+        (ModeOrdered(Order.RELEASE_LOCK_DOWN, "li", request_id="o1"), ("o1", "done", "nothing-to-do")),
+        (
+            ModeOrdered(Order.HOLD_OPEN, "li", 60.0, "o1"),
+            ("o1", "refused", "an intermittent-duty lock burns when it is held released"),
+        ),
+    ],
+)
+def test_a_standing_order_is_answered_with_what_came_of_it_and_the_result_is_stored_with_its_row(order, told):
+    """A refused hold-open used to be told as accepted, and nothing after it."""
+    world = World()
+    world.controller.admit(Intent("o1", order))
+    assert world.log == [Kind.COMMAND]
+    world.tell()
+    stages = [entry for entry in world.log if isinstance(entry, tuple)]
+    assert stages == [("o1", "accepted"), told]
+    assert world.facts["result"] == told[1]

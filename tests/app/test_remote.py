@@ -101,7 +101,27 @@ def test_the_same_message_again_opens_nothing_and_gets_the_stored_result_also_af
 def test_a_standing_order_reaches_the_door():
     world = World()
     world.order("lock-down")
-    assert world.intents[0].then == ModeOrdered(Order.LOCK_DOWN, "li")
+    assert world.intents[0].then == ModeOrdered(Order.LOCK_DOWN, "li", request_id="cmd-command-1")
+
+
+@pytest.mark.parametrize(("stage", "reason"), [("refused", "LockedDown"), ("done", None)])
+def test_a_standing_order_that_ended_is_answered_stored_and_no_longer_waited_for(stage: str, reason: str | None):
+    world = World()
+    world.order("hold-open", "command-a", for_s=60)
+    world.desk.stage("cmd-command-a", "accepted", None)
+    stored = world.desk.stage("cmd-command-a", stage, reason)
+    said = {"id": "command-a", "stage": stage} | ({"reason": reason} if reason else {})
+    assert world.replies == [{"id": "command-a", "stage": "accepted"}, said]
+    assert stored["commands"]["results"] == {"command-a": stage}
+    assert world.desk.stage("cmd-command-a", stage, reason) == {}
+
+
+def test_an_opening_for_somebody_slow_is_a_long_one():
+    world = World()
+    world.order("open", "command-a", extended=True)
+    assert world.intents[0].then == AccessAllowed("cmd-command-a", Credential.REMOTE, extended=True)
+    world.order("open", "command-b", extended="yes")
+    assert world.replies[-1]["reason"] == "malformed"
 
 
 def test_identify_shows_at_the_door_and_opens_nothing():

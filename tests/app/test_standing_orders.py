@@ -33,6 +33,10 @@ def test_a_locked_down_door_refuses_openings_over_a_kill_until_it_is_taken_back_
     assert order(site, Action.LOCK_DOWN)["stage"] != "refused"
     door.wrote(kind="Door/State/DoorMode", state="LockedDown")
     assert order(site, Action.OPEN) | {"id": 0} == {"id": 0, "stage": "refused", "reason": "LockedDown"}
+    told = order(site, Action.HOLD_OPEN, for_s=60.0)
+    refused = {"id": told["id"], "stage": "refused", "reason": "LockedDown"}
+    until(lambda: site.commander.stages(told["id"])[-1] == refused, door._words)
+    door.wrote(kind="Agent/Command", order="hold-open", outcome="refused", request_id=f"cmd-{told['id']}")
     door.kill()
     door.start()
     door.wrote(kind="Agent/Command", outcome="accepted", order="lock-down", actor="manager-1")
