@@ -19,6 +19,7 @@ from pathlib import Path
 
 from agent.errors import LinkError
 from deploy.pki import Authority, write_file
+from deploy.site_pki import SiteAuthority
 
 SERVER_NAME = "community"
 DASHBOARD_NAME = "dashboard"  # certificate of an engine that only reads (deploy/community/engines)
@@ -64,16 +65,23 @@ class BrokerFiles:
     ca: Path
     cert: Path
     key: Path
+    crl: Path | None = None  # what was taken back: one list for each intermediate, or its doors are refused
 
 
-def config_text(files: BrokerFiles, port: int, *, address: str = "127.0.0.1", persist: bool = True) -> str:
-    """mosquitto.conf. `use_username_as_clientid` makes taking over another door's session impossible."""
+def config_text(files: BrokerFiles, port: int, *, address: str = "127.0.0.1", persist: bool | None = True) -> str:
+    """mosquitto.conf. `use_username_as_clientid` makes taking over another door's session impossible.
+
+    `persist` None: for a folder that a distribution's own mosquitto.conf includes; that has said it, and mosquitto
+    takes nothing twice.
+    """
+    kept = "" if persist is None else f"persistence {str(persist).lower()}\npersistence_location {files.folder}/\n"
     return f"""\
 per_listener_settings false
 listener {port} {address}
 cafile {files.ca}
 certfile {files.cert}
 keyfile {files.key}
+{f"crlfile {files.crl}" if files.crl else "# no revocation lists"}
 tls_version tlsv1.3
 require_certificate true
 use_identity_as_username true
@@ -81,9 +89,7 @@ use_username_as_clientid true
 allow_anonymous false
 acl_file {files.folder / "acl"}
 # devices start clean, so all that is kept is retained rosters and states
-persistence {str(persist).lower()}
-persistence_location {files.folder}/
-autosave_interval 30
+{kept}autosave_interval 30
 max_packet_size 262144
 max_keepalive 120
 max_queued_messages 1000
@@ -109,7 +115,8 @@ class Broker:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         pair = authority.server("broker", ("127.0.0.1", "localhost"))
-        self._files = BrokerFiles(folder, authority.cert, pair.cert, pair.key)
+        lists = authority.write_crl() if isinstance(authority, SiteAuthority) else None
+        self._files = BrokerFiles(folder, authority.cert, pair.cert, pair.key, lists)
         self.port = port or free_port()
         self._persist, self._servers = persist, servers
         self._process: subprocess.Popen[bytes] | None = None

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _ROOT_DAYS = 3650
-_LEAF_DAYS = 825
+LEAF_DAYS = 825
 # A door without a battery clock may wake up days in the past: certificates are valid from well before they are made.
 _BACKDATE = dt.timedelta(days=30)
 
@@ -92,23 +92,29 @@ class Authority:
         if pair.cert.exists() and pair.key.exists():
             return pair
         key = ec.generate_private_key(ec.SECP256R1())
+        signed = self._sign(name, key.public_key(), None if client else hosts)
+        write_file(pair.key, private_pem(key), 0o600)
+        write_file(pair.cert, signed.public_bytes(serialization.Encoding.PEM) + self._chain, 0o644)
+        return pair
+
+    def _sign(
+        self, name: str, key: ec.EllipticCurvePublicKey, hosts: tuple[str, ...] | None, days: int = LEAF_DAYS
+    ) -> x509.Certificate:
+        """A server's certificate for `hosts`, a client's without them."""
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
+        purpose = ExtendedKeyUsageOID.CLIENT_AUTH if hosts is None else ExtendedKeyUsageOID.SERVER_AUTH
         certificate = (
-            builder(subject, self._root.subject, key.public_key(), _LEAF_DAYS)
+            builder(subject, self._root.subject, key, days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
         # a client's name stands in it twice: some brokers read the session's name from here (deploy/fleet)
-        names = [x509.UniformResourceIdentifier(name)] if client else [_host(h) for h in hosts]
+        names = [x509.UniformResourceIdentifier(name)] if hosts is None else [_host(h) for h in hosts]
         if names:
             certificate = certificate.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        write_file(pair.key, private_pem(key), 0o600)
-        signed = certificate.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-        write_file(pair.cert, signed + self._chain, 0o644)
-        return pair
+        return certificate.sign(self._key, hashes.SHA256())
 
 
 def write_file(path: Path, data: bytes, mode: int) -> None:

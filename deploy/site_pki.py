@@ -2,7 +2,8 @@
 
     pki/root.pem root.key         the root; root.key belongs on a USB stick that lies in a drawer (`offline`)
     pki/online.pem online.key     signs devices and servers; replaced with the root's help, devices notice nothing
-    pki/issued.jsonl crl.pem      every certificate ever signed, and those taken back
+    pki/retired-1.pem .key …      those before it: they sign nothing but their own lists of what was taken back
+    pki/issued.jsonl crl.pem      every certificate ever signed; one list for each intermediate that is still in use
     pki/release.*, server.*, manager.*, pass.*    keys that sign bundles, acknowledgements, orders, visitor passes
 
 A device makes its own key and sends a request; its private key never leaves it.
@@ -10,22 +11,25 @@ A device makes its own key and sends a request; its private key never leaves it.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
 from agent.errors import DoorAgentError
-from deploy.pki import Authority, Pair, builder, private_pem, usage, write_file
+from deploy.pki import LEAF_DAYS, Authority, Pair, builder, private_pem, usage, write_file
 
 ROOT_DAYS: Final = 3650
 ONLINE_DAYS: Final = 1825
-LEAF_DAYS: Final = 825
+SPENT_DAYS: Final = 120  # an intermediate with less left signs nothing: a door asks anew 60 days before its end
 SIGNING_KEYS: Final = ("release", "server", "manager")
 
 
@@ -43,6 +47,11 @@ class SiteAuthority(Authority):
             self._key = _load(folder / "online.key")
         except FileNotFoundError as error:
             raise PkiError(f"{error.filename} is missing; `door-agent site init` makes a site's keys") from error
+        if self._key.public_key() != self._root.public_key():
+            raise PkiError(
+                f"{folder}/online.key and online.pem do not belong together: a rotation was broken off. Do it again: "
+                "door-agent site rotate online"
+            )
         self._chain = (folder / "online.pem").read_bytes()
 
     @classmethod
@@ -72,7 +81,8 @@ class SiteAuthority(Authority):
         """A client certificate with its chain for the key in a device's request.
 
         Raises:
-            PkiError: not a request, not signed by its own key, for another name, or not a P-256 key.
+            PkiError: not a request, not signed by its own key, for another name, or not a P-256 key; or the online key
+            has too little time left.
         """
         try:
             request = x509.load_pem_x509_csr(request_pem)
@@ -83,16 +93,24 @@ class SiteAuthority(Authority):
             raise PkiError("the device's certificate request is not signed by its own P-256 key")
         if asked != [name]:
             raise PkiError(f"the device asks for the name {asked}, it is to be {name}")
-        certificate = (
-            builder(request.subject, self._root.subject, key, LEAF_DAYS)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        self._note({"name": name, "serial": certificate.serial_number})
-        return certificate.public_bytes(serialization.Encoding.PEM) + self._chain
+        return self._sign(name, key, None).public_bytes(serialization.Encoding.PEM) + self._chain
+
+    def _sign(
+        self, name: str, key: ec.EllipticCurvePublicKey, hosts: tuple[str, ...] | None, days: int = LEAF_DAYS
+    ) -> x509.Certificate:
+        left = (self._root.not_valid_after_utc - dt.datetime.now(dt.UTC)).days
+        if left < SPENT_DAYS:
+            raise PkiError(f"the site's online key ends in {left} days: `door-agent site rotate online` first")
+        certificate = super()._sign(name, key, hosts, min(days, left))
+        ends = certificate.not_valid_after_utc.date().isoformat()
+        self._note({"name": name, "serial": certificate.serial_number, "ends": ends})
+        return certificate
+
+    def renewed(self, name: str, hosts: tuple[str, ...] = ()) -> Pair:
+        """A new certificate for one of the site's own machines (a server's with `hosts`); the one before stays good."""
+        for end in ("pem", "key"):
+            (self.folder / f"{name}.{end}").unlink(missing_ok=True)
+        return self.server(name, hosts) if hosts else self.device(name)
 
     def revoke(self, name: str) -> int:
         """Take back everything issued under `name`; returns how many certificates. The broker needs `crl.pem` anew."""
@@ -103,16 +121,32 @@ class SiteAuthority(Authority):
         return len(mine)
 
     def write_crl(self) -> Path:
-        """The list of what was taken back, as mosquitto's `crlfile` wants it."""
+        """`crl()` as the file that mosquitto's `crlfile` wants."""
+        path = self.folder / "crl.pem"
+        write_file(path, self.crl(), 0o644)
+        return path
+
+    def crl(self) -> bytes:
+        """What was taken back, PEM: one list for each intermediate still in use.
+
+        A broker refuses every certificate for whose intermediate it has no list, so each needs one. All name the same
+        serial numbers; these are random, so that another intermediate's do no harm.
+        """
         now = dt.datetime.now(dt.UTC)
-        crl = x509.CertificateRevocationListBuilder().issuer_name(self._root.subject)
+        crl = x509.CertificateRevocationListBuilder()
         crl = crl.last_update(now - dt.timedelta(days=30)).next_update(now + dt.timedelta(days=ONLINE_DAYS))
         for serial in sorted({entry["serial"] for entry in self.issued() if entry.get("revoked")}):
             taken = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
             crl = crl.add_revoked_certificate(taken.build())
-        path = self.folder / "crl.pem"
-        write_file(path, crl.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), 0o644)
-        return path
+        lists = [crl.issuer_name(cert.subject).sign(key, hashes.SHA256()) for cert, key in self._signers(now)]
+        return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in lists)
+
+    def _signers(self, now: dt.datetime) -> Iterator[tuple[x509.Certificate, ec.EllipticCurvePrivateKey]]:
+        yield self._root, self._key
+        for path in sorted(self.folder.glob("retired-*.pem")):
+            certificate = x509.load_pem_x509_certificate(path.read_bytes())
+            if certificate.not_valid_after_utc > now:
+                yield certificate, _load(path.with_suffix(".key"))
 
     def rotate(self, name: str) -> Pair:
         """A new signing key under `name`; the old private key is gone, doors get the public half when provisioned."""
@@ -141,8 +175,11 @@ def _make_root(folder: Path, name: str) -> None:
     write_file(folder / "root.pem", _authority(subject, subject, key.public_key(), key, 1, ROOT_DAYS), 0o644)
 
 
-def renew_online(folder: Path, name: str, root_key: Path | None = None) -> None:
+def renew_online(folder: Path, name: str, root_key: Path | None = None, *, stolen: bool = False) -> None:
     """A new intermediate, signed by the root whose key is at `root_key` (default: still in the folder).
+
+    The one before keeps what it signed good, until that ends or is revoked. `stolen`: it does not; no list is signed
+    for it (or for any before it) any more, so that a broker refuses whatever has its signature.
 
     Raises:
         PkiError: the root's key is not there: bring the USB stick.
@@ -156,11 +193,27 @@ def renew_online(folder: Path, name: str, root_key: Path | None = None) -> None:
         raise PkiError(f"{root_key} is not the key of this site's root")
     key = ec.generate_private_key(ec.SECP256R1())
     # its own name: a revocation list is known by it, and an older intermediate's devices stay good
-    named = f"{name} online {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%S}"
+    named = f"{name} online {dt.datetime.now(dt.UTC):%Y-%m-%d} {secrets.token_hex(4)}"
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, named)])
     certificate = _authority(subject, root.subject, key.public_key(), signer, 0, ONLINE_DAYS)
+    if not stolen:
+        _retire(folder)
     write_file(folder / "online.key", private_pem(key), 0o600)
     write_file(folder / "online.pem", certificate, 0o644)
+    if stolen:
+        for path in folder.glob("retired-*"):
+            path.unlink()
+
+
+def _retire(folder: Path) -> None:
+    """Keep the pair that is about to be replaced, if it is one and is not kept already."""
+    with contextlib.suppress(FileNotFoundError):
+        pair = [(folder / f"online.{end}").read_bytes() for end in ("key", "pem")]
+        if _load(folder / "online.key").public_key() != x509.load_pem_x509_certificate(pair[1]).public_key():
+            return  # of a rotation that was broken off: the pair before it is kept already
+        number = 1 + len(list(folder.glob("retired-*.pem")))
+        write_file(folder / f"retired-{number}.key", pair[0], 0o600)
+        write_file(folder / f"retired-{number}.pem", pair[1], 0o644)
 
 
 def offline(folder: Path, stick: Path) -> Path:

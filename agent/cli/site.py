@@ -11,7 +11,6 @@ from agent.cli.common import add_command, print_json
 
 if TYPE_CHECKING:
     from deploy.provision.sitefile import SiteFile
-    from deploy.site_pki import SiteAuthority
 
 _TEMPLATE = """\
 # The site file: all doors of one community. Every key of a door's configuration is in deploy/README.md.
@@ -67,10 +66,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     for name, words in (
         ("show", "doors, certificates, keys"),
         ("offline", "move the root's key to a USB stick"),
-        ("revoke", "take a door's certificates back (stolen, replaced)"),
+        ("revoke", "take a door's (or a server's) certificates back: stolen, replaced"),
         ("rotate", "a new key: online, release, server, manager or pass"),
         ("user-data", "cloud-init's file for one card, on standard output"),
-        ("broker", "certificate, permissions and configuration for mosquitto"),
+        ("broker", "certificate, permissions and configuration for mosquitto; again: a new certificate"),
+        ("server", "certificate, keys and configuration for the community server; again: a new certificate"),
+        ("client", "a certificate for what only reads: dashboard, homeassistant"),
     ):
         verb = verbs.add_parser(name, help=words)
         verb.add_argument("--site", required=True, type=Path, metavar="FILE", help="site.toml")
@@ -78,9 +79,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             verb.add_argument("stick", type=Path, help="folder on the stick")
         if name in ("revoke", "user-data"):
             verb.add_argument("door")
+        if name == "server":
+            verb.add_argument("--name", default="community", help="certificate name, where there are several")
+            verb.add_argument("--host", help="the broker's name; default: [all.server] host of the site file")
+        if name == "client":
+            verb.add_argument("name", choices=("dashboard", "homeassistant"))
         if name == "rotate":
             verb.add_argument("key", choices=("online", "release", "server", "manager", "pass"))
             verb.add_argument("--root", type=Path, metavar="FILE", help="root.key on its stick, for `online`")
+            verb.add_argument(
+                "--stolen", action="store_true", help="what the old online key signed is refused from now on"
+            )
         if name == "broker":
             verb.add_argument(
                 "--host", action="append", required=True, help="name or address that doors use; repeatable"
@@ -93,32 +102,36 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.verb == "init":
         return _init(arguments)
     from deploy.provision.sitefile import load
-    from deploy.site_pki import SiteAuthority, offline
 
     site = load(arguments.site)
-    folder = arguments.site.parent / site.site.authority
-    match arguments.verb:
-        case "rotate":
-            return _rotate(arguments, folder, site.site.name)
-        case "user-data":
-            return _user_data(arguments, site)
-        case "broker":
-            return _broker(arguments, SiteAuthority(folder))
-        case "show":
-            return _show(arguments, site, SiteAuthority(folder))
-        case "offline":
-            facts: dict[str, object] = {"root_key": str(offline(folder, arguments.stick))}
-            words = f"the root's key is at {facts['root_key']} now; put the stick away"
-        case _:
-            name = f"{site.site.name}/{arguments.door}"
-            facts = {"revoked": SiteAuthority(folder).revoke(name), "name": name}
-            words = (
-                f"{name}: {facts['revoked']} certificates taken back; copy {folder}/crl.pem to the broker, restart it"
-            )
+    verbs = {"rotate": _rotate, "user-data": _user_data, "show": _show, "revoke": _revoke, "offline": _offline}
+    return verbs.get(arguments.verb, _carry)(arguments, site, arguments.site.parent / site.site.authority)
+
+
+def _offline(arguments: argparse.Namespace, _: SiteFile, folder: Path) -> int:
+    from deploy.site_pki import offline
+
+    where = str(offline(folder, arguments.stick))
+    return _say(arguments, {"root_key": where}, f"the root's key is at {where} now; put the stick away")
+
+
+def _revoke(arguments: argparse.Namespace, site: SiteFile, folder: Path) -> int:
+    from deploy.broker import DASHBOARD_NAME, HOME_NAME, SERVER_NAME
+    from deploy.site_files import lists_to
+    from deploy.site_pki import SiteAuthority
+
+    authority = SiteAuthority(folder)
+    own = arguments.door in (SERVER_NAME, DASHBOARD_NAME, HOME_NAME) and arguments.door not in site.doors
+    name = arguments.door if own else f"{site.site.name}/{arguments.door}"
+    facts: dict[str, object] = {"revoked": authority.revoke(name), "name": name}
+    words = f"{name}: {facts['revoked']} certificates taken back; {lists_to(authority, arguments.site.parent)}"
     return _say(arguments, facts, words)
 
 
-def _show(arguments: argparse.Namespace, site: SiteFile, authority: SiteAuthority) -> int:
+def _show(arguments: argparse.Namespace, site: SiteFile, folder: Path) -> int:
+    from deploy.site_pki import SiteAuthority
+
+    authority = SiteAuthority(folder)
     here = (authority.folder / "root.key").exists()
     facts = {
         "site": site.site.name,
@@ -127,7 +140,10 @@ def _show(arguments: argparse.Namespace, site: SiteFile, authority: SiteAuthorit
         "issued": authority.issued(),
     }
     lines = [f"{key}: {value}" for key, value in facts.items() if key != "issued"]
-    lines += [f"  {e['at']} {e['name']}{' REVOKED' if e.get('revoked') else ''}" for e in authority.issued()]
+    lines += [
+        f"  {e['at']} {e['name']} until {e.get('ends', '?')}{' REVOKED' if e.get('revoked') else ''}"
+        for e in authority.issued()
+    ]
     return _say(arguments, facts, "\n".join(lines))
 
 
@@ -153,19 +169,23 @@ def _init(arguments: argparse.Namespace) -> int:
     return _say(arguments, {"site_file": str(path)}, words)
 
 
-def _rotate(arguments: argparse.Namespace, folder: Path, name: str) -> int:
+def _rotate(arguments: argparse.Namespace, site: SiteFile, folder: Path) -> int:
+    from deploy.site_files import lists_to
     from deploy.site_pki import SiteAuthority, renew_online
 
     if arguments.key == "online":
-        renew_online(folder, name, arguments.root)
-        words = "a new online key signs from now on; what the old one signed stays good until it is revoked or ends"
+        renew_online(folder, site.site.name, arguments.root, stolen=arguments.stolen)
+        first = lists_to(SiteAuthority(folder), arguments.site.parent)
+        kept = "what the old one signed stays good until it is revoked or ends"
+        gone = "what the old one signed is refused: make broker and server anew, provision every door again"
+        words = f"a new online key signs from now on; {gone if arguments.stolen else kept}. First {first}"
     else:
         SiteAuthority(folder).rotate(arguments.key)
         words = f"a new {arguments.key} key; every door learns it when it is provisioned again"
     return _say(arguments, {"rotated": arguments.key}, words)
 
 
-def _user_data(arguments: argparse.Namespace, site: SiteFile) -> int:
+def _user_data(arguments: argparse.Namespace, site: SiteFile, _: Path) -> int:
     from agent.errors import ConfigError
     from deploy.provision.ssh import KEY_NAME, make_key
 
@@ -179,28 +199,37 @@ def _user_data(arguments: argparse.Namespace, site: SiteFile) -> int:
     return _say(arguments, {"user_data": text}, text.rstrip())
 
 
-def _broker(arguments: argparse.Namespace, authority: SiteAuthority) -> int:
-    from deploy.broker import ACL_TEXT, BrokerFiles, config_text
-    from deploy.pki import write_file
+def _carry(arguments: argparse.Namespace, site: SiteFile, keys: Path) -> int:
+    """A folder for another machine."""
+    from deploy.site_files import broker_folder, broker_words, client_folder, server_folder
+    from deploy.site_pki import SiteAuthority
 
-    folder = authority.folder.parent / "broker"
-    folder.mkdir(exist_ok=True)
-    for stale in ("broker.pem", "broker.key"):
-        (authority.folder / stale).unlink(missing_ok=True)  # the hosts may be others now
-    pair = authority.server("broker", tuple(arguments.host))
-    files = BrokerFiles(Path("/etc/mosquitto/door"), *(Path("/etc/mosquitto/door") / n for n in ("ca", "cert", "key")))
-    text = config_text(files, arguments.port, address="0.0.0.0") + f"crlfile {files.folder}/crl.pem\n"  # noqa: S104  a server
-    for name, data, mode in (
-        ("ca", authority.cert.read_bytes(), 0o644),
-        ("cert", pair.cert.read_bytes(), 0o644),
-        ("key", pair.key.read_bytes(), 0o600),
-        ("acl", ACL_TEXT.encode(), 0o600),
-        ("crl.pem", authority.write_crl().read_bytes(), 0o644),
-        ("door.conf", text.encode(), 0o644),
-    ):
-        write_file(folder / name, data, mode)
-    words = f"copy {folder} to /etc/mosquitto/door, include door.conf, restart mosquitto"
+    authority, where = SiteAuthority(keys), arguments.site.parent
+    if arguments.verb == "broker":
+        folder = broker_folder(authority, where, tuple(arguments.host), arguments.port)
+        words = broker_words(folder)
+    elif arguments.verb == "client":
+        folder = client_folder(authority, where, arguments.name)
+        words = f"copy {folder} to the machine of {arguments.name}"
+    else:
+        folder = server_folder(authority, where, arguments.name, _server_words(arguments, site))
+        words = f"copy {folder} to the server's machine; there: python -m deploy.community --config community.toml"
     return _say(arguments, {"folder": str(folder)}, words)
+
+
+def _server_words(arguments: argparse.Namespace, site: SiteFile) -> dict[str, object]:
+    from agent.errors import ConfigError
+
+    server, door = site.all.get("server", {}), site.all.get("door", {})
+    host = arguments.host or server.get("host")
+    if not host:
+        raise ConfigError(f"{arguments.site}: where is the broker? Fill in [all.server] host, or say --host")
+    return {
+        "site": site.site.name,
+        "host": host,
+        "port": server.get("port", 8883),
+        "timezone": door.get("timezone", "Asia/Shanghai"),
+    }
 
 
 def _say(arguments: argparse.Namespace, facts: Mapping[str, object], words: str) -> int:

@@ -246,9 +246,9 @@ def _print(what: str) -> None:
     sys.stdout.flush()
 
 
-def call(*command: str) -> str:
-    """Run a command; returns what it printed. Its words are shown when it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  fixed commands
+def call(*command: str, told: str = "") -> str:
+    """Run a command with `told` on its standard input; returns what it printed. Its words are shown when it fails."""
+    done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)  # noqa: S603  fixed commands
     if done.returncode:
         raise InstallError(f"{' '.join(command[:4])} failed:\n{(done.stdout + done.stderr)[-2000:]}")
     return done.stdout

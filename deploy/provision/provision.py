@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.config import Config
 from agent.errors import DoorAgentError
-from deploy.device.runner import NEEDED_FACTOR
+from deploy.device.setup import NEEDED_FACTOR
 from deploy.pki import device_name
 from deploy.provision import bundles, hostkey, preflight
 from deploy.provision.conversation import FOLDER, Outcome, converse, push_runner, quote
@@ -143,13 +143,6 @@ class Provision:
         return key
 
     def _plan(self, release: str, address: Address) -> dict[str, Any]:
-        folder = self.authority.folder
-        keys = {
-            "ca.pem": self.authority.cert,
-            "server.pub.pem": folder / "server.pub.pem",
-            "command-keys/manager.pem": folder / "manager.pub.pem",
-            "pass-keys/site.pem": folder / "pass.pub.pem",
-        }
         relay = self.config.hardware.relay
         wish = self.wish
         return {
@@ -158,9 +151,9 @@ class Provision:
             "release": release,
             "utc": time.time(),
             "config": self.config_text,
-            "keys": {name: path.read_text() for name, path in keys.items()},
-            "certificate": True,
-            "release_key": (folder / "release.pub.pem").read_text(),
+            "keys": believed(self.authority),
+            "crl": self.authority.crl().decode(),
+            "release_key": (self.authority.folder / "release.pub.pem").read_text(),
             "relay_pin": relay.pin,
             "relay_active_high": relay.active_high,
             "ntp": self.site.time.servers,
@@ -210,6 +203,18 @@ class Provision:
             "eyes": eyes,
             "try-ssh": try_ssh,
         }
+
+
+def believed(authority: SiteAuthority) -> dict[str, str]:
+    """The public keys that a door of this site believes: name below its folder of keys -> PEM."""
+    folder = authority.folder
+    paths = {
+        "ca.pem": authority.cert,
+        "server.pub.pem": folder / "server.pub.pem",
+        "command-keys/manager.pem": folder / "manager.pub.pem",
+        "pass-keys/site.pem": folder / "pass.pub.pem",
+    }
+    return {name: path.read_text() for name, path in paths.items()}
 
 
 def settings_of(config: Config) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import datetime as dt
 import socket
 import ssl
-import threading
 
 import pytest
 from cryptography import x509
@@ -11,7 +10,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from deploy import site_pki
+from deploy.broker import Broker
 from deploy.device import identity
+from deploy.pki import private_pem
 from deploy.site_pki import PkiError, SiteAuthority, offline, renew_online
 
 NOW = dt.datetime.now(dt.UTC)
@@ -80,52 +82,59 @@ def test_a_request_with_a_weaker_or_other_key_is_refused(authority):
         authority.sign_request(csr.public_bytes(serialization.Encoding.PEM), "garden/door-1")
 
 
-def talk(authority, device) -> str:
-    """What a server with this authority and its revocation list says to the device: "welcome" or why not."""
-    pair = authority.server("broker", ("127.0.0.1",))
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(pair.cert, pair.key)
-    server.load_verify_locations(authority.cert)
-    server.load_verify_locations(authority.write_crl())
-    server.verify_mode, server.verify_flags = ssl.CERT_REQUIRED, ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+@pytest.fixture
+def broker(authority, tmp_path):
+    """A mosquitto with the site's own revocation lists, as `door-agent site broker` sets it up."""
+    broker = Broker(tmp_path / "broker", authority)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def welcome(broker, device, name="garden/door-1") -> bool:
+    """Whether the broker takes the device in: an MQTT 5 CONNECT and its answer, over a TLS handshake of its own."""
     client = ssl.create_default_context(cafile=device / "ca.pem")
     client.load_cert_chain(device / "device.pem", device / "device.key")
-    said = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve():
-            plain, _ = listener.accept()
-            try:
-                with server.wrap_socket(plain, server_side=True) as tls:
-                    tls.sendall(b"welcome")
-            except ssl.SSLError as error:
-                said.append(str(error))
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        with socket.create_connection(listener.getsockname()) as plain:
-            try:
-                with client.wrap_socket(plain, server_hostname="127.0.0.1") as tls:
-                    said.append(tls.recv(16).decode())
-            except (ssl.SSLError, ConnectionResetError):
-                pass
-        thread.join(10)
-    return " ".join(said)
+    body = b"\x00\x04MQTT\x05\x02\x00\x3c\x00" + len(name).to_bytes(2, "big") + name.encode()
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", broker.port), timeout=10) as plain,
+            client.wrap_socket(plain, server_hostname="127.0.0.1") as tls,
+        ):
+            tls.sendall(bytes([0x10, len(body)]) + body)
+            answer = tls.recv(4)
+    except (ssl.SSLError, ConnectionResetError, BrokenPipeError):
+        return False
+    return answer[:1] == b"\x20" and answer[3] == 0
 
 
-def test_a_device_is_welcome_until_it_is_revoked_and_a_second_door_stays_so(authority, device, tmp_path):
+def new_lists(broker, authority) -> None:
+    """What the operator does with a new crl.pem."""
+    broker.stop()
+    authority.write_crl()
+    broker.start()
+
+
+def second_door(authority, tmp_path):
+    folder = tmp_path / "second"
+    folder.mkdir()
+    introduce(authority, folder, "garden/door-2")
+    return folder
+
+
+def test_a_device_is_welcome_until_it_is_revoked_and_a_second_door_stays_so(authority, broker, device, tmp_path):
     introduce(authority, device)
-    assert "welcome" in talk(authority, device)
+    second = second_door(authority, tmp_path)
+    assert welcome(broker, device)
     assert authority.revoke("garden/door-1") == 1
-    assert "revoked" in talk(authority, device)
+    new_lists(broker, authority)
+    assert not welcome(broker, device)
     assert authority.revoke("garden/door-1") == 0
-    second = tmp_path / "second"
-    second.mkdir()
-    introduce(authority, second, "garden/door-2")
-    assert "welcome" in talk(authority, second)
+    assert welcome(broker, second, "garden/door-2")
 
 
-def test_a_new_online_key_needs_the_root_and_leaves_devices_good(authority, device, tmp_path):
+def test_a_new_online_key_needs_the_root_and_shuts_no_door_out(authority, broker, device, tmp_path):
+    """Doors of the old intermediate and of the new one come in by one list file; either kind can be taken back."""
     introduce(authority, device)
     stick = tmp_path / "stick"
     stick.mkdir()
@@ -134,11 +143,75 @@ def test_a_new_online_key_needs_the_root_and_leaves_devices_good(authority, devi
         renew_online(authority.folder, "garden")
     renew_online(authority.folder, "garden", stick / "root.key")
     again = SiteAuthority(authority.folder)
-    assert identity.judge(device, "garden/door-1", NOW) == ""
-    introduce(again, device)
-    assert "welcome" in talk(again, device)
+    second = second_door(again, tmp_path)
+    new_lists(broker, again)
+    assert identity.judge(device, "garden/door-1", NOW, again.crl()) == ""
+    assert welcome(broker, device)
+    assert welcome(broker, second, "garden/door-2")
+    for name in ("garden/door-1", "garden/door-2"):
+        assert again.revoke(name) == 1
+    new_lists(broker, again)
+    assert not welcome(broker, device)
+    assert not welcome(broker, second, "garden/door-2")
     with pytest.raises(PkiError, match="already"):
         offline(authority.folder, stick)
+
+
+def test_a_stolen_online_key_signs_for_nobody_and_its_doors_are_told_to_be_provisioned_again(authority, broker, device):
+    introduce(authority, device)
+    renew_online(authority.folder, "garden", stolen=True)
+    again = SiteAuthority(authority.folder)
+    new_lists(broker, again)
+    assert not welcome(broker, device)
+    assert "no longer in use" in identity.judge(device, "garden/door-1", NOW, again.crl())
+    introduce(again, device)
+    assert identity.judge(device, "garden/door-1", NOW, again.crl()) == ""
+    assert not list(authority.folder.glob("retired-*.key"))
+
+
+def test_a_device_that_was_taken_back_is_told_so_and_gets_another_key(authority, device):
+    introduce(authority, device)
+    key = (device / "device.key").read_bytes()
+    authority.revoke("garden/door-1")
+    assert "taken back" in identity.judge(device, "garden/door-1", NOW, authority.crl())
+    name = "garden/door-1"
+    signed = authority.sign_request(identity.request(device, name, fresh=True), name)
+    assert (device / "device.key").read_bytes() == key, "the pair stays one until the new certificate is there"
+    (device / "device.pem").write_bytes(signed)
+    (device / "device.key.next").rename(device / "device.key")
+    assert identity.judge(device, name, NOW, authority.crl()) == ""
+
+
+def test_a_run_broken_off_between_the_new_online_key_and_its_certificate_is_said_and_can_be_done_again(
+    authority, device
+):
+    introduce(authority, device)
+    (authority.folder / "online.key").write_bytes(private_pem(ec.generate_private_key(ec.SECP256R1())))
+    with pytest.raises(PkiError, match=r"do not belong together.*rotate"):
+        SiteAuthority(authority.folder)
+    renew_online(authority.folder, "garden")
+    introduce(SiteAuthority(authority.folder), device)
+
+
+def test_nothing_is_signed_beyond_the_intermediates_own_end(authority, device, monkeypatch):
+    """A door never ends unwarned because what stands above it ended first."""
+    monkeypatch.setattr(site_pki, "ONLINE_DAYS", 500)
+    renew_online(authority.folder, "garden")
+    again = SiteAuthority(authority.folder)
+    introduce(again, device)
+    leaf = x509.load_pem_x509_certificate((device / "device.pem").read_bytes())
+    assert leaf.not_valid_after_utc <= NOW + dt.timedelta(days=501)
+    monkeypatch.setattr(site_pki, "ONLINE_DAYS", identity.RENEW_DAYS + 5)
+    renew_online(authority.folder, "garden")
+    with pytest.raises(PkiError, match=r"ends in .*rotate"):
+        introduce(SiteAuthority(authority.folder), device)
+
+
+def test_a_doors_certificate_says_its_name_where_every_broker_looks(authority, device):
+    introduce(authority, device)
+    leaf = x509.load_pem_x509_certificate((device / "device.pem").read_bytes())
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["garden/door-1"]
 
 
 def test_another_roots_key_signs_nothing_here(authority, tmp_path):
