@@ -28,6 +28,8 @@ EpochName = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Nonce = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 DeviceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$")]
 Seq = Annotated[int, Field(ge=1, lt=2**40)]
+Next = Annotated[int, Field(ge=1, le=2**40)]  # one above the highest row that can be sent: an acknowledgement names it
+KindName = Annotated[str, Field(max_length=80, pattern=r"^[A-Za-z0-9]+(/[A-Za-z0-9]+)*$")]
 Millis = Annotated[int, Field(ge=0, lt=2**53)]
 
 
@@ -66,11 +68,11 @@ class RowData(_Shape):
     device: DeviceName
     epoch: EpochName
     seq: Seq
-    boot_id: str = Field(min_length=1, max_length=64)
+    boot_id: str = Field(pattern=r"^[0-9A-Za-z-]{1,64}$")
     boottime_ms: Millis
     wall_ms: Millis
     clock: ClockQuality = Field(strict=False)
-    kind: str = Field(min_length=1, max_length=80)
+    kind: KindName
     priority: Annotated[int, Field(ge=0, le=3)]
     body: dict[str, Any]
     prev: Hash
@@ -90,6 +92,12 @@ class SkippedData(_Shape):
     last: Seq
     hash: Hash
     declared: Seq
+
+    @model_validator(mode="after")
+    def _in_order(self) -> SkippedData:
+        if not self.first <= self.last < self.declared:
+            raise ValueError("first, last and declared are not in this order")
+        return self
 
 
 class CloudEvent(_Shape):
@@ -118,7 +126,7 @@ class AckData(_Shape):
 
     v: Literal[1] = 1
     epoch: EpochName
-    next: Seq
+    next: Next
     hash: Hash
     re: Nonce | Literal[""]
     gap: Seq | None = None

@@ -10,6 +10,7 @@ import contextlib
 import sys
 import threading
 import time
+import traceback
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,12 @@ from agent.core.events import Kind
 from agent.errors import ConfigError, DoorAgentError
 from agent.stopping import stop_on_signal
 from deploy.community.commander import Commander
-from deploy.community.consumer import Consumer, News
+from deploy.community.consumer import Consumer
 from deploy.community.feed import Feed
 from deploy.community.history import History
 from deploy.community.ledger import Connection, Ledger, SqliteConnection
 from deploy.community.manager_command import add_parser, manage
+from deploy.community.news import News
 from deploy.community.office import Office
 from deploy.community.page import Order, PageParts, serve
 from deploy.community.people import People
@@ -59,8 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(settings: Settings) -> None:
-    """Start everything, wait for the signal, stop in order."""
+    """Start everything, wait for the signal, stop in order.
+
+    Raises:
+        DoorAgentError: a thread ended by a fault; better no server, which somebody notices, than half of one.
+    """
     done = stop_on_signal()
+    broken = end_with_any_thread(done)
     ledger = Ledger(database(settings.database))
     feed = Feed(ledger.newest(200), ledger.doors())
     commander = _commander(settings)
@@ -106,6 +113,22 @@ def run(settings: Settings) -> None:
         server.close()
     history.close()
     office.close()
+    if broken:
+        raise DoorAgentError(f"{broken[0]}; this is a fault of the server, please report it. Start it again.")
+
+
+def end_with_any_thread(done: threading.Event) -> list[str]:
+    """From now on `done` is set when any thread ends by an exception; the list says which and why, the log where."""
+    broken: list[str] = []
+
+    def ended(fault: threading.ExceptHookArgs) -> None:
+        name = fault.thread.name if fault.thread is not None else "a thread"
+        sys.stderr.write("".join(traceback.format_exception(fault.exc_type, fault.exc_value, fault.exc_traceback)))
+        broken.append(f"thread {name} ended: {fault.exc_type.__name__}: {fault.exc_value}"[:300])
+        done.set()
+
+    threading.excepthook = ended
+    return broken
 
 
 def _order(commander: Commander | None) -> Order | None:
@@ -147,7 +170,7 @@ def _publisher(settings: Settings, people: People, ledger: Ledger, feed: Feed) -
     except (OSError, ValueError) as e:
         raise ConfigError(f"{settings.signing_key_file}, {settings.ca_file}: cannot be used ({e})") from e
     for device, body in ledger.bodies(Kind.ROSTER):  # a receipt that came while this server was being killed
-        with contextlib.suppress(ValueError, KeyError):
+        with contextlib.suppress(Exception):  # what it was told while it ran, it has said then
             publisher.receipt(device, body)
     return publisher
 
@@ -159,7 +182,8 @@ def _obey(commander: Commander | None, orders: threading.BoundedSemaphore, news:
 
     def order() -> None:
         try:
-            commander.order(news.device, Action(news.what["action"]), str(news.what["actor"]))
+            with contextlib.suppress(DoorAgentError, ValueError):  # nobody waits for the answer; the door stays shut
+                commander.order(news.device, Action(news.what["action"]), str(news.what["actor"]))
         finally:
             orders.release()
 

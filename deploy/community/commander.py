@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from agent.core.commands import WANT_CHALLENGE, Action
 from agent.remote import sign
-from deploy.community.consumer import News
+from deploy.community.news import News
 
 _CHALLENGE_WAIT_S: Final = 3.0
 _ANSWER_WAIT_S: Final = 5.0
-_KEPT_REPLIES: Final = 200
+_KEPT_ORDERS: Final = 200
+_STAGES_MOST: Final = 8  # accepted, energised, taken: a door that says more of one order says nothing
 
 Send = Callable[[str, bytes, bytes], None]
 
@@ -30,8 +31,8 @@ class Commander:
         self._key, self._key_id = private_pem, key_id
         self._send: Send = _nowhere
         self._heard = threading.Condition()
-        self._challenges: dict[str, str] = {}
-        self._stages: dict[str, list[dict[str, Any]]] = {}
+        self._challenges: dict[str, str | None] = {}  # of doors that were asked
+        self._orders: dict[str, tuple[str, list[dict[str, Any]]]] = {}  # command id -> door, what it said of it
         self._counter = 0
 
     def connect(self, send: Send) -> None:
@@ -39,16 +40,17 @@ class Commander:
         self._send = send
 
     def hear(self, news: News) -> None:
-        """Note a door's reply."""
+        """Note a door's reply to what it was asked; of other doors' orders it has nothing to say."""
         if news.kind != "reply":
             return
         with self._heard:
             if news.what.get("stage") == "challenge":
-                self._challenges[news.device] = str(news.what.get("challenge"))
-            elif isinstance(news.what.get("id"), str):
-                self._stages.setdefault(news.what["id"], []).append(news.what)
-                while len(self._stages) > _KEPT_REPLIES:
-                    del self._stages[next(iter(self._stages))]
+                if news.device in self._challenges:
+                    self._challenges[news.device] = news.what.get("challenge")
+            else:
+                device, stages = self._orders.get(str(news.what.get("id")), ("", []))
+                if device == news.device and len(stages) < _STAGES_MOST:
+                    stages.append(news.what)
             self._heard.notify_all()
 
     def order(self, device: str, action: Action, actor: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  JSON-shaped
@@ -59,10 +61,14 @@ class Commander:
         command_id = secrets.token_hex(8)
         claims = {"id": command_id, "action": action, "actor": actor, "challenge": challenge, **more}
         claims["counter"] = self._next_counter()
+        stages: list[dict[str, Any]] = []
+        with self._heard:
+            self._orders[command_id] = (device, stages)
+            while len(self._orders) > _KEPT_ORDERS:
+                del self._orders[next(iter(self._orders))]
         self._send(device, sign(self._key, self._key_id, device, claims), command_id.encode())
         with self._heard:
-            self._heard.wait_for(lambda: command_id in self._stages, _ANSWER_WAIT_S)
-            stages = self._stages.get(command_id, [])
+            self._heard.wait_for(lambda: bool(stages), _ANSWER_WAIT_S)
         return stages[-1] if stages else {"id": command_id, "stage": "no-answer", "reason": "no answer within 5 s"}
 
     def later(self, answer: dict[str, Any], timeout_s: float) -> dict[str, Any]:
@@ -71,21 +77,22 @@ class Commander:
         if answer.get("stage") != "accepted":
             return answer
         with self._heard:
-            self._heard.wait_for(lambda: len(self._stages.get(command_id, ())) > 1, timeout_s)
-            return self._stages.get(command_id, [answer])[-1]
+            _, stages = self._orders.get(command_id, ("", []))
+            self._heard.wait_for(lambda: len(stages) > 1, timeout_s)
+            return stages[-1] if stages else answer
 
     def stages(self, command_id: str) -> list[dict[str, Any]]:
-        """Everything a door said about one order so far."""
+        """Everything its door said about one order so far."""
         with self._heard:
-            return list(self._stages.get(command_id, []))
+            return list(self._orders.get(command_id, ("", []))[1])
 
     def _ask(self, device: str) -> str | None:
         with self._heard:
-            self._challenges.pop(device, None)
+            self._challenges[device] = None
         self._send(device, WANT_CHALLENGE, secrets.token_bytes(8))
         with self._heard:
-            self._heard.wait_for(lambda: device in self._challenges, _CHALLENGE_WAIT_S)
-            return self._challenges.get(device)
+            self._heard.wait_for(lambda: self._challenges.get(device) is not None, _CHALLENGE_WAIT_S)
+            return self._challenges[device]
 
     def _next_counter(self) -> int:
         """Above every earlier one, over restarts too: microseconds since 1970, or one more than the last."""

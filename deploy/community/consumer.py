@@ -1,40 +1,42 @@
 """Takes the doors' messages from the broker into the ledger, and acknowledges what is committed.
 
-Two threads: the link's, which only queues, and the consumer's own, which owns the ledger. The queue is bounded and
-overflowing it is harmless: a door sends again what is not acknowledged. Several waiting messages share one commit.
+Two threads: the link's, which only queues, and the consumer's own, which owns the ledger. The queue is bounded, each
+door's part of it as well, and overflowing it is harmless: a door sends again what is not acknowledged. Several waiting
+messages share one commit. Nothing that a door sends ends the thread; a fault of the program itself is an alarm.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyseto
 
-from agent.core.journal import Row, Skipped
 from agent.core.sync import Ack
-from agent.wire import WireError, parse_batch, parse_hello, signed_ack, topic
+from agent.wire import signed_ack, topic
 from deploy.community import homeassistant
 from deploy.community.broker_link import BrokerLink, BrokerSettings, Down, Failed, Refused, Up
-from deploy.community.copies import Copies
-from deploy.community.ingest import Alarm, Chain, Taken, take_hello, take_previews, take_rows
+from deploy.community.fair_queue import FairQueue
+from deploy.community.ingest import Alarm
+from deploy.community.intake import Intake, Message, Outcome
 from deploy.community.ledger import Ledger
 from deploy.community.listening import Listening
+from deploy.community.news import SERVER, News
 
-_QUEUE = 2000
-_GROUP = 64
-_MAX_STATE_BYTES = 16 * 1024
-_SILENCE_CHECK_S = 5.0
-_DATABASE_RETRY_S = 0.5
-_FORGET_EVERY_S = 3600.0
-_COMMAND_EXPIRY_S = 10  # the broker throws a command away that it could not deliver in time
+_QUEUE: Final = 2000
+_QUEUE_EACH: Final = (
+    100  # a door that keeps to the protocol has at most 8 batches, a hello, a state and replies waiting
+)
+_GROUP: Final = 64
+_CHECK_S: Final = 5.0
+_DATABASE_RETRY_S: Final = 0.5
+_FORGET_EVERY_S: Final = 3600.0
+_COMMAND_EXPIRY_S: Final = 10  # the broker throws a command away that it could not deliver in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +57,23 @@ class ConsumerSettings:
     keep_days: int = 180
 
 
-@dataclass(frozen=True, slots=True)
-class News:
-    """What just happened, for whoever watches: kind is event, preview, alarm, state, hello, reply, order or link.
-
-    `device` is site/door, or "server" for an alarm of its own and for its link to the broker.
-    """
-
-    kind: str
-    device: str
-    what: dict[str, Any]
-
-
 class Consumer:
     """Broker on one side, ledger on the other."""
 
     def __init__(self, settings: ConsumerSettings, ledger: Ledger, tell: Callable[[News], None]) -> None:
         self._settings, self._ledger, self._tell = settings, ledger, tell
         self._key = pyseto.Key.new(version=4, purpose="public", key=settings.signing_key.read_bytes())
-        self._queue: queue.Queue[tuple[str, bytes] | None] = queue.Queue(_QUEUE)
+        self._queue: FairQueue[Message] = FairQueue(_QUEUE, _QUEUE_EACH)
         self.overflowed = 0
+        self._stopping = False
         self._silent: set[str] = set()
-        self._copies = Copies()
+        self._intake = Intake(ledger)
         self._database_down = False
-        self._forget_s = 0.0
-        self._at_home: set[str] = set()
+        self._check_s = self._forget_s = 0.0
         self._listening = Listening(away_s=time.monotonic())
         self._link_told: dict[str, Any] = {}
         self._link = self._new_link()
+        self._home = homeassistant.Home(self._link.publish, can_open=settings.can_open)
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
     def start(self) -> None:
@@ -94,7 +85,8 @@ class Consumer:
         """Finish what is queued and end. Idempotent."""
         self._link.stop()
         if self._thread.is_alive():
-            self._queue.put(None)
+            self._stopping = True
+            self._queue.wake()
             self._thread.join(10)
 
     def send_command(self, device: str, token: bytes, correlation: bytes) -> None:
@@ -112,198 +104,125 @@ class Consumer:
         s = self._settings
         topics = [s.subscription, *([homeassistant.SUBSCRIPTION] if s.home_assistant and s.can_open else [])]
         settings = BrokerSettings(s.host, s.port, s.ca, s.cert, s.key, s.name)
-        return BrokerLink(settings, topics, self._arrived, lambda: self._enqueue("", b""))
+        return BrokerLink(settings, topics, self._arrived, self._queue.wake)
 
     def _arrived(self, where: str, payload: bytes, kept: bool) -> None:  # noqa: FBT001  a callback
-        if where.startswith("doors/"):
-            self._enqueue(where, payload)
+        if not where.startswith("homeassistant/"):
+            message = Message(where, payload, kept)
+            if not self._queue.put(message.device, message):
+                self.overflowed += 1
         elif not kept and payload == homeassistant.OPEN.encode():  # a kept order would open at every reconnect
             self._tell(News("order", "/".join(where.split("/")[2:4]), {"action": "open", "actor": "home-assistant"}))
-
-    def _enqueue(self, where: str, payload: bytes) -> None:
-        try:
-            self._queue.put_nowait((where, payload))
-        except queue.Full:
-            self.overflowed += 1
 
     # ------------------------------------------------------------ the ledger's thread
 
     def _run(self) -> None:
-        check_s = time.monotonic() + _SILENCE_CHECK_S
-        while True:
-            group = self._gather(check_s - time.monotonic())
-            if None in group:
-                break
-            self._tend_link()
-            if messages := [g for g in group if g is not None and g[0]]:
-                self._take(messages)
-            if time.monotonic() >= check_s:
-                check_s = time.monotonic() + _SILENCE_CHECK_S
-                with contextlib.suppress(Exception):  # a database that is away has been reported where messages fail
-                    self._look_at_link()
-                    self._look_for_silence()
-                    self._forget()
-        self._ledger.close()
+        self._check_s = time.monotonic() + _CHECK_S
+        try:
+            while not self._stopping:
+                self._turn(self._queue.take(_GROUP, self._check_s - time.monotonic()))
+            while group := self._queue.take(_GROUP, 0):
+                self._turn(group)
+        finally:
+            self._ledger.close()
 
-    def _gather(self, timeout_s: float) -> list[tuple[str, bytes] | None]:
-        group: list[tuple[str, bytes] | None] = []
-        with contextlib.suppress(queue.Empty):
-            group.append(self._queue.get(timeout=max(timeout_s, 0.01)))
-            while len(group) < _GROUP:
-                group.append(self._queue.get_nowait())
-        return group
+    def _turn(self, group: list[Message]) -> None:
+        self._guarded(self._tend_link)
+        if group:
+            self._guarded(lambda: self._take(group))
+        if time.monotonic() >= self._check_s:
+            self._check_s = time.monotonic() + _CHECK_S
+            self._guarded(self._look_at_link)
+            if not self._database_down:
+                self._guarded(self._look_for_silence)
+                self._guarded(self._forget)
 
-    def _tend_link(self) -> None:
-        """What the link has to say: the pages see at once whether the server hears its doors."""
-        for note in self._link.notes():
-            now_s = time.monotonic()
-            match note:
-                case Up():
-                    self._listening.up(now_s)
-                case Down():
-                    self._listening.down(now_s, note.why)
-                case Refused():
-                    self._own_alarm("refused", f"the broker does not take {note.topic}: {note.why}")
-                    continue
-                case Failed():
-                    self._own_alarm("poison", note.why)
-                    continue
-            up = self._listening.since_s is not None
-            told = {"up": up, "why": "" if up else self._listening.why}
-            if told != self._link_told:
-                self._link_told = told
-                self._tell(News("link", "server", told))
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """What goes wrong here costs this one action, and a manager hears of it."""
+        try:
+            action()
+        except Exception as e:  # noqa: BLE001  this thread is every door's
+            self._alarm(SERVER, "poison", f"{type(e).__name__}: {e}"[:300])
 
-    def _look_at_link(self) -> None:
-        if words := self._listening.alarm(time.monotonic()):
-            self._own_alarm("link", words)
+    def _alarm(self, device: str, word: str, detail: str) -> None:
+        """Stored where the database takes it, told in any case."""
+        now_ms = time.time_ns() // 1_000_000
+        news = [News("alarm", device, {"word": word, "detail": detail, "at_ms": now_ms})]
+        with contextlib.suppress(Exception), self._ledger.transaction():
+            news = self._intake.alarms(device, [Alarm(word, detail)], now_ms)
+        self._tell_all(news)
 
-    def _own_alarm(self, word: str, detail: str) -> None:
-        with contextlib.suppress(Exception):
-            self._report("doors/server", word, detail)
+    def _tell_all(self, news: list[News]) -> None:
+        for n in news:
+            with contextlib.suppress(Exception):  # what is committed is committed, whoever can't show it
+                self._tell(n)
+            if self._settings.home_assistant:
+                self._guarded(lambda n=n: self._home.hear(n))  # type: ignore[misc]  # bound at once
 
-    def _take(self, group: list[tuple[str, bytes]]) -> None:
+    # ------------------------------------------------------------ messages
+
+    def _take(self, group: list[Message]) -> None:
         """One transaction for all; if one message breaks it, each by itself, and the breaking one is reported."""
         try:
-            results = self._commit(group)
+            outcomes = self._commit(group)
         except Exception as e:  # noqa: BLE001  neither a door's message nor the database may end this thread
             self._failed(group, e)
             return
         self._database_down = False
         acks: dict[tuple[str, str], Ack] = {}
-        for news, device, ack in results:
-            for n in news:
-                self._tell(n)
-                self._tell_home(n)
-            if ack is not None:
-                acks[device, ack.epoch] = _merged(acks.get((device, ack.epoch)), ack)
+        for done in outcomes:
+            self._tell_all(done.news)
+            if done.ack is not None:
+                place = (done.device, done.ack.epoch)
+                acks[place] = _merged(acks.get(place), done.ack)
         for (device, _), ack in acks.items():
-            self._link.publish(topic(device, "dn/ack"), signed_ack(self._key, device, ack))
+            self._guarded(lambda d=device, a=ack: self._acknowledge(d, a))  # type: ignore[misc]  # bound at once
 
-    def _tell_home(self, n: News) -> None:
-        if not self._settings.home_assistant:
-            return
-        if n.kind == "state" and n.device not in self._at_home:
-            self._at_home.add(n.device)
-            where, payload = homeassistant.discovery(n.device, can_open=self._settings.can_open)
-            self._link.publish(where, payload, keep=True)
-        told = homeassistant.access(n.what) if n.kind == "event" else None
-        if told is not None:
-            self._link.publish(homeassistant.access_topic(n.device), told)
+    def _acknowledge(self, device: str, ack: Ack) -> None:
+        self._link.publish(topic(device, "dn/ack"), signed_ack(self._key, device, ack))
 
-    def _failed(self, group: list[tuple[str, bytes]], e: Exception) -> None:
+    def _commit(self, group: list[Message]) -> list[Outcome]:
+        now_ms = time.time_ns() // 1_000_000
+        with self._ledger.transaction([m.device for m in group]):
+            return [self._intake.take(message, now_ms) for message in group]
+
+    def _failed(self, group: list[Message], e: Exception) -> None:
         """Nothing of the group was written or acknowledged: the doors will send it again."""
         what = f"{type(e).__name__}: {e}"[:300]
         if not self._ledger.usable():
             if not self._database_down:
                 self._database_down = True
-                now_ms = time.time_ns() // 1_000_000
-                self._tell(News("alarm", "server", {"word": "database", "detail": what, "at_ms": now_ms}))
+                self._alarm(SERVER, "database", what)
             time.sleep(_DATABASE_RETRY_S)
         elif len(group) == 1:
-            self._report(group[0][0], "poison", what)
+            self._alarm(group[0].device or SERVER, "poison", what)
         else:
             for one in group:
                 self._take([one])
 
-    def _commit(self, group: list[tuple[str, bytes]]) -> list[tuple[list[News], str, Ack | None]]:
-        now_ms = time.time_ns() // 1_000_000
-        results = []
-        with self._ledger.transaction(["/".join(where.split("/")[1:3]) for where, _ in group]):
-            for where, payload in group:
-                parts = where.split("/")
-                device, leaf = "/".join(parts[1:3]), "/".join(parts[4:])
-                results.append(self._message(device, leaf, payload, now_ms))
-        return results
+    # ------------------------------------------------------------ now and then
 
-    def _message(self, device: str, leaf: str, payload: bytes, now_ms: int) -> tuple[list[News], str, Ack | None]:
-        self._silent.discard(device)
-        try:
-            if leaf == "state":
-                return self._state(device, payload, now_ms), device, None
-            self._ledger.heard(device, now_ms)
-            if leaf == "reply":
-                return [News("reply", device, _object(payload))], device, None
-            if leaf == "hello":
-                return self._hello(device, payload, now_ms)
-            if leaf in ("events", "alarm"):
-                return self._rows(device, payload, now_ms, preview=leaf == "alarm")
-        except WireError as e:
-            return self._alarms(device, [Alarm("malformed", f"{leaf}: {e}")], now_ms), device, None
-        return [], device, None
+    def _tend_link(self) -> None:
+        """What the link has to say: the pages see at once whether the server hears its doors."""
+        for note in self._link.notes():
+            match note:
+                case Up():
+                    self._listening.up(time.monotonic())
+                case Down():
+                    self._listening.down(time.monotonic(), note.why)
+                case Refused():
+                    self._alarm(SERVER, "refused", f"the broker does not take {note.topic}: {note.why}")
+                case Failed():
+                    self._alarm(SERVER, "poison", note.why)
+        up = self._listening.since_s is not None
+        told = {"up": up, "why": "" if up else self._listening.why}
+        if told != self._link_told:
+            self._link_told = told
+            self._tell_all([News("link", SERVER, told)])
 
-    def _state(self, device: str, payload: bytes, now_ms: int) -> list[News]:
-        state = _object(payload)
-        self._ledger.heard(device, now_ms, state)
-        return [News("state", device, state)]
-
-    def _hello(self, device: str, payload: bytes, now_ms: int) -> tuple[list[News], str, Ack | None]:
-        hello = parse_hello(payload)
-        if hello.device != device:
-            raise WireError(f"speaks for {hello.device}")
-        taken = take_hello(self._ledger.chain(device, hello.epoch), hello)
-        if alarm := self._copies.heard(device, hello.run, time.monotonic()):
-            taken = replace(taken, alarms=(*taken.alarms, alarm))
-        news, device, ack = self._applied(device, taken, now_ms)
-        return [News("hello", device, {}), *news], device, ack
-
-    def _rows(self, device: str, payload: bytes, now_ms: int, *, preview: bool) -> tuple[list[News], str, Ack | None]:
-        items: list[Row | Skipped] = []
-        epochs: set[str] = set()
-        for entry in parse_batch(payload):
-            owner, epoch, item = (entry.device, entry.epoch, entry) if isinstance(entry, Row) else entry
-            if owner != device:
-                raise WireError(f"speaks for {owner}")
-            epochs.add(epoch)
-            items.append(item)
-        if len(epochs) != 1:
-            raise WireError("a batch is of one epoch")
-        epoch = epochs.pop()
-        chain = self._ledger.chain(device, epoch) or Chain(epoch)
-        if preview:
-            taken = take_previews(chain, [i for i in items if isinstance(i, Row)])
-        else:
-            taken = take_rows(chain, items, lambda seq: self._ledger.hash_of(device, epoch, seq))
-        return self._applied(device, taken, now_ms)
-
-    def _applied(self, device: str, taken: Taken, now_ms: int) -> tuple[list[News], str, Ack | None]:
-        alarms = self._ledger.apply(device, taken, now_ms)
-        news = [News("event", device, _shown(r)) for r in taken.rows]
-        news += [News("preview", device, _shown(r)) for r in taken.previews]
-        news += [News("alarm", device, {"word": a.word, "detail": a.detail, "at_ms": now_ms}) for a in alarms]
-        return news, device, taken.ack
-
-    def _alarms(self, device: str, alarms: list[Alarm], now_ms: int) -> list[News]:
-        for a in alarms:
-            self._ledger.alarm(device, a, now_ms)
-        return [News("alarm", device, {"word": a.word, "detail": a.detail, "at_ms": now_ms}) for a in alarms]
-
-    def _report(self, where: str, word: str, detail: str) -> None:
-        device = "/".join(where.split("/")[1:3])
-        with self._ledger.transaction():
-            news = self._alarms(device, [Alarm(word, detail)], time.time_ns() // 1_000_000)
-        for n in news:
-            self._tell(n)
+    def _look_at_link(self) -> None:
+        if words := self._listening.alarm(time.monotonic()):
+            self._alarm(SERVER, "link", words)
 
     def _forget(self) -> None:
         if time.monotonic() >= self._forget_s:
@@ -314,28 +233,13 @@ class Consumer:
     def _look_for_silence(self) -> None:
         now_ms = time.time_ns() // 1_000_000
         for device, heard_ms, _, _ in self._ledger.doors():
-            if now_ms - heard_ms > self._settings.silence_s * 1000 and device not in self._silent:
+            if now_ms - heard_ms <= self._settings.silence_s * 1000:
+                self._silent.discard(device)
+            elif device not in self._silent:
                 self._silent.add(device)
-                self._report(f"doors/{device}", "silence", f"nothing heard for {(now_ms - heard_ms) // 1000} s")
+                self._alarm(device, "silence", f"nothing heard for {(now_ms - heard_ms) // 1000} s")
 
 
 def _merged(earlier: Ack | None, ack: Ack) -> Ack:
     """The later acknowledgement says everything but which previews were seen."""
     return ack if earlier is None else replace(ack, seen=(*earlier.seen, *ack.seen)[-50:])
-
-
-def _object(payload: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(payload) if len(payload) <= _MAX_STATE_BYTES else None
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise WireError("not a JSON object of at most 16 KiB")
-    return value
-
-
-def _shown(r: Row) -> dict[str, Any]:
-    return {
-        "epoch": r.epoch, "seq": r.seq, "kind": r.kind, "priority": r.priority, "wall_ms": r.wall_ms,
-        "clock": str(r.clock), "body": dict(r.body),
-    }  # fmt: skip

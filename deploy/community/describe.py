@@ -11,45 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from agent.core.events import Kind
 from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, sealed
 from agent.core.roster_feed import MAX_TOKEN_BYTES
 from agent.core.sync import BATCH_ROWS, WINDOW_ROWS, Ack
 from agent.wire import AckData, CloudEvent, Hello, ack_data, batch_json
+from deploy.community.said import Reply, State
 
 FOLDER = Path(__file__).parent / "contract"
 DEVICE, EPOCH = "lujiang/gate-1", "5eed" * 8
-
-
-class State(BaseModel):
-    """doors/{site}/{door}/up/state, retained: how the door is. While `online` is false nothing else is known."""
-
-    model_config = ConfigDict(extra="allow")
-
-    online: bool
-    door: dict[str, Any] | None = Field(
-        default=None, description="mode, lock, contact, relay, alarms: facts, no wishes"
-    )
-    roster: dict[str, Any] | None = Field(
-        default=None,
-        description="revision and digest held of the server's roster, wanted, drift, stale, sealing (names the key)",
-    )
-    challenge: str | None = Field(default=None, description="random; what commands and leases must name")
-    health: dict[str, Any] | None = Field(
-        default=None,
-        description="guard, vision: running; camera, store: ok or what is wrong; queue: rows waiting",
-    )
-
-
-class Reply(BaseModel):
-    """doors/{site}/{door}/up/reply: one stage of a command's life, with the command's correlation data."""
-
-    model_config = ConfigDict(extra="allow")
-
-    stage: str = Field(description="challenge, accepted, energised, taken, not-taken, unverified, done, refused")
-    id: str | None = Field(default=None, description="of the command")
 
 
 _TEXTS: Mapping[str, tuple[str, str]] = {

@@ -6,12 +6,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
-from deploy.community.consumer import News
+from deploy.community.news import News
 
-_KEPT = 300
-_STREAMED = 500  # doors' states included
+_KEPT: Final = 300
+_STREAMED: Final = 500  # doors' states included
+_UNSHOWN: Final = ("challenge", "sealing-key")  # between the door and the commander or publisher
 
 
 class Feed:
@@ -22,6 +23,7 @@ class Feed:
     ) -> None:
         self._changed = threading.Condition()
         self._number = 0
+        self._link: dict[str, Any] = {"up": True}  # until the consumer says otherwise
         self.closed = False
         self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._stream: deque[dict[str, Any]] = deque(maxlen=_STREAMED)
@@ -30,37 +32,48 @@ class Feed:
             for name, heard_ms, online, state in doors
         }
         for event in events:
-            self._append({"type": "event", **event})
+            self._append({**event, "type": "event"})
 
     def add(self, news: News) -> None:
-        """Take one piece of news from the consumer; a hello is nothing to show."""
-        if news.kind == "hello":
+        """Take one piece of news from the consumer; a hello is nothing to show.
+
+        What a door says stands under the server's own keys, never over them: no door speaks for another.
+        """
+        if news.kind == "hello" or news.what.get("stage") in _UNSHOWN:
             return
         now_ms = time.time_ns() // 1_000_000
+        own = {"type": news.kind, "device": news.device}
         with self._changed:
-            door: dict[str, Any] = {"online": True, "state": {}}
-            if "/" in news.device:  # not the server's own
-                door = self._doors.setdefault(news.device, door)
-            door["heard_ms"] = now_ms
-            if news.kind == "state":
+            if news.kind == "link":
+                self._link = {**news.what, "since_ms": now_ms}
+                self._append({**self._link, **own})
+            elif news.kind == "state":
+                door = self._door(news.device, now_ms)
                 door["state"], door["online"] = _shown(news.what), bool(news.what.get("online"))
-                self._append({"type": "state", "device": news.device, **door})
-            elif news.what.get("stage") != "challenge":  # that is between the door and the commander
-                self._append({"type": news.kind, "device": news.device, "received_ms": now_ms, **news.what})
+                self._append({**door, **own})
+            else:
+                if news.kind != "alarm":  # which may say that the door is silent
+                    self._door(news.device, now_ms)
+                self._append({**news.what, "received_ms": now_ms, **own})
             self._changed.notify_all()
+
+    def _door(self, device: str, now_ms: int) -> dict[str, Any]:
+        door = self._doors.setdefault(device, {"online": True, "state": {}})
+        door["heard_ms"] = now_ms
+        return door
 
     def _append(self, entry: dict[str, Any]) -> None:
         self._number += 1
-        numbered = {"number": self._number, **entry}
+        numbered = {**entry, "number": self._number}
         self._stream.append(numbered)
-        if entry["type"] not in ("state", "reply"):
+        if entry["type"] not in ("state", "reply", "link"):
             self._entries.append(numbered)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything, oldest entry first; states are in `doors`."""
         with self._changed:
             doors = {k: dict(v) for k, v in self._doors.items()}
-            return {"doors": doors, "entries": list(self._entries), "number": self._number}
+            return {"doors": doors, "entries": list(self._entries), "number": self._number, "link": dict(self._link)}
 
     def after(self, number: int, timeout_s: float) -> list[dict[str, Any]]:
         """Entries newer than `number`; waits up to `timeout_s` for the first. A slow reader misses the oldest."""

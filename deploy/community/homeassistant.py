@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from agent.core.events import Kind
 from agent.wire import topic
+from deploy.community.news import News
 
 SUBSCRIPTION = "homeassistant/door-agent/+/+/set"
 OPEN = "OPEN"
@@ -27,6 +28,31 @@ _ACCESSES: Mapping[str, str] = {
     Kind.REQUEST_TO_EXIT: "exit",
     Kind.DOORBELL: "doorbell",
 }
+
+
+class Publish(Protocol):
+    """What this needs of the link."""
+
+    def __call__(self, topic: str, payload: bytes, *, keep: bool = False) -> None:
+        """Publish."""
+
+
+class Home:
+    """Used by the consumer's thread: each door is announced when it is first heard, then its accesses follow."""
+
+    def __init__(self, publish: Publish, *, can_open: bool) -> None:
+        self._publish, self._can_open = publish, can_open
+        self._announced: set[str] = set()
+
+    def hear(self, news: News) -> None:
+        """Tell Home Assistant what concerns it."""
+        if news.kind == "state" and news.device not in self._announced:
+            self._announced.add(news.device)
+            where, payload = discovery(news.device, can_open=self._can_open)
+            self._publish(where, payload, keep=True)
+        told = access(news.what) if news.kind == "event" else None
+        if told is not None:
+            self._publish(access_topic(news.device), told)
 
 
 def discovery(device: str, *, can_open: bool) -> tuple[str, bytes]:

@@ -139,7 +139,7 @@ class Ledger:
         return str(found[0][0]) if found else None
 
     def apply(self, device: str, taken: Taken, now_ms: int) -> list[Alarm]:
-        """Write what a message came to (within a transaction); returns its alarms and those the rows give rise to."""
+        """Write what a message came to (within a transaction); returns the alarms to write: its own and the rows'."""
         c = taken.chain
         for row in taken.rows:
             self._add(row, now_ms)
@@ -154,10 +154,7 @@ class Ledger:
             " claimed_hash = excluded.claimed_hash, re = excluded.re, fork = excluded.fork",
             (device, c.epoch, c.next, c.hash, c.heard, c.claimed, c.claimed_hash, c.re, c.fork),
         )
-        alarms = [*taken.alarms, *(a for r in taken.rows if r.seq == 1 for a in self._succession(r))]
-        for alarm in alarms:
-            self.alarm(device, alarm, now_ms)
-        return alarms
+        return [*taken.alarms, *(a for r in taken.rows if r.seq == 1 for a in self._succession(r))]
 
     def _add(self, r: Row, now_ms: int) -> None:
         self.db.execute(

@@ -133,7 +133,7 @@ def _stream(feed: Feed, number: int, welcome: Callable[[], bool]) -> Iterator[st
             yield ": still here\n\n"
         for entry in entries:
             number = entry["number"]
-            yield f"data: {json.dumps(entry, ensure_ascii=False)}\n\n"
+            yield f"data: {json.dumps(entry)}\n\n"
 
 
 def _add_history(app: Flask, parts: PageParts) -> None:

@@ -32,10 +32,10 @@ from agent.core.roster_feed import (
     message,
     seal_binding,
 )
-from agent.errors import DoorAgentError
 from agent.identity import checked, key_name, seal
 from agent.roster_clerk import signed
-from deploy.community.consumer import News
+from deploy.community.limits import PerMinute
+from deploy.community.news import SERVER, News
 from deploy.community.people import Door, People, Published
 
 _LOOK_EVERY_S: Final = 1.0
@@ -44,6 +44,8 @@ _LEASE_EVERY_S: Final = 60.0
 _DRIFT_S: Final = 60.0
 _FORGET_EVERY_S: Final = 3600.0
 _WAITING: Final = 2000
+_ALARMS_PER_MINUTE: Final = 10  # of one word about one door
+_AHEAD_MOST: Final = 1_000_000  # revisions that a restored backup of this server may lack
 
 SendRoster = Callable[[str, bytes, bool], None]  # device, token, keep at the broker
 Ask = Callable[[str, bytes, bytes], None]  # device, payload, correlation: on dn/command
@@ -75,6 +77,7 @@ class Publisher:
         self._head_s: dict[str, float] = {}
         self._drift_s: dict[str, float] = {}
         self._seen = -1
+        self._often = PerMinute(_ALARMS_PER_MINUTE)
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
     def connect(self, send: SendRoster, ask: Ask) -> None:
@@ -103,6 +106,7 @@ class Publisher:
     def _run(self) -> None:
         due_s = 0.0
         while True:
+            about = SERVER
             try:
                 if time.monotonic() >= due_s:
                     due_s = time.monotonic() + _LOOK_EVERY_S
@@ -110,13 +114,16 @@ class Publisher:
                 news = self._inbox.get(timeout=max(0.01, due_s - time.monotonic()))
                 if news is None:
                     return
+                about = news.device
                 self._take(news)
             except queue.Empty:
                 continue
-            except (DoorAgentError, ValueError, KeyError, TypeError) as e:
-                self._alarm("server", "roster", f"{type(e).__name__}: {e}"[:300])  # the next word or file may do
+            except Exception as e:  # noqa: BLE001  neither a door's word nor a file may end it: the next one may do
+                self._alarm(about, "roster", f"{type(e).__name__}: {e}"[:300])
 
     def _alarm(self, device: str, word: str, detail: str) -> None:
+        if not self._often.allows(f"{device} {word}"):
+            return
         self._tell(News("alarm", device, {"word": word, "detail": detail, "at_ms": time.time_ns() // 1_000_000}))
 
     def _take(self, news: News) -> None:
@@ -181,6 +188,8 @@ class Publisher:
         newest = self._people.published(door.device)
         if newest is None:
             return
+        if revision > newest.revision + _AHEAD_MOST:
+            raise ValueError(f"{door.device}: says it has revision {revision}, and {newest.revision} is the newest")
         if revision > newest.revision:  # this server's memory is older than the door's: go on above
             newest = self._people.publish(door.device, newest.entries, above=revision)
             self._head(door.device, newest)

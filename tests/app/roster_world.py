@@ -15,9 +15,10 @@ from agent.core.vision_messages import Alive, Hello, encode
 from deploy.broker import SERVER_NAME, Broker
 from deploy.community import publisher
 from deploy.community.commander import Commander
-from deploy.community.consumer import Consumer, ConsumerSettings, News
+from deploy.community.consumer import Consumer, ConsumerSettings
 from deploy.community.feed import Feed
 from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.news import News
 from deploy.community.people import People
 from deploy.community.publisher import Publisher
 from deploy.site_pki import SiteAuthority

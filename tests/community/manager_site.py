@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent.core.commands import Action
-from deploy.community.consumer import News
 from deploy.community.feed import Feed
 from deploy.community.history import History
 from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.news import News
 from deploy.community.office import Office, Role
 from deploy.community.page import PageParts, serve
 from deploy.community.people import People

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.events import Kind, Priority
-from deploy.community.consumer import News
+from deploy.community.news import News
 from deploy.community.office import Role, sign_in_url
 from tests.community.manager_site import Page
 

@@ -54,8 +54,15 @@ class Posts:
     def __init__(self):
         self._changed = threading.Condition()
         self.all: list[object] = []
+        self._others: list[Callable[[object], None]] = []
+
+    def also(self, other: Callable[[object], None]) -> None:
+        """Hand everything on to `other` too."""
+        self._others.append(other)
 
     def __call__(self, event: object) -> None:
+        for other in self._others:
+            other(event)
         with self._changed:
             self.all.append(event)
             self._changed.notify_all()
@@ -119,6 +126,7 @@ class Site:
         self.signing = self.authority.signing_key("server")
         self.news = Posts()
         self._consumers: list[Consumer] = []
+        self._ledgers: list[Ledger] = []
 
     def serve(self, **more) -> Consumer:
         ledger = Ledger(SqliteConnection(self.folder / "community.db"))
@@ -130,6 +138,12 @@ class Site:
         consumer.start()
         self._consumers.append(consumer)
         return consumer
+
+    def ledger(self) -> Ledger:
+        """The server's tables, on a connection of the test's own."""
+        ledger = Ledger(SqliteConnection(self.folder / "community.db"))
+        self._ledgers.append(ledger)
+        return ledger
 
     def link_settings(self, door: str = "d1", *, certificate: str | None = None, **more) -> LinkSettings:
         pair = self.authority.device(certificate or f"s1/{door}")
@@ -156,6 +170,8 @@ class Site:
     def close(self) -> None:
         for consumer in self._consumers:
             consumer.stop()
+        for ledger in self._ledgers:
+            ledger.close()
         self.broker.stop()
 
 

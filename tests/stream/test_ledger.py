@@ -41,7 +41,10 @@ def connect(request, tmp_path):
 
 def apply(ledger: Ledger, taken) -> list[str]:
     with ledger.transaction():
-        return [a.word for a in ledger.apply(DEVICE, taken, 1)]
+        alarms = ledger.apply(DEVICE, taken, 1)
+        for alarm in alarms:
+            ledger.alarm(DEVICE, alarm, 1)
+    return [a.word for a in alarms]
 
 
 def take(ledger: Ledger, rows: list[Row]) -> list[str]:

@@ -5,6 +5,8 @@ Object.assign(WORDS, {
   title: ["小区门禁", "Community doors"], doors: ["门", "Doors"], events: ["动态", "What happened"], alarms: ["服务器警报", "Server alarms"],
   noDoors: ["还没有门连接到本服务器。", "No door has reported to this server yet."], views: ["页面", "Pages"],
   live: ["实时", "live"], away: ["连接中断，正在重连…", "connection lost, trying again…"], leave: ["退出", "Sign out"],
+  noBroker: ["服务器收不到门的消息", "server does not hear the doors"],
+  noBrokerSince: ["从 {0} 起，本服务器与消息中转断开，下面显示的是之前的状态。门照常工作，记录会补传。（{1}）", "Since {0} this server has been without its broker: what is shown below is from before. The doors go on, and what they recorded will follow. ({1})"],
   v_now: ["门与动态", "Doors"], v_people: ["住户与访客", "People"], v_managers: ["管理记录", "Managers"],
   seen: ["最后消息", "Last word"], offline: ["离线", "offline"], queue_n: ["{0} 条待上传", "{0} events still to come"],
   clockBad: ["时钟未校准", "clock not set"], visionDown: ["人脸识别没有运行", "face recognition is not running"], camera: ["摄像头", "camera"],

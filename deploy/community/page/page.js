@@ -1,7 +1,7 @@
 // The manager's page: one snapshot, then a stream of what happens. Text goes in by textContent only.
 "use strict";
 
-let now = { doors: {}, entries: [], number: 0 };
+let now = { doors: {}, entries: [], number: 0, link: { up: true } };
 let connected = false;
 const KEPT = 300;
 
@@ -30,14 +30,21 @@ function chooseView() {
 function showAll() {
   speakStatic();
   byId("me").textContent = me.name && `${me.name} · ${say(me.role)}`;
-  byId("live").textContent = say(connected ? "live" : "away");
-  byId("live-dot").className = `dot ${connected ? "good" : "bad"}`;
   showViews();
   showFilters();
   showNews();
 }
 
+function showLive() {
+  const deaf = connected && !now.link.up; // the page hears its server, the server does not hear its doors
+  byId("live").textContent = say(deaf ? "noBroker" : connected ? "live" : "away");
+  byId("live-dot").className = `dot ${connected && !deaf ? "good" : "bad"}`;
+  byId("deaf").hidden = !deaf;
+  byId("deaf").textContent = deaf ? say("noBrokerSince", clock(now.link.since_ms), now.link.why) : "";
+}
+
 function showNews() {
+  showLive();
   showDoors();
   showAlarms();
   if (!past) showEvents();
@@ -52,8 +59,11 @@ function showSoon() { // many rows at once are one picture
 
 function take(entry) {
   now.number = entry.number;
-  const own = entry.device === "server", door = own ? {} : (now.doors[entry.device] ??= { online: true, state: {} });
-  if (entry.type === "state") {
+  const about = entry.type === "link" || entry.type === "alarm"; // of the server's own making: no word of a door
+  const door = about ? {} : (now.doors[entry.device] ??= { online: true, state: {} });
+  if (entry.type === "link") {
+    now.link = entry;
+  } else if (entry.type === "state") {
     Object.assign(door, entry);
   } else if (entry.type === "reply") {
     tookReply(entry);

@@ -15,8 +15,9 @@ from typing import Any, Self
 from agent.core.commands import Action
 from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.commander import Commander
-from deploy.community.consumer import Consumer, ConsumerSettings, News
+from deploy.community.consumer import Consumer, ConsumerSettings
 from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.news import News
 from deploy.pki import device_name
 from deploy.site_pki import SiteAuthority
 from tests.device.harness.door import Door

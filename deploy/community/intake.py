@@ -1,0 +1,162 @@
+"""What one message of a door comes to, within the transaction that stores it: rows, alarms, news, an acknowledgement.
+
+A door's word is bounded and checked here, before anything of it reaches the ledger or a page; whatever is not as agreed
+is an alarm about that door and changes nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from agent.core.journal import Row, Skipped
+from agent.core.sync import Ack
+from agent.wire import WireError, parse_batch, parse_hello
+from deploy.community.copies import Copies
+from deploy.community.ingest import Alarm, Chain, Taken, take_hello, take_previews, take_rows
+from deploy.community.ledger import Ledger
+from deploy.community.limits import PerMinute
+from deploy.community.news import SERVER, News
+from deploy.community.said import Reply, State, read
+
+_TOPIC: Final = re.compile(r"doors/([a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62})/up/([a-z]{1,20})")
+_ALARMS_PER_MINUTE: Final = 10  # of one word about one door: the rest are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """As the broker brought it. `kept`: the broker had it before this server subscribed."""
+
+    topic: str
+    payload: bytes
+    kept: bool = False
+
+    @property
+    def device(self) -> str:
+        """Whose topic it came on; "" for one that is no door's."""
+        found = _TOPIC.fullmatch(self.topic)
+        return found[1] if found else ""
+
+    @property
+    def leaf(self) -> str:
+        """hello, events, alarm, state, reply."""
+        found = _TOPIC.fullmatch(self.topic)
+        return found[2] if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What to tell, and what to acknowledge once it is committed."""
+
+    device: str
+    news: list[News] = field(default_factory=list)
+    ack: Ack | None = None
+
+
+class Intake:
+    """For the ledger's thread, within its transactions. Raises only what the database raises."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._copies = Copies()
+        self._often, self._held = PerMinute(_ALARMS_PER_MINUTE), Counter[str]()
+
+    def take(self, message: Message, now_ms: int) -> Outcome:
+        """Store what the message says."""
+        device = message.device
+        try:
+            return self._taken(device, message, now_ms)
+        except WireError as e:
+            alarm = Alarm("malformed", f"{message.leaf or message.topic[:80]!r}: {e}")
+            return Outcome(device or SERVER, self.alarms(device or SERVER, [alarm], now_ms))
+
+    def alarms(self, device: str, alarms: Iterable[Alarm], now_ms: int) -> list[News]:
+        """Store alarms and give them as news; a door that gives rise to one without end is told of now and then."""
+        news = []
+        for alarm in alarms:
+            key = f"{device} {alarm.word}"
+            if not self._often.allows(key):
+                self._held[key] += 1
+                continue
+            more = self._held.pop(key, 0)
+            told = replace(alarm, detail=f"{alarm.detail} (and {more} more since the last)") if more else alarm
+            self._ledger.alarm(device, told, now_ms)
+            news.append(News("alarm", device, {"word": told.word, "detail": told.detail, "at_ms": now_ms}))
+        return news
+
+    # ------------------------------------------------------------ one kind of message each
+
+    def _taken(self, device: str, message: Message, now_ms: int) -> Outcome:
+        if not device:
+            raise WireError("a topic that is no door's")
+        if message.kept and message.leaf != "state":
+            raise WireError("kept by the broker: only a state is")
+        if message.leaf == "state":
+            state = read(State, message.payload)
+            self._ledger.heard(device, now_ms, state)
+            return Outcome(device, [News("state", device, state)])
+        self._ledger.heard(device, now_ms)
+        match message.leaf:
+            case "reply":
+                return Outcome(device, [News("reply", device, read(Reply, message.payload))])
+            case "hello":
+                return self._hello(device, message.payload, now_ms)
+            case "events":
+                return self._rows(device, message.payload, now_ms)
+            case "alarm":
+                return self._previews(device, message.payload, now_ms)
+        return Outcome(device)
+
+    def _hello(self, device: str, payload: bytes, now_ms: int) -> Outcome:
+        hello = parse_hello(payload)
+        if hello.device != device:
+            raise WireError(f"speaks for {hello.device}")
+        taken = take_hello(self._ledger.chain(device, hello.epoch), hello)
+        if alarm := self._copies.heard(device, hello.run, time.monotonic()):
+            taken = replace(taken, alarms=(*taken.alarms, alarm))
+        done = self._applied(device, taken, now_ms)
+        return replace(done, news=[News("hello", device, {}), *done.news])
+
+    def _rows(self, device: str, payload: bytes, now_ms: int) -> Outcome:
+        epoch, items = _one_chain(device, payload)
+        chain = self._ledger.chain(device, epoch) or Chain(epoch)
+        return self._applied(
+            device, take_rows(chain, items, lambda seq: self._ledger.hash_of(device, epoch, seq)), now_ms
+        )
+
+    def _previews(self, device: str, payload: bytes, now_ms: int) -> Outcome:
+        epoch, items = _one_chain(device, payload)
+        chain = self._ledger.chain(device, epoch) or Chain(epoch)
+        return self._applied(device, take_previews(chain, [i for i in items if isinstance(i, Row)]), now_ms)
+
+    def _applied(self, device: str, taken: Taken, now_ms: int) -> Outcome:
+        alarms = self._ledger.apply(device, taken, now_ms)
+        news = [News("event", device, _shown(r)) for r in taken.rows]
+        news += [News("preview", device, _shown(r)) for r in taken.previews]
+        return Outcome(device, news + self.alarms(device, alarms, now_ms), taken.ack)
+
+
+def _one_chain(device: str, payload: bytes) -> tuple[str, list[Row | Skipped]]:
+    """The epoch of a batch and what is in it. Raises WireError when it is not of one epoch of this door."""
+    items: list[Row | Skipped] = []
+    epochs: set[str] = set()
+    for entry in parse_batch(payload):
+        owner, epoch, item = (entry.device, entry.epoch, entry) if isinstance(entry, Row) else entry
+        if owner != device:
+            raise WireError(f"speaks for {owner}")
+        epochs.add(epoch)
+        items.append(item)
+    if len(epochs) != 1:
+        raise WireError("a batch is of one epoch")
+    return epochs.pop(), items
+
+
+def _shown(r: Row) -> dict[str, Any]:
+    return {
+        "epoch": r.epoch, "seq": r.seq, "kind": r.kind, "priority": r.priority, "wall_ms": r.wall_ms,
+        "clock": str(r.clock), "body": dict(r.body),
+    }  # fmt: skip
