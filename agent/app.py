@@ -151,7 +151,8 @@ class DoorAgent:
         config, name, residents = self._config, self._name, Residents(store)
         lease_s = config.roster.lease_hours * 3600
         keys = load_command_keys(Path(config.server.command_keys_dir)) if config.server is not None else {}
-        remote = RemoteDesk(name, keys, link, self._controller, facts) if link is not None else None
+        high = config.faces.policy == "high"
+        remote = RemoteDesk(name, keys, link, self._controller, facts, face_needed=high) if link is not None else None
         roster = RosterDesk(
             self._controller,
             clerk,
@@ -169,7 +170,7 @@ class DoorAgent:
                 stored=facts,
                 timezone=config.door.timezone,
                 pass_keys=load_pass_keys(Path(config.passes.keys_dir)),
-                high_security=config.faces.policy == "high",
+                high_security=high,
                 vision=vision_settings(config),
                 preview=config.console is not None,
                 has_server=link is not None,

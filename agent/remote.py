@@ -85,10 +85,16 @@ class Rate:
 
 
 class RemoteDesk:
-    """Used by the controller's thread only. `door` is "site/id"; `keys` maps key ids to public Ed25519 keys (PEM)."""
+    """Used by the controller's thread only.
 
-    def __init__(self, door: str, keys: Mapping[str, bytes], link: Link, desk: Desk, facts: Mapping[str, Any]) -> None:
-        self._door, self._link, self._desk = door, link, desk
+    `door` is "site/id"; `keys` maps key ids to public Ed25519 keys (PEM); `face_needed`: no phone alone opens it.
+    """
+
+    def __init__(
+        self, door: str, keys: Mapping[str, bytes], link: Link, desk: Desk, facts: Mapping[str, Any], *,
+        face_needed: bool = False,
+    ) -> None:  # fmt: skip
+        self._door, self._link, self._desk, self._face_needed = door, link, desk, face_needed
         self._keys = {key_id: _public_key(pem, key_id) for key_id, pem in keys.items()}
         self._book = Book.from_fact(facts.get("commands"))
         self._challenges = Challenges()
@@ -136,6 +142,7 @@ class RemoteDesk:
             challenges=self._challenges,
             book=self._book,
             now_s=now_s,
+            face_needed=self._face_needed,
         )
         if isinstance(judged, Rejected):
             self._refuse(judged, event.correlation, now_s)

@@ -29,6 +29,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # the name of a file in the door's command keys
 _NAME = re.compile(r"[A-Za-z0-9._@:/ -]{1,80}")
 _HEADER: Final = b"v4.public."
+PHONE_ACTOR: Final = "phone:"  # before the actor of an order that a resident's phone gave the server
 _CLAIMS: Final = frozenset({"id", "door", "action", "actor", "counter", "challenge", "for_s", "duress", "extended"})
 
 
@@ -56,6 +57,7 @@ class Refusal(StrEnum):
     COUNTER_NOT_ABOVE = "counter-not-above"
     REPEATED = "repeated"
     TOO_MANY = "too-many"
+    FACE_NEEDED = "face-needed"  # a resident's phone from afar at a door that wants the face as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,11 @@ class Command:
     for_s: float | None = None
     duress: bool = False  # the phone said so: opens as always, and raises the silent alarm
     extended: bool = False  # for somebody who needs longer to the door: a long release
+
+    @property
+    def of_a_phone(self) -> bool:
+        """An opening that a resident's phone asked the server for."""
+        return self.action is Action.OPEN and self.actor.startswith(PHONE_ACTOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +148,20 @@ Verify = Callable[[bytes, str], bytes | None]
 
 
 def judge(
-    token: bytes, *, retained: bool, door: str, verify: Verify, challenges: Challenges, book: Book, now_s: float
+    token: bytes,
+    *,
+    retained: bool,
+    door: str,
+    verify: Verify,
+    challenges: Challenges,
+    book: Book,
+    now_s: float,
+    face_needed: bool = False,
 ) -> Command | Rejected:
     """Decide on one message of `dn/command`.
 
-    `door` is "site/id". The signature is checked before any claim is read.
+    `door` is "site/id". `face_needed`: a resident's phone alone opens nothing here. The signature is checked before any
+    claim is read.
     """
     if retained:
         return Rejected(Refusal.RETAINED)
@@ -158,7 +174,10 @@ def judge(
     if not claims:
         return Rejected(Refusal.UNKNOWN_KEY if claims is None else Refusal.BAD_SIGNATURE)
     read = _read(claims, key_id)
-    return _judge_claims(read, door, challenges, book, now_s) if read else Rejected(Refusal.MALFORMED)
+    found = _judge_claims(read, door, challenges, book, now_s) if read else Rejected(Refusal.MALFORMED)
+    if face_needed and isinstance(found, Command) and found.of_a_phone:
+        return Rejected(Refusal.FACE_NEEDED, found.command_id)
+    return found
 
 
 def _judge_claims(

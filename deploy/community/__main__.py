@@ -148,8 +148,9 @@ def _phones(settings: Settings, people: People, commander: Commander, feed: Feed
         answer = commander.order(device, Action.OPEN, actor, **({"duress": True} if duress else {}))
         return commander.later(answer, _PHONE_WAIT_S)
 
-    def high_security(device: str) -> bool:
-        return bool(feed.snapshot()["doors"].get(device, {}).get("state", {}).get("high_security"))
+    def high_security(device: str) -> bool | None:
+        said = (feed.state(device) or {}).get("high_security")
+        return said if isinstance(said, bool) else None
 
     def alarm(device: str, person_id: str) -> None:
         what = {"word": "duress", "detail": f"{person_id} pressed open under duress, and it did not open"}

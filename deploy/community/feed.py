@@ -24,6 +24,7 @@ class Feed:
         self._changed = threading.Condition()
         self._number = 0
         self._link: dict[str, Any] = {"up": True}  # until the consumer says otherwise
+        self._said: set[str] = set()  # doors whose state is this run's, not the ledger's
         self.closed = False
         self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._stream: deque[dict[str, Any]] = deque(maxlen=_STREAMED)
@@ -48,6 +49,7 @@ class Feed:
                 self._link = {**news.what, "since_ms": now_ms}
                 self._append({**self._link, **own})
             elif news.kind == "state":
+                self._said.add(news.device)
                 door = self._door(news.device, now_ms)
                 door["state"], door["online"] = _shown(news.what), bool(news.what.get("online"))
                 self._append({**door, **own})
@@ -74,6 +76,17 @@ class Feed:
         with self._changed:
             doors = {k: dict(v) for k, v in self._doors.items()}
             return {"doors": doors, "entries": list(self._entries), "number": self._number, "link": dict(self._link)}
+
+    def knows(self, device: str) -> bool:
+        """Whether this door has ever been heard."""
+        with self._changed:
+            return device in self._doors
+
+    def state(self, device: str) -> dict[str, Any] | None:
+        """What a connected door last said of itself; None for one that is not, or has not said it since the start."""
+        with self._changed:
+            door = self._doors.get(device)
+            return dict(door["state"]) if door is not None and door["online"] and device in self._said else None
 
     def after(self, number: int, timeout_s: float) -> list[dict[str, Any]]:
         """Entries newer than `number`; waits up to `timeout_s` for the first. A slow reader misses the oldest."""

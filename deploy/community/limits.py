@@ -22,13 +22,22 @@ class PerMinute:
         """False once `key` came more than `most` times within the last minute; refused ones are not counted."""
         now_s = time.monotonic() if now_s is None else now_s
         with self._lock:
-            times = self._seen.setdefault(key, deque())
-            self._seen.move_to_end(key)
-            while len(self._seen) > _MAX_KEYS:
-                self._seen.popitem(last=False)
-            while times and now_s - times[0] >= _WINDOW_S:
-                times.popleft()
+            times = self._recent(key, now_s)
             if len(times) >= self._most:
                 return False
             times.append(now_s)
             return True
+
+    def spent(self, key: str, now_s: float | None = None) -> bool:
+        """Whether the next one would not be allowed; counts nothing."""
+        with self._lock:
+            return len(self._recent(key, time.monotonic() if now_s is None else now_s)) >= self._most
+
+    def _recent(self, key: str, now_s: float) -> deque[float]:
+        times = self._seen.setdefault(key, deque())
+        self._seen.move_to_end(key)
+        while len(self._seen) > _MAX_KEYS:
+            self._seen.popitem(last=False)
+        while times and now_s - times[0] >= _WINDOW_S:
+            times.popleft()
+        return times

@@ -186,7 +186,7 @@ def _add_orders(app: Flask, parts: PageParts) -> None:
         action, reason, for_s = _order_asked()
         if parts.order is None:
             return jsonify({"error": "no command_key_file on this server: it can't order doors"}), 501
-        if device not in parts.feed.snapshot()["doors"]:
+        if not parts.feed.knows(device):
             abort(404, f"no door {device} has reported to this server")
         if not limit.allows(str(manager.id)):
             abort(429, "too many orders; wait a minute")

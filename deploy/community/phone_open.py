@@ -10,8 +10,10 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -19,14 +21,17 @@ from flask import Blueprint, Response, jsonify, request
 
 from agent.core.access import Denied, Moment, Rules, decide
 from agent.core.bounded import BadValueError, flag, integer, text
+from agent.core.commands import PHONE_ACTOR
 from agent.core.events import Credential
-from agent.core.roster import Person, Roster
+from agent.core.roster import Person, PhoneKey, Roster
 from agent.pass_desk import verify_p256
+from deploy.community.limits import PerMinute
 from deploy.community.people import EVERYBODY, Door, People
 from deploy.phone.serve import HEADERS
 
 MAX_WRONG_S: Final = 30
 _PER_MINUTE: Final = 10  # presses of one phone
+_STRANGE_PER_MINUTE: Final = 60  # requests from one address that no phone here has signed
 _MAX_KNOWN: Final = 20_000
 _ACTOR: Final = re.compile(r"[A-Za-z0-9._@:/ -]{1,70}")
 _NONCE: Final = re.compile(r"[0-9a-f]{32}")
@@ -50,6 +55,9 @@ class Reason(StrEnum):
     NO_ANSWER = "no-answer"
 
 
+_STRANGE: Final = frozenset({Reason.MALFORMED, Reason.UNKNOWN_KEY, Reason.BAD_SIGNATURE})
+
+
 class RefusedError(Exception):
     """Not passed on."""
 
@@ -58,8 +66,17 @@ class RefusedError(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class _Phones:
+    """Everybody as of one change, and whose each phone is."""
+
+    change: int
+    roster: Roster
+    owners: Mapping[str, tuple[Person, PhoneKey]]
+
+
 class PhoneOpenings:
-    """Safe for any thread. `high_security` says whether a door asks for the face as well.
+    """Safe for any thread. `high_security` says whether a door asks for the face as well; None: it has not said yet.
 
     `alarm` is told door and person when somebody under duress pressed and it came to nothing.
     """
@@ -69,12 +86,13 @@ class PhoneOpenings:
         people: People,
         open_: Open,
         timezone: str,
-        high_security: Callable[[str], bool] = lambda _device: False,
+        high_security: Callable[[str], bool | None],
         alarm: Callable[[str, str], None] = lambda _device, _person_id: None,
     ) -> None:
         self._people, self._open, self._zone, self._high_security = people, open_, ZoneInfo(timezone), high_security
         self._alarm = alarm
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
+        self._phones: _Phones | None = None
         self._nonces: dict[str, float] = {}
         self._presses: dict[str, list[float]] = {}
 
@@ -103,14 +121,15 @@ class PhoneOpenings:
         door = self._people.doors().get(device)
         if door is None or not _may_use(door, person):
             raise RefusedError(Reason.WRONG_DOOR)
-        if self._high_security(device):
-            raise RefusedError(Reason.FACE_NEEDED)
+        high = self._high_security(device)
+        if high is not False:  # not known: it is not connected, so there is nobody to order
+            raise RefusedError(Reason.NO_ANSWER if high is None else Reason.FACE_NEEDED)
         moment = Moment(datetime.now(self._zone), 0, 0.0)
         answer = decide(person, Credential.REMOTE, Rules(roster.calendar), moment)
         if isinstance(answer, Denied):
             raise RefusedError(answer.reason)
         who = person.id if _ACTOR.fullmatch(person.id) else key_id
-        said = self._open(device, f"phone:{who}", forced)
+        said = self._open(device, f"{PHONE_ACTOR}{who}", forced)
         stage = str(said.get("stage"))
         if stage in ("refused", Reason.NO_ANSWER):
             raise RefusedError(str(said.get("reason")) if stage == "refused" else Reason.NO_ANSWER)
@@ -119,13 +138,10 @@ class PhoneOpenings:
     def _known(self, asked: Mapping[str, Any], action: str) -> tuple[Roster, Person]:
         """Whose phone this is; it may still be nobody who may come in."""
         message, signature = _read(asked, action)
-        roster = self._people.roster()
-        key_id = str(asked["key"])
-        found = [(person, phone) for person in roster.persons.values() for phone in person.phones
-                 if phone.key_id == key_id]  # fmt: skip
-        if not found:
+        known, key_id = self._known_phones(), str(asked["key"])
+        if key_id not in known.owners:
             raise RefusedError(Reason.UNKNOWN_KEY)
-        person, phone = found[0]
+        person, phone = known.owners[key_id]
         if not verify_p256(phone.public_key, message, signature):
             raise RefusedError(Reason.BAD_SIGNATURE)
         if not phone.enabled or not person.enabled:
@@ -133,7 +149,17 @@ class PhoneOpenings:
         if abs(time.time() - int(asked["at_utc_s"])) > MAX_WRONG_S:
             raise RefusedError(Reason.WRONG_TIME)
         self._once(str(asked["nonce"]), key_id)
-        return roster, person
+        return known.roster, person
+
+    def _known_phones(self) -> _Phones:
+        """Read once for each change of the people: whoever asks without a right must not cost a look at them all."""
+        with self._reading:
+            change = self._people.change()
+            if self._phones is None or change != self._phones.change:
+                roster = self._people.roster()
+                owners = {phone.key_id: (one, phone) for one in roster.persons.values() for phone in one.phones}
+                self._phones = _Phones(change, roster, owners)
+            return self._phones
 
     def _once(self, nonce: str, key_id: str) -> None:
         """A request is good once; a phone may press so often."""
@@ -176,6 +202,34 @@ def _may_use(door: Door, person: Person) -> bool:
     return EVERYBODY in door.groups or bool(set(door.groups) & set(person.groups))
 
 
+def _network(address: str | None) -> str:
+    """An IPv6 customer has a whole /64 of addresses."""
+    try:
+        found = ip_address(address or "")
+    except ValueError:
+        return ""
+    return str(ip_network((int(found) >> 64 << 64, 64)) if isinstance(found, IPv6Address) else found)
+
+
+class _Strangers:
+    """Addresses that send what no phone here has signed; phones that are known have a bound of their own."""
+
+    def __init__(self) -> None:
+        self._seen = PerMinute(_STRANGE_PER_MINUTE)
+
+    def sent_away(self) -> tuple[Response, int] | None:
+        """Before a request: the answer for one that came too often."""
+        if self._seen.spent(_network(request.remote_addr)):
+            return jsonify({"doors": [], "refused": Reason.TOO_MANY}), 429
+        return None
+
+    def noted(self, reason: str) -> str:
+        """After a refusal: the reason, counted if it is a stranger's."""
+        if reason in _STRANGE:
+            self._seen.allows(_network(request.remote_addr))
+        return reason
+
+
 def blueprint(openings: PhoneOpenings) -> Blueprint:
     """POST /phone/api/doors and /phone/api/open: no cookie, no session, the signature is all."""
     page = Blueprint("phone-open", __name__, url_prefix="/phone/api")
@@ -184,19 +238,22 @@ def blueprint(openings: PhoneOpenings) -> Blueprint:
         found = request.get_json(silent=True)
         return found if isinstance(found, dict) else {}
 
+    strangers = _Strangers()
+    page.before_request(strangers.sent_away)
+
     @page.post("/doors")
     def doors() -> Response:
         try:
             return jsonify(openings.doors(asked()))
         except RefusedError as e:
-            return jsonify({"doors": [], "refused": e.reason})
+            return jsonify({"doors": [], "refused": strangers.noted(e.reason)})
 
     @page.post("/open")
     def open_() -> tuple[Response, int]:
         try:
             return jsonify(openings.open(asked())), 200
         except RefusedError as e:
-            return jsonify({"refused": e.reason}), 403
+            return jsonify({"refused": strangers.noted(e.reason)}), 403
 
     @page.after_request
     def headers(response: Response) -> Response:

@@ -39,9 +39,10 @@ class World:
     hints: list[Indication] = field(default_factory=list)
     now_s: float = 1000.0
     counter: int = 0
+    face_needed: bool = False
 
     def __post_init__(self) -> None:
-        self.desk = RemoteDesk(DOOR, {"manager1": PUBLIC}, self, self, self.facts)
+        self.desk = RemoteDesk(DOOR, {"manager1": PUBLIC}, self, self, self.facts, face_needed=self.face_needed)
         self.desk.renew_if_due(self.now_s)
 
     def reply(self, correlation: bytes | None, reply: dict[str, Any]) -> None:
@@ -114,6 +115,17 @@ def test_a_standing_order_that_ended_is_answered_stored_and_no_longer_waited_for
     assert world.replies == [{"id": "command-a", "stage": "accepted"}, said]
     assert stored["commands"]["results"] == {"command-a": stage}
     assert world.desk.stage("cmd-command-a", stage, reason) == {}
+
+
+def test_no_phone_from_afar_opens_a_high_security_door_whatever_the_server_knows_of_it():
+    """Only the server looked, at a state that the last will replaces; a manager's opening is another matter."""
+    world = World(face_needed=True)
+    world.order("open", "command-a", actor="phone:p-li")
+    assert world.replies == [{"id": "command-a", "stage": "refused", "reason": "face-needed"}]
+    assert world.intents == []
+    world.order("open", "command-b", actor="manager-1")
+    assert len(world.intents) == 1
+    assert World(face_needed=False).order("open", actor="phone:p-li")
 
 
 def test_an_opening_for_somebody_slow_is_a_long_one():

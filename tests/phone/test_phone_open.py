@@ -45,7 +45,7 @@ def site(tmp_path: Path):
 
     app = Flask("phone-open")
     app.register_blueprint(phone_page())
-    app.register_blueprint(blueprint(PhoneOpenings(site.people, open_, "Asia/Shanghai")))
+    app.register_blueprint(blueprint(PhoneOpenings(site.people, open_, "Asia/Shanghai", lambda _device: False)))
     server = LocalServer(app, "127.0.0.1", 0, 8, "page")
     site.url = server.url.replace("127.0.0.1", "localhost") + "phone/"
     try:
@@ -111,7 +111,7 @@ class Office:
     folder: Path
     said: dict[str, Any] = field(default_factory=lambda: {"stage": "energised"})
     opened: list[tuple] = field(default_factory=list)
-    high: bool = False
+    high: bool | None = False
     alarms: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -190,12 +190,14 @@ def test_a_high_security_door_a_silent_door_too_many_presses_and_a_lost_phone_ha
 ):
     office.high = True
     assert office.refused(office.request()) == "face-needed"
+    office.high = None  # not connected, or its state is not known: never taken for an ordinary door
+    assert office.refused(office.request()) == "no-answer"
     office.high = False
     office.said = {"stage": "no-answer", "reason": "no answer within 5 s"}
     assert office.refused(office.request()) == "no-answer"
     office.said = {"stage": "refused", "reason": "stale-challenge"}
     assert office.refused(office.request()) == "stale-challenge"
-    for _ in range(phone_open._PER_MINUTE - 3):
+    for _ in range(phone_open._PER_MINUTE - 4):
         office.refused(office.request())
     assert office.refused(office.request()) == "too-many"
     office.people.put({"id": "p-li", "phones": [{**written(office.phone), "enabled": False}]})
@@ -226,3 +228,28 @@ def test_a_press_under_duress_that_is_refused_is_an_alarm_and_a_forged_one_is_no
     assert office.alarms == [(DOOR, "p-li")]
     assert office.refused({**office.request(), "duress": True}) == "bad-signature"
     assert len(office.alarms) == 1
+
+
+def test_a_stranger_costs_no_look_at_everybody_and_is_soon_sent_away(office: Office, monkeypatch):
+    """Each request unsealed and parsed the whole roster before the key was looked up: anybody could keep it busy."""
+    office.desk.open(office.request())
+    read = []
+    monkeypatch.setattr(People, "roster", lambda _: read.append(1))
+    app = Flask("strangers")
+    app.register_blueprint(blueprint(office.desk))
+    client = app.test_client()
+    asked = office.request(key="0" * 16)
+    codes = [client.post("/phone/api/open", json=asked).status_code for _ in range(100)]
+    assert codes == [403] * 60 + [429] * 40
+    assert client.post("/phone/api/doors", json=asked).json == {"doors": [], "refused": "too-many"}
+    other = {"REMOTE_ADDR": "2001:db8::1"}
+    assert client.post("/phone/api/open", json=office.request(), environ_base=other).status_code == 200
+    assert read == []
+    monkeypatch.undo()
+    office.people.put({"id": "p-li", "enabled": False})
+    assert office.refused(office.request()) == "CredentialNotEnabled"
+
+
+def test_addresses_of_one_customer_count_as_one():
+    assert phone_open._network("2001:db8::1") == phone_open._network("2001:db8::ffff:0:0:2")
+    assert phone_open._network("192.0.2.1") != phone_open._network("192.0.2.2")

@@ -16,7 +16,7 @@ const REASON = {
   Expired: ["已过期", "expired"], Replayed: ["已经用过", "used before"], UsedUp: ["次数用完", "used up"], TooManyPasses: ["记着的访客码太多", "too many visitor passes are remembered"],
   retained: ["旧的留存指令", "an old stored order"], oversized: ["太长", "too long"], malformed: ["读不懂", "not readable"],
   "unknown-key": ["不认识的签名人", "an unknown signer"], "bad-signature": ["签名不对", "forged"], "wrong-door": ["不是这扇门的", "for another door"],
-  "stale-challenge": ["过时的指令", "too old"], "counter-not-above": ["重复的指令", "out of turn"], repeated: ["重复的指令", "sent twice"],
+  "face-needed": ["要人和手机同时在门口", "face and phone needed at the door"], "stale-challenge": ["过时的指令", "too old"], "counter-not-above": ["重复的指令", "out of turn"], repeated: ["重复的指令", "sent twice"],
   "too-many": ["太多指令", "too many orders"], "nothing-to-do": ["已经是这样", "it was so already"],
   "an intermittent-duty lock burns when it is held released": ["这把锁不能长时间通电，会烧坏", "this lock burns when it is held released"],
   LockedOut: ["暂停识别中", "faces are paused"], Fault: ["设备故障", "a fault of the door"], AgentRestarted: ["程序重启过", "the program restarted meanwhile"],
