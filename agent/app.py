@@ -20,7 +20,7 @@ from agent.core.events import Kind, Priority, Record
 from agent.core.roster_feed import digest
 from agent.core.vision_messages import Settings
 from agent.enrolment import ConsoleAsked
-from agent.errors import ConfigError, HardwareMissingError
+from agent.errors import ConfigError, HardwareMissingError, StoreError
 from agent.event_log import EventLog
 from agent.guard_link import GuardLink
 from agent.health import Health
@@ -73,18 +73,24 @@ class DoorAgent:
         self._stop_asked = True
 
     def run(self) -> None:
-        """Decide until asked to stop. Must be the main thread."""
+        """Decide until asked to stop. Must be the main thread.
+
+        Raises:
+            StoreError: the journal's thread died of a fault of ours; only a new process can go on.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.ask_to_stop())
         manager = ServiceManager()
         self._controller.write(Record(Kind.STARTED, {"release": self._release, "boot_id": self._clock.boot_id()}))
         manager.tell("READY=1")
-        while not self._stop_asked:
+        while not self._stop_asked and not self._outbox.dead():
             self._controller.turn()
             manager.alive(self._clock.now_s())
         manager.tell("STOPPING=1")
         self._guard.secure()
         self._controller.write(Record(Kind.STOPPED, {"release": self._release}, Priority.LOW))
+        if self._outbox.dead():
+            raise StoreError("what keeps the journal failed, see the line before; door-agent ends to be started again")
 
     def _open(self) -> None:
         config, post = self._config, self.mailbox.post

@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from agent.core.events import Priority
+from agent.core.journal import originals
 from agent.outbox_report import VerifyReport, listed, verify
 
 _HIDDEN = ("receipt", "detail")
@@ -33,6 +34,8 @@ def day_report(path: Path, day: dt.date, timezone: str) -> str:
         local = dt.datetime.fromisoformat(row["time"]).astimezone(zone)
         if local.date() == day:
             rows.append((local, row))
+    here = {(row["epoch"], row["seq"]) for _, row in rows}
+    rows = [(at, r) for at, r in rows if not any(name[:2] in here for name in originals(r["body"]))]
     report = verify(path)
     hours = Counter(local.hour for local, _ in rows)
     kinds = Counter(row["kind"] for _, row in rows)

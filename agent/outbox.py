@@ -17,46 +17,31 @@ from dataclasses import replace
 from typing import Any
 
 from agent.clock import Clock
-from agent.core.events import Json, Kind, Priority, Record
+from agent.core.events import Kind, Priority, Record
 from agent.core.journal import Row
-from agent.core.stream import Committed, OutboxStatus, StoreFailed, StoreRecovered, StoreReported
-from agent.core.sync import AckJudged, Batch, HeadMoved
-from agent.errors import StoreError
-from agent.outbox_desk import Desk, OutboxSettings
-from agent.outbox_disk import Ballast, FolderLock, bytes_on_disk
-from agent.outbox_open import is_damage, open_journal, replace_journal
+from agent.core.stream import Committed, OutboxStatus, StoreReported
+from agent.outbox_desk import OutboxSettings
+from agent.outbox_disk import bytes_on_disk
+from agent.outbox_keeper import Keeper
 from agent.outbox_quota import Limits, level, live_bytes, tidy
-from agent.outbox_schema import JournalDamagedError
 from agent.outbox_store import Store
-from agent.outbox_work import Entry, Fetch, FetchRows, Ring, Stop, Trouble, Wake, Weigh, Work, fetched, newest, weighed
+from agent.outbox_work import Entry, Fetch, FetchRows, Stop, Wake, Weigh, Work, carry, fetched, weighed
 
 __all__ = ["Outbox", "OutboxSettings"]
 
 _GROUP_ROWS = 200  # of one commit
 _TIDY_EVERY_S = 30.0
-_REPLACE_EVERY_S = 60.0
-_REMEMBERED_ROWS = 60
 _UNSAVED_ACKS = 2000  # acknowledged rows that a crash may ask the server about again
 
 
-class Outbox(Desk):
-    """The journal of one door; what any thread may ask of it stands in Desk."""
+class Outbox(Keeper):
+    """The journal of one door; what any thread may ask of it stands in Desk, what keeps it open in Keeper."""
 
     def __init__(self, settings: OutboxSettings, post: Callable[[object], None], clock: Clock) -> None:
-        super().__init__(clock)
-        self._settings, self._post = settings, post
-        self._device = f"{settings.site}/{settings.door}"
+        super().__init__(settings, post, clock)
         self._limits = Limits(settings.quota_bytes, settings.keep_days)
-        self._lock = FolderLock(settings.path)
-        self._ballast = Ballast(settings.path, settings.ballast_bytes)
-        self._ring = Ring(settings.ring_rows)
         self._requests: deque[Fetch | FetchRows | Weigh | Wake] = deque()
-        self._store: Store | None = None
-        self._status = OutboxStatus()
-        self._facts: Mapping[str, Any] = {}
-        self._newest: tuple[Row, ...] = ()
-        self._trouble = Trouble()
-        self._tidy_at_s = self._replace_again_s = 0.0
+        self._tidy_at_s = 0.0
         self._quota_word = "quota-ok"
         self._unsaved_acks = 0
         self._stopping = False
@@ -65,33 +50,30 @@ class Outbox(Desk):
     # ------------------------------------------------------------ for any thread
 
     def start(self) -> None:
-        """Open or create the journal; a damaged one is moved aside and a new epoch begun.
+        """Open or create the journal. One that can't be opened, or is damaged, is this thread's work later on.
 
         Raises:
             StoreError: for what a person must mend: the folder is missing or not writable, another agent has it.
         """
-        self._lock.take()
-        self._ballast.keep()
-        try:
-            self._open()
-        except sqlite3.Error as e:
-            if getattr(e, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-                raise StoreError(f"{self._settings.path}: cannot be opened ({e}); check its owner and mode") from e
-            self._fail(str(e))
+        self._begin()
         self._status = self._snapshot()
         self._thread.start()
 
     def facts(self) -> Mapping[str, Any]:
         """The facts stored by the last run, as they were when start() returned."""
-        return self._facts
+        return self._stored.facts
 
     def newest(self) -> tuple[Row, ...]:
         """The newest rows of the last run, oldest first, as they were when start() returned."""
-        return self._newest
+        return self._stored.newest
 
     def status(self) -> OutboxStatus:
         """A snapshot, from any thread."""
         return self._status
+
+    def dead(self) -> bool:
+        """True when its thread ended by itself: nothing is stored any more."""
+        return self._status.state == "dead"
 
     def stop(self, timeout_s: float = 5.0) -> None:
         """Commit what waits and close. Idempotent."""
@@ -99,16 +81,6 @@ class Outbox(Desk):
             self._inbox.put(Stop())
             self._thread.join(timeout_s)
         self._lock.release()
-
-    # ------------------------------------------------------------ opening
-
-    def _open(self) -> None:
-        opened = open_journal(self._settings.path, self._device, self._moment())
-        self._store = opened.store
-        self._facts = opened.store.facts()
-        self._newest = newest(opened.store, _REMEMBERED_ROWS)
-        if opened.word != "ok":
-            self._post(StoreReported(opened.word, opened.detail))
 
     # ------------------------------------------------------------ the thread
 
@@ -159,31 +131,6 @@ class Outbox(Desk):
                 work.append(self._inbox.get_nowait())
         return work
 
-    def _guarded(self, action: Callable[[], None]) -> None:
-        """Run store work; tell damage (a new file is begun) from failure (retried)."""
-        try:
-            action()
-        except (sqlite3.Error, JournalDamagedError, OSError) as e:
-            now_s = self.clock.now_s()
-            if is_damage(e) and self._store is not None and now_s >= self._replace_again_s:
-                self._replace_again_s = now_s + _REPLACE_EVERY_S  # a fault of ours must not fill the disk with copies
-                self._replace_store(self._store, e)
-            else:
-                self._fail(str(e))
-
-    def _replace_store(self, store: Store, e: Exception) -> None:
-        store.close()
-        self._store = None
-        first_bad = getattr(e, "seq", None)
-        try:
-            opened = replace_journal(self._settings.path, self._device, self._moment(), str(e), first_bad=first_bad)
-        except (sqlite3.Error, OSError) as error:
-            self._fail(str(error))
-            return
-        self._store = opened.store
-        self._post(StoreReported(opened.word, opened.detail))
-        self._tell_head()
-
     # ------------------------------------------------------------ appending
 
     def _commit(self) -> None:
@@ -199,28 +146,6 @@ class Outbox(Desk):
                 self._post(Committed(entry.token, row.epoch, row.seq))
         alarms = tuple(r.seq for r in rows if r.priority == Priority.ALARM)
         self._tell_head(alarms if store.sending() is store.current else ())
-
-    def _fail(self, detail: str) -> None:
-        if self._trouble.begins(self.clock.now_s()):
-            self._ballast.give_back()
-            self._post(StoreFailed(detail[:300]))
-
-    def _recover(self) -> None:
-        """Open the journal if need be and write the row that accounts for the time without it."""
-        if self._store is None:
-            self._open()
-        store = self._store
-        if store is None:
-            return
-        waited, dropped = len(self._ring), self._ring.dropped.total()
-        body: dict[str, Json] = {"state": "recovered", "waited": waited, "never_stored": dict(self._ring.dropped)}
-        kind = Kind.TOMBSTONE if dropped else Kind.STORE
-        store.append([(self._moment(), Record(kind, body, Priority.HIGH))])
-        self._ring.dropped.clear()
-        self._trouble.on = False
-        self._ballast.keep()
-        self._post(StoreRecovered(waited, dropped))
-        self._tell_head()
 
     # ------------------------------------------------------------ serving the link
 
@@ -247,6 +172,7 @@ class Outbox(Desk):
             store.save_acked()
         if report is not None:
             self._record(report)
+            self._tidy_at_s = 0.0
         self._tell(judged)
         if store.sending() is not before:
             self._tell_head()
@@ -257,14 +183,6 @@ class Outbox(Desk):
         body = {"state": report.word, "detail": report.detail}
         self._ring.put(Entry(self._moment(), Record(Kind.STORE, body, Priority.ALARM), None))
 
-    def _tell(self, news: HeadMoved | Batch | AckJudged) -> None:
-        if self._listener is not None:
-            self._listener(news)
-
-    def _tell_head(self, alarms: tuple[int, ...] = ()) -> None:
-        if self._store is not None:
-            self._tell(HeadMoved(self._store.sending().head(), alarms))
-
     # ------------------------------------------------------------ looking after the file
 
     def _tidy(self) -> None:
@@ -272,7 +190,7 @@ class Outbox(Desk):
         if store is None:
             return
         last = store.current.last_seq
-        if tidy(store, self._limits, self._moment()):
+        if carry(store) or tidy(store, self._limits, self._moment()):
             self._tidy_at_s = 0.0  # more to do; rows that came in meanwhile go first
         if store.current.last_seq != last:
             self._tell_head()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
-from typing import IO
 
 from agent.errors import StoreError
+
+_TAKES_NOTHING = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 class FolderLock:
@@ -16,15 +18,15 @@ class FolderLock:
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
-        self._file: IO[bytes] | None = None
+        self._fd: int | None = None
 
     def take(self) -> None:
-        """Raises StoreError when the folder can't be written or another process holds the lock."""
+        """Raises StoreError when the folder can't be used or another process holds the lock."""
         path = self._journal
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.with_name(path.name + ".lock").open("ab")
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._fd = _opened(path.with_name(path.name + ".lock"))
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as e:
             raise StoreError(f"{path}: another door-agent is using it; stop that one first") from e
         except OSError as e:
@@ -32,9 +34,21 @@ class FolderLock:
 
     def release(self) -> None:
         """Let the next one in. Idempotent."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def _opened(path: Path) -> int:
+    """The lock's file; on a disk that takes nothing the one that is there, or else its folder."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as e:
+        if e.errno not in _TAKES_NOTHING:
+            raise
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
 
 
 class Ballast:

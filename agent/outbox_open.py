@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agent.core.journal import Row, Skipped
-from agent.outbox_schema import Epoch, JournalDamagedError, Moment
+from agent.outbox_rescue import build_replacement, finish_replacement
+from agent.outbox_rows import last_of
+from agent.outbox_schema import JournalDamagedError, Moment
 from agent.outbox_store import Store
 
 _TAIL_ROWS = 2000  # checked at every start; older rows are checked when they are read
 _QUICK_CHECK_BYTES = 64 * 1024 * 1024
-_KEPT_QUARANTINES = 3
+SPARE_BYTES = 256 * 1024 * 1024  # for damaged journals, which lie outside the quota
+_REMEMBERED_ROWS = 60
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_ERROR)
-_SIDE_FILES = ("", "-wal", "-shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,18 @@ def is_damage(e: Exception) -> bool:
     return isinstance(e, sqlite3.DatabaseError) and code is not None and code & 0xFF in _CORRUPT
 
 
-def open_journal(path: Path, device: str, when: Moment) -> Opened:
+def open_journal(
+    path: Path, device: str, when: Moment, *, spare_bytes: int = SPARE_BYTES, replacing: bool = True
+) -> Opened:
     """Open the journal of `device`, or start a new epoch where there is none that can be trusted.
+
+    `spare_bytes` bounds what damaged journals may take beside it. Without `replacing` a damaged one is left as it is,
+    and its error raised.
 
     Raises:
         sqlite3.Error, OSError: the disk or the permissions are at fault, not the content.
     """
+    finish_replacement(path)
     existed = path.exists()
     try:
         store = Store(path)
@@ -52,9 +60,9 @@ def open_journal(path: Path, device: str, when: Moment) -> Opened:
             store.close()
             raise
     except (JournalDamagedError, sqlite3.Error) as e:
-        if not is_damage(e):
+        if not (is_damage(e) and replacing):
             raise
-        return replace_journal(path, device, when, str(e), first_bad=getattr(e, "seq", None))
+        return replace_journal(path, device, when, str(e), first_bad=getattr(e, "seq", None), spare_bytes=spare_bytes)
     if store.epochs:
         return Opened(store, "ok")
     store.begin_epoch(device, when, {"reason": "created"})
@@ -71,84 +79,46 @@ def _check(store: Store, device: str) -> None:
             raise JournalDamagedError(f"belongs to {e.device}, this door is {device}")
         seq = max(e.base_seq + 1, e.last_seq - _TAIL_ROWS)
         while seq <= e.last_seq:
-            seq = _after(store.read(e, seq, 500)[-1])
+            seq = last_of(store.read(e, seq, 500)) + 1
 
 
-def _after(item: Row | Skipped) -> int:
-    return (item.seq if isinstance(item, Row) else item.last) + 1
-
-
-def replace_journal(path: Path, device: str, when: Moment, why: str, *, first_bad: int | None) -> Opened:
-    """Move a journal aside and go on in a new one, with the good rows that the server lacks and the facts.
+def replace_journal(
+    path: Path, device: str, when: Moment, why: str, *, first_bad: int | None, spare_bytes: int = SPARE_BYTES
+) -> Opened:
+    """Put a damaged journal aside and go on in a new one, with the rows that the server lacks and the facts.
 
     The new epoch's first row names the last row known of the old one, why, and the file's new name.
+
+    Raises:
+        sqlite3.Error, OSError: the disk takes nothing; nothing is lost, and this can be done again.
     """
-    aside = _move_aside(path, when.wall_ms)
-    store = Store(path)
-    last: Mapping[str, Any] = {}
-    facts: Mapping[str, Any] = {}
-    with contextlib.suppress(sqlite3.Error, JournalDamagedError, FileNotFoundError):
-        last, facts = _rescue(aside, store, device)
-    body: dict[str, Any] = {"reason": "quarantined", "why": why[:500], "kept_as": aside.name, **last}
-    if first_bad is not None:
-        body["first_bad"] = first_bad
-    store.begin_epoch(device, when, body, facts)
-    return Opened(store, "quarantined", f"{why}; kept as {aside.name}")
+    kept_as = build_replacement(path, device, when, why, first_bad=first_bad, spare_bytes=spare_bytes)
+    finish_replacement(path)
+    return Opened(Store(path), "quarantined", f"{why}; kept as {kept_as}")
 
 
-def _move_aside(path: Path, wall_ms: int) -> Path:
-    aside, n = path.with_name(f"{path.name}.quarantined-{wall_ms}"), 0
-    while aside.exists():
-        n += 1
-        aside = path.with_name(f"{path.name}.quarantined-{wall_ms}-{n}")
-    for side in _SIDE_FILES:
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + side).rename(aside.with_name(aside.name + side))
-    older = [p for p in path.parent.glob(f"{path.name}.quarantined-*") if not p.name.endswith(("-wal", "-shm"))]
-    for extra in sorted(older, key=lambda p: p.stat().st_mtime)[:-_KEPT_QUARANTINES]:
-        for side in _SIDE_FILES:
-            extra.with_name(extra.name + side).unlink(missing_ok=True)
-    return aside
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How the door stood when its journal was last written; newest rows oldest first, a time that has passed."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    newest: tuple[Row, ...] = ()
+    floor_ms: int = 0
 
 
-def _rescue(aside: Path, store: Store, device: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Copy what the server lacks, up to the first bad row of each epoch; returns the last good row and the facts."""
-    aside.stat()  # opening what is not there would make it
-    with contextlib.closing(Store(aside, strict=False)) as old:
-        last: dict[str, Any] = {}
-        for e in old.epochs:
-            if e.device != device:
-                continue
-            good = _copy(old, store, e)
-            if good is not None:
-                last = {"previous_epoch": e.name, "last_seq": good[0], "last_hash": good[1]}
-        return last, old.facts() if last else {}
+def stored(store: Store) -> Stored:
+    """What an open journal says of the door; rows that can't be believed are left out."""
+    rows: list[Row | Skipped] = []
+    with contextlib.suppress(JournalDamagedError, sqlite3.Error, IndexError):
+        e = store.current
+        rows = store.read(e, max(e.last_seq - _REMEMBERED_ROWS, e.base_seq) + 1, _REMEMBERED_ROWS)
+    return Stored(store.facts(), tuple(i for i in rows if isinstance(i, Row)), store.floor_ms)
 
 
-def _copy(old: Store, store: Store, e: Epoch) -> tuple[int, str] | None:
-    """Copy one epoch's rows after the acknowledged ones; returns the last good row's number and hash."""
-    seq = e.acked + 1
-    before = old.hash_at(e, e.acked)
-    if before is None:
+def peek(path: Path) -> Stored | None:
+    """The same of a journal that is damaged or lies on a disk that takes nothing; None: nothing of it can be read."""
+    try:
+        with contextlib.closing(Store(path, writable=False, strict=False)) as store:
+            return stored(store)
+    except (JournalDamagedError, sqlite3.Error, OSError):
         return None
-    copy = Epoch(len(store.epochs) + 1, e.name, e.device, e.acked, before, e.closed or "quarantined",
-                 e.acked, before, e.acked)  # fmt: skip
-    while seq <= e.last_seq:
-        try:
-            items = old.read(e, seq, 100)
-        except (JournalDamagedError, sqlite3.Error):
-            items = _one_by_one(old, e, seq)
-            store.adopt(copy, items)
-            break
-        store.adopt(copy, items)
-        seq = _after(items[-1])
-    return copy.last_seq, copy.last_hash
-
-
-def _one_by_one(old: Store, e: Epoch, seq: int) -> list[Row | Skipped]:
-    items: list[Row | Skipped] = []
-    with contextlib.suppress(JournalDamagedError, sqlite3.Error):
-        while seq <= e.last_seq:
-            items += old.read(e, seq, 1)
-            seq = _after(items[-1])
-    return items

@@ -1,6 +1,7 @@
 """Keeping the journal inside its quota: what may be forgotten, in which order, and how each loss is accounted for.
 
-Acknowledged rows older than the retention time go first; a checkpoint row says up to where, and the server has them.
+Acknowledged rows older than the retention time, by a clock that can be trusted, go first; a checkpoint row says up to
+where, and the server has them.
 From 80 % on, acknowledged rows go whatever their age; after them low-priority rows that the server lacks are folded
 into counters. From 95 % on the oldest rows of the lowest priority are dropped, alarms last. Folded and dropped rows
 leave marks (range and hash) so that the chain still closes, and one chained row declares them, counted by kind.
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.core.events import Json, Kind, Priority, Record
-from agent.core.journal import Skipped
+from agent.core.journal import COPY_OF, ClockQuality, Skipped
 from agent.core.sync import WINDOW_ROWS
 from agent.outbox_schema import Epoch, Moment, key, seq_of
 from agent.outbox_store import Store
@@ -25,6 +26,11 @@ _FOLD_TO, _DROP_TO = 0.75, 0.90
 _CHUNK_ROWS = 500  # rows a transaction deletes at most, so that a commit of new rows never waits long
 _RANGES = 100  # of one declaring row: 100 ranges make a body of about 10 KB
 _DAY_MS = 86_400_000
+_TRUSTED = (ClockQuality.NTP, ClockQuality.RTC)
+_LOOK_ROWS = 5000  # at a time, for one with a trustworthy clock
+_SURE = f"""SELECT id, wall_ms FROM rows WHERE id BETWEEN ? AND ? AND clock IN (?, ?) AND wall_ms <= ?
+    AND body NOT LIKE '%"{COPY_OF}":%' ORDER BY id LIMIT ?"""  # noqa: S608  a fixed name; copies are older than their place
+_ROOM_BYTES = 256 * 1024
 _WORTHWHILE_ROWS = 20  # replacing fewer would cost more than it frees
 _KEEP_KINDS = (Kind.EPOCH, Kind.CHECKPOINT, Kind.FOLDED, Kind.TOMBSTONE)
 
@@ -55,9 +61,11 @@ def level(used: float) -> str:
 def tidy(store: Store, limits: Limits, now: Moment) -> bool:
     """One bounded piece of work towards the rules above; True when there is more to do."""
     used = live_bytes(store) / limits.quota_bytes
-    expired = prune(store, now, now.wall_ms - int(limits.keep_days * _DAY_MS))
-    if expired or used < FOLD:
-        return expired
+    trusted = now.clock is ClockQuality.NTP or (now.clock is ClockQuality.RTC and now.wall_ms >= store.floor_ms)
+    if trusted and prune(store, now, now.wall_ms - int(limits.keep_days * _DAY_MS)):
+        return True
+    if used < FOLD:
+        return False
     if prune(store, now, None):
         return True
     if fold(store, now, Priority.LOW, Kind.FOLDED):
@@ -67,33 +75,43 @@ def tidy(store: Store, limits: Limits, now: Moment) -> bool:
     return False
 
 
-def prune(store: Store, now: Moment, before_wall_ms: int | None) -> bool:
-    """Delete the oldest acknowledged rows, those from before `before_wall_ms` or all; True when it deleted some."""
+def prune(store: Store, now: Moment, before_wall_ms: int | None, *, shrink: bool = True) -> bool:
+    """Delete the oldest acknowledged rows, those from before `before_wall_ms` or all; True when it deleted some.
+
+    With `shrink` their space is given back to the disk, else it is kept for new rows.
+    """
     for e in store.epochs:
-        if e.closed in ("fork", "restored"):  # evidence
-            continue
-        last = _prunable(store, e, before_wall_ms)
+        top = min(e.acked, e.base_seq + _CHUNK_ROWS)
+        if before_wall_ms is not None:
+            top = min(top, _surely_before(store, e, before_wall_ms, now.wall_ms))
+        last = _outside_marks(store, e, top)
         if last > e.base_seq:
-            return _forget(store, now, e, last)
+            return _forget(store, now, e, last, shrink=shrink)
     return False
 
 
-def _prunable(store: Store, e: Epoch, before_wall_ms: int | None) -> int:
-    top = min(e.acked, e.base_seq + _CHUNK_ROWS)
-    mark = store.db.execute(  # never stop within a skipped range: its last hash is all that is known
+def _surely_before(store: Store, e: Epoch, before_wall_ms: int, now_wall_ms: int) -> int:
+    """The newest of the oldest rows that a trustworthy clock says to be old enough; so is every row before it.
+
+    Where the oldest ones have no such time, the first that has one speaks for them; how far was looked is remembered.
+    """
+    low = max(e.base_seq, e.unsure_to)
+    span = (key(e.no, low + 1), key(e.no, min(e.acked, low + _LOOK_ROWS)))
+    sure = store.db.execute(_SURE, (*span, *_TRUSTED, now_wall_ms, _CHUNK_ROWS)).fetchall()
+    if not sure:
+        e.unsure_to = min(e.acked, low + _LOOK_ROWS)
+    return max((seq_of(row_id) for row_id, wall_ms in sure if wall_ms < before_wall_ms), default=0)
+
+
+def _outside_marks(store: Store, e: Epoch, top: int) -> int:
+    """Never within a skipped range: its last hash is all that is known of it."""
+    mark = store.db.execute(
         "SELECT last FROM skipped WHERE id BETWEEN ? AND ? AND last > ?", (key(e.no, 0), key(e.no, top), top)
     ).fetchone()
-    top = top if mark is None else int(mark[0]) if mark[0] <= e.acked else e.base_seq
-    if before_wall_ms is None:
-        return top
-    young = store.db.execute(
-        "SELECT min(id) FROM rows WHERE id BETWEEN ? AND ? AND wall_ms >= ?",
-        (key(e.no, e.base_seq + 1), key(e.no, top), before_wall_ms),
-    ).fetchone()[0]
-    return top if young is None else young - key(e.no, 0) - 1
+    return top if mark is None else int(mark[0]) if mark[0] <= e.acked else e.base_seq
 
 
-def _forget(store: Store, now: Moment, e: Epoch, last: int) -> bool:
+def _forget(store: Store, now: Moment, e: Epoch, last: int, *, shrink: bool) -> bool:
     """Delete a prefix; a chained row says up to where, so that nobody else can without being noticed."""
     base_hash = store.hash_at(e, last)
     if base_hash is None:  # within a skipped range after all: wait until the whole range is acknowledged
@@ -101,15 +119,34 @@ def _forget(store: Store, now: Moment, e: Epoch, last: int) -> bool:
     span = (key(e.no, 0), key(e.no, last))
     body: dict[str, Json] = {"epoch": e.name, "pruned_to": last, "hash": base_hash}
     current = store.current
+    whole = e is not current and last == e.last_seq
     with store.transaction(), _pruning(store):
         store.db.execute("DELETE FROM rows WHERE id BETWEEN ? AND ?", span)
         store.db.execute("DELETE FROM skipped WHERE id BETWEEN ? AND ?", span)
-        store.db.execute("UPDATE epochs SET base_seq = ?, base_hash = ? WHERE no = ?", (last, base_hash, e.no))
+        if whole:
+            store.db.execute("DELETE FROM epochs WHERE no = ?", (e.no,))
+        else:
+            store.db.execute("UPDATE epochs SET base_seq = ?, base_hash = ? WHERE no = ?", (last, base_hash, e.no))
         row = store.append_within([(now, Record(Kind.CHECKPOINT, body, Priority.LOW))])[-1]
     e.base_seq, e.base_hash = last, base_hash
+    if whole:
+        store.epochs.remove(e)
     current.last_seq, current.last_hash = row.seq, row.hash
-    store.db.execute("PRAGMA incremental_vacuum(256)").fetchall()
+    if shrink:
+        store.db.execute("PRAGMA incremental_vacuum(256)").fetchall()
     return True
+
+
+def make_room(store: Store, now: Moment) -> None:
+    """Room inside the file, on a disk that has none: the log starts anew, rows that the server has make way.
+
+    Raises:
+        sqlite3.Error: not even that can be written.
+    """
+    store.db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+    free, size = (int(store.db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("freelist_count", "page_size"))
+    if free * size < _ROOM_BYTES:
+        prune(store, now, None, shrink=False)
 
 
 def fold(store: Store, now: Moment, highest: Priority, kind: Kind) -> bool:

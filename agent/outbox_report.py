@@ -17,14 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent import outbox_facts
 from agent.clock import rfc3339
 from agent.core.events import Kind
 from agent.core.journal import ClockQuality, Skipped
 from agent.errors import StoreError
+from agent.outbox_rows import NOT_AS_WRITTEN, last_of
 from agent.outbox_schema import Epoch, JournalDamagedError, epoch_of, seq_of
 from agent.outbox_store import Store
 
 _CHUNK = 500
+_ACCOUNTS = "SELECT kind, body FROM rows WHERE kind IN (?, ?)"
 _COLUMNS = ("epoch", "seq", "time", "clock", "kind", "priority", "body", "boot_id", "boottime_ms", "wall_ms", "hash")
 
 
@@ -63,22 +66,23 @@ def verify(path: Path) -> VerifyReport:
         with _opened(path) as store:
             rows = skipped = 0
             bad: list[BadRow] = []
+            accounts = _accounts(store)
             for e in store.epochs:
-                fault, r, s = _walk(store, e)
+                fault, r, s = _walk(store, e, accounts)
                 rows, skipped = rows + r, skipped + s
                 bad += [fault] if fault else []
             if not store.epochs:
                 bad.append(BadRow("", 0, "there is no epoch in this journal"))
-            bad = bad or _integrity(store)
+            bad = bad or _missing_epochs(store, accounts) or _facts_hold(store) or _integrity(store)
             return VerifyReport(str(path), rows, skipped, len(store.epochs), tuple(bad))
     except sqlite3.Error as e:  # damaged pages, found on the way
         return VerifyReport(str(path), 0, 0, 0, (BadRow("", 0, f"not readable: {e}"),))
 
 
-def _walk(store: Store, e: Epoch) -> tuple[BadRow | None, int, int]:
+def _walk(store: Store, e: Epoch, accounts: dict[str, tuple[int, str]]) -> tuple[BadRow | None, int, int]:
     rows = skipped = 0
     seq = e.base_seq + 1
-    if not _checkpointed(store, e):
+    if e.base_seq and accounts.get(e.name) != (e.base_seq, e.base_hash):
         return BadRow(e.name, 1, f"rows 1 to {e.base_seq}: are missing, and no row declares that"), 0, 0
     while seq <= e.last_seq:
         try:
@@ -94,26 +98,45 @@ def _walk(store: Store, e: Epoch) -> tuple[BadRow | None, int, int]:
                 skipped,
             )
         rows, skipped = rows + len(items) - len(marks), skipped + sum(m.last - m.first + 1 for m in marks)
-        newest = items[-1]
-        seq = (newest.last if isinstance(newest, Skipped) else newest.seq) + 1
+        seq = last_of(items) + 1
     return _beyond(store, e), rows, skipped
 
 
 def _declared(store: Store, e: Epoch, mark: Skipped) -> bool:
-    """True when the chained row that the mark points to says the same."""
-    with contextlib.suppress(JournalDamagedError):
-        rows = store.rows(e, (mark.declared,))
-        return any([mark.first, mark.last, mark.hash] in r.body.get("ranges", []) for r in rows)
+    """True when the chained row that the mark points to says the same; of a damaged journal, one of a later epoch."""
+    entry = [mark.first, mark.last, mark.hash]
+    for later in store.epochs[store.epochs.index(e) :]:
+        with contextlib.suppress(JournalDamagedError):
+            rows = store.rows(later, (mark.declared,))
+            if any(entry in r.body.get("ranges", []) and r.body.get("epoch", later.name) == e.name for r in rows):
+                return True
     return False
 
 
-def _checkpointed(store: Store, e: Epoch) -> bool:
-    """True when the newest checkpoint row of this epoch names the end of what was pruned."""
-    if e.base_seq == 0 or e.closed == "quarantined":  # of a rescued epoch only what the server lacked was taken
-        return True
-    found = store.db.execute("SELECT body FROM rows WHERE kind = ? ORDER BY id DESC", (str(Kind.CHECKPOINT),))
-    body: dict[str, Any] = next((b for b in (json.loads(f[0]) for f in found) if b.get("epoch") == e.name), {})
-    return (body.get("pruned_to"), body.get("hash")) == (e.base_seq, e.base_hash)
+def _accounts(store: Store) -> dict[str, tuple[int, str]]:
+    """What chained rows say of each epoch's beginning: up to which row it was pruned or left behind, and its hash."""
+    told: dict[str, tuple[int, str]] = {}
+    for kind, text in store.db.execute(_ACCOUNTS, (str(Kind.CHECKPOINT), str(Kind.EPOCH))):
+        with contextlib.suppress(*NOT_AS_WRITTEN):  # a spoiled row is found on the walk
+            body = json.loads(text)
+            pruned = [(body["epoch"], body["pruned_to"], body["hash"])] if kind == Kind.CHECKPOINT else []
+            for name, seq, digest in (*pruned, *(r[:3] for r in body.get("rescued", []))):
+                told[name] = max(told.get(name, (0, "")), (seq, digest))
+    return told
+
+
+def _missing_epochs(store: Store, accounts: dict[str, tuple[int, str]]) -> list[BadRow]:
+    """Epochs that the one after them names, and that are neither here nor pruned to their end."""
+    here = {e.name for e in store.epochs}
+    bad: list[BadRow] = []
+    for e in store.epochs:
+        for body in (row.body for row in store.rows(e, (1,))):
+            named = [(name, last) for name, _, _, last in body.get("rescued", [])]
+            if body.get("reason") != "quarantined" and "previous_epoch" in body:
+                named = [(body["previous_epoch"], body["last_seq"])]
+            gone = [name for name, last in named if name not in here and accounts.get(name, (0, ""))[0] < last]
+            bad += [BadRow(e.name, 1, f"the epoch {name} before it is missing") for name in gone]
+    return bad
 
 
 def _beyond(store: Store, e: Epoch) -> BadRow | None:
@@ -123,6 +146,16 @@ def _beyond(store: Store, e: Epoch) -> BadRow | None:
         return None
     seq = min(promised[0], e.last_seq) + (promised[0] != e.last_seq)
     return BadRow(e.name, seq, f"row {seq}: the journal should end at row {promised[0]}, it ends at {e.last_seq}")
+
+
+def _facts_hold(store: Store) -> list[BadRow]:
+    """The newest row that says what the door's facts are, against the facts."""
+    vouched = outbox_facts.vouched(store.db)
+    if vouched is None or vouched[1] == store.facts_digest():
+        return []
+    row_id, _ = vouched
+    names = {e.no: e.name for e in store.epochs}
+    return [BadRow(names.get(epoch_of(row_id), ""), seq_of(row_id), "the door's facts are not those of this row")]
 
 
 def _integrity(store: Store) -> list[BadRow]:

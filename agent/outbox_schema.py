@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.core.journal import GENESIS, ClockQuality, Row
 from agent.core.sync import Head
+from agent.read_only import connect_read_only
 
 APPLICATION_ID = 0x444F4F52  # "DOOR"
 SCHEMA_VERSION = 1
@@ -28,7 +29,7 @@ SCHEMA = (
         device TEXT NOT NULL,
         base_seq INTEGER NOT NULL,   -- rows up to here were acknowledged and have been pruned
         base_hash TEXT NOT NULL,
-        closed TEXT                  -- why it no longer grows; 'fork' and 'restored' also mean: not sent any more
+        closed TEXT                  -- why it no longer grows; 'fork' and 'restored': the rest goes on in a later one
     )""",
     "CREATE TABLE boots (no INTEGER PRIMARY KEY, boot_id TEXT NOT NULL UNIQUE)",
     """CREATE TABLE rows (
@@ -68,14 +69,18 @@ class JournalDamagedError(Exception):
 def connect(path: Path, *, writable: bool = True) -> sqlite3.Connection:
     """A connection to a journal of this version; without a file, to a new empty one.
 
+    Not `writable`: also where nothing can be written.
+
     Raises:
         JournalDamagedError: not a journal, or of a version that this release can't read.
         sqlite3.Error: SQLite's own refusal.
     """
-    mode = "rwc" if writable else "ro"
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    # opened by one thread and handed to another: never used by two
-    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    if writable:
+        # opened by one thread and handed to another: never used by two
+        uri = f"{path.absolute().as_uri()}?mode=rwc"
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    else:
+        db = connect_read_only(path)
     db.text_factory = lambda raw: raw.decode(errors="replace")  # spoiled text must end in a wrong hash, not in an error
     try:
         db.execute("PRAGMA mmap_size=0")
@@ -192,6 +197,7 @@ class Epoch:
     last_seq: int = 0
     last_hash: str = GENESIS
     acked: int = 0
+    unsure_to: int = 0  # up to here no row has a trustworthy clock: not looked at again
 
     def head(self) -> Head:
         """What the conversation with the server is about."""

@@ -14,28 +14,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agent import outbox_facts
 from agent.core.events import Kind, Priority, Record
-from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, canonical, fitting_body, row_hash, sealed
-from agent.outbox_schema import Epoch, JournalDamagedError, Moment, connect, key, row_from, seq_of, transaction
+from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, canonical, copied_body, fitting_body, sealed
+from agent.outbox_rows import NOT_AS_WRITTEN, RowReader, hexed, last_of
+from agent.outbox_schema import Epoch, JournalDamagedError, Moment, connect, key, seq_of, transaction
 
 _HEAD = ".head"
 _NOT_SENT = ("fork", "restored")
-_MARK_COLUMNS = 4
-_NOT_AS_WRITTEN = (AttributeError, TypeError, ValueError, KeyError)  # what values of the wrong type lead to
-_MARKS = """SELECT id, last, hash, declared FROM skipped
-    WHERE id BETWEEN (SELECT coalesce(max(id), :first) FROM skipped WHERE id BETWEEN :low AND :first) AND :last
-    ORDER BY id LIMIT :limit"""
-_ROWS = """SELECT id, boot_id, boottime_ms, wall_ms, clock, kind, priority, body, hash
-    FROM rows JOIN boots ON no = boot WHERE id BETWEEN :first AND :last ORDER BY id LIMIT :limit"""
 
 
-class Store:
+class Store(RowReader):
     """An open journal. Not for two threads at once: the outbox's thread owns it."""
 
     def __init__(self, path: Path, *, writable: bool = True, strict: bool = True) -> None:
         """Open a journal, or make an empty one, still without an epoch, where there is no file.
 
-        `strict` refuses one whose end was cut off; to rescue rows from it, open it without.
+        `strict` refuses one whose end was cut off or whose facts are not the ones written; to rescue what is left,
+        open it without.
 
         Raises:
             JournalDamagedError: it is not a journal, of an unknown version, or contradicts itself.
@@ -48,10 +44,11 @@ class Store:
         self.epochs: list[Epoch] = []
         self.floor_ms = 0
         self._boots: dict[str, int] = {}
+        self._facts = outbox_facts.Facts(self.db)
         self._witness: Mapping[str, Any] = {}
         try:
             self._load(strict=strict)
-        except _NOT_AS_WRITTEN as e:
+        except NOT_AS_WRITTEN as e:
             self.db.close()
             raise JournalDamagedError(f"its own notes are not as written ({type(e).__name__})") from e
         except BaseException:
@@ -59,8 +56,9 @@ class Store:
             raise
 
     def _load(self, *, strict: bool) -> None:
-        head = self._witness = self._fact(_HEAD) or {}
+        head = self._witness = self._read_head(strict=strict)
         self.floor_ms = int(head.get("floor_ms", 0))
+        acked = head.get("acked", {})
         query = "SELECT no, epoch, device, base_seq, base_hash, closed FROM epochs ORDER BY no"
         for no, name, device, base_seq, base_hash, closed in self.db.execute(query).fetchall():
             e = Epoch(no, name, device, base_seq, base_hash, closed)
@@ -68,14 +66,32 @@ class Store:
             span = (key(no, 0), key(no + 1, 0) - 1)
             for table, column in (("rows", "id"), ("skipped", "last")):
                 query = f"SELECT {column}, hash FROM {table} WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1"  # noqa: S608  fixed names
-                ends += [(seq_of(end), h.hex()) for end, h in self.db.execute(query, span)]
+                ends += [(seq_of(end), hexed(h)) for end, h in self.db.execute(query, span)]
             e.last_seq, e.last_hash = max(ends)
-            e.acked = max(int(head.get("acked", {}).get(str(no), 0)), base_seq)
+            e.acked = max(int(acked.get(str(no), 0)), base_seq)
             self.epochs.append(e)
-        for e in self.epochs if strict else ():
+        if strict:
+            self._look_for_damage()
+
+    def _read_head(self, *, strict: bool) -> Mapping[str, Any]:
+        try:
+            head = outbox_facts.one(self.db, _HEAD) or {}
+            return {**head, "acked": {str(no): int(n) for no, n in head.get("acked", {}).items()}}
+        except NOT_AS_WRITTEN:
+            if strict:
+                raise
+            return {}
+
+    def _look_for_damage(self) -> None:
+        for e in self.epochs:
             promised = self.promised(e)
             if promised is not None and promised != (e.last_seq, e.last_hash):
                 raise JournalDamagedError("the newest rows are missing or not the ones written", e.last_seq + 1)
+        spoiled = outbox_facts.readable(self.db)[1]
+        if spoiled:
+            raise JournalDamagedError(f"the door's facts can't be read: {', '.join(spoiled)}")
+        if self._witness.get("facts", self.facts_digest()) != self.facts_digest():
+            raise JournalDamagedError("the door's facts are not the ones written")
 
     def promised(self, e: Epoch) -> tuple[int, str] | None:
         """Number and hash of the newest row as the file's second note of it has them, for the epoch it speaks of."""
@@ -97,9 +113,13 @@ class Store:
         waiting = (e for e in self.epochs if e.acked < e.last_seq and e.closed not in _NOT_SENT)
         return next(waiting, self.current)
 
+    def refused(self) -> Epoch | None:
+        """An epoch that the server takes no longer, with rows that it lacks."""
+        return next((e for e in self.epochs if e.acked < e.last_seq and e.closed in _NOT_SENT), None)
+
     def depth(self) -> int:
         """Rows that the server lacks."""
-        return sum(e.last_seq - e.acked for e in self.epochs if e.closed not in _NOT_SENT)
+        return sum(e.last_seq - e.acked for e in self.epochs)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -109,6 +129,7 @@ class Store:
                 yield
         except BaseException:
             self._boots.clear()
+            self._facts.read_again()
             raise
 
     def begin_epoch(
@@ -122,9 +143,8 @@ class Store:
             if last is not None and closes:
                 self.db.execute("UPDATE epochs SET closed = ? WHERE no = ?", (body["reason"], last.no))
             self._put_epoch(new)
-            record = Record(Kind.EPOCH, body, Priority.HIGH)
-            row = self._insert_row(new, self._floored(when), record, 1, GENESIS)
-            self._put_facts(facts or {})
+            self._facts.put(facts or {})
+            row = self._insert_record(new, when, Record(Kind.EPOCH, body, Priority.HIGH), 1, GENESIS)
             self._write_head(replace(new, last_seq=1, last_hash=row.hash))
         if last is not None and closes:
             last.closed = str(body["reason"])
@@ -144,15 +164,35 @@ class Store:
         self.current.last_seq, self.current.last_hash = rows[-1].seq, rows[-1].hash
         return rows
 
+    def append_copies(self, e: Epoch, items: Sequence[Row | Skipped]) -> None:
+        """Rows of a chain that the server does not take, once more in the epoch that grows, each with its old name.
+
+        They keep their own times. Marks are not copied, the rows that declare them are.
+        """
+        current, acked = self.current, e.acked
+        seq, prev = current.last_seq, current.last_hash
+        try:
+            with self.transaction():
+                for row in (i for i in items if isinstance(i, Row)):
+                    when = Moment(row.boot_id, row.boottime_ms, row.wall_ms, row.clock)
+                    copy = self._insert_row(current, when, row.kind, row.priority, copied_body(row), seq + 1, prev)
+                    seq, prev = copy.seq, copy.hash
+                e.acked = last_of(items)
+                self._write_head(replace(current, last_seq=seq, last_hash=prev))
+        except BaseException:
+            e.acked = acked
+            raise
+        current.last_seq, current.last_hash = seq, prev
+
     def append_within(self, records: Sequence[tuple[Moment, Record]]) -> list[Row]:
         """Like `append`, inside a transaction of the caller's, who moves `current` on once it has committed."""
         e, rows = self.current, list[Row]()
         seq, prev = e.last_seq, e.last_hash
         for when, record in records:
-            row = self._insert_row(e, self._floored(when), record, seq + 1, prev)
+            self._facts.put({k: v for k, v in (record.facts or {}).items() if not k.startswith(".")})
+            row = self._insert_record(e, when, record, seq + 1, prev)
             rows.append(row)
             seq, prev = row.seq, row.hash
-            self._put_facts({k: v for k, v in (record.facts or {}).items() if not k.startswith(".")})
         self._write_head(replace(e, last_seq=seq, last_hash=prev))
         return rows
 
@@ -167,10 +207,17 @@ class Store:
         values = (e.no, e.name, e.device, e.base_seq, e.base_hash, e.closed)
         self.db.execute("INSERT INTO epochs VALUES (?,?,?,?,?,?)", values)
 
-    def _insert_row(self, e: Epoch, when: Moment, record: Record, seq: int, prev: str) -> Row:
+    def _insert_record(self, e: Epoch, when: Moment, record: Record, seq: int, prev: str) -> Row:
+        body = fitting_body(record.body)
+        if outbox_facts.concerns(record.kind, record.facts or {}):
+            body = {**body, outbox_facts.DIGEST: self.facts_digest()}
+        return self._insert_row(e, self._floored(when), str(record.kind), int(record.priority), body, seq, prev)
+
+    def _insert_row(
+        self, e: Epoch, when: Moment, kind: str, priority: int, body: Mapping[str, Any], seq: int, prev: str
+    ) -> Row:
         row = sealed(Row(
-            e.device, e.name, seq, when.boot_id, when.boottime_ms, when.wall_ms, when.clock, str(record.kind),
-            int(record.priority), fitting_body(record.body), prev,
+            e.device, e.name, seq, when.boot_id, when.boottime_ms, when.wall_ms, when.clock, kind, priority, body, prev,
         ))  # fmt: skip
         self._put_row(e, row)
         return row
@@ -188,17 +235,14 @@ class Store:
             self._boots.update(self.db.execute("SELECT boot_id, no FROM boots WHERE boot_id = ?", (boot_id,)))
         return self._boots[boot_id]
 
-    def _put_facts(self, facts: Mapping[str, Any]) -> None:
-        for name, value in facts.items():
-            if value is None:
-                self.db.execute("DELETE FROM facts WHERE key = ?", (name,))
-            else:
-                self.db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, json.dumps(value)))
+    def facts_digest(self) -> str:
+        """Names the door's facts as they stand."""
+        return self._facts.digest()
 
     def _write_head(self, current: Epoch) -> None:
         acked = {str(e.no): e.acked for e in [*self.epochs, current]}
-        head = {"no": current.no, "seq": current.last_seq, "hash": current.last_hash}
-        self._put_facts({_HEAD: {**head, "acked": acked, "floor_ms": self.floor_ms}})
+        head = {"no": current.no, "seq": current.last_seq, "hash": current.last_hash, "facts": self.facts_digest()}
+        outbox_facts.put_one(self.db, _HEAD, json.dumps({**head, "acked": acked, "floor_ms": self.floor_ms}))
 
     def save_acked(self) -> None:
         """Write what the server has. Rarely needed: after a crash the next hello brings it back."""
@@ -221,7 +265,7 @@ class Store:
             self._write_head(e)
 
     def close_epoch(self, e: Epoch, why: str) -> None:
-        """Say why an epoch no longer grows; 'fork' and 'restored' also end its sending."""
+        """Say why an epoch no longer grows; of 'fork' and 'restored' the rest goes on under another name."""
         with self.transaction():
             self.db.execute("UPDATE epochs SET closed = ? WHERE no = ?", (why, e.no))
         e.closed = why
@@ -231,70 +275,10 @@ class Store:
         values = (key(e.no, mark.first), mark.last, bytes.fromhex(mark.hash), mark.declared)
         self.db.execute("INSERT INTO skipped VALUES (?,?,?,?)", values)
 
-    def _fact(self, name: str) -> Any:  # noqa: ANN401  whatever JSON was stored
-        row = self.db.execute("SELECT value FROM facts WHERE key = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
-
     def facts(self) -> dict[str, Any]:
-        """The door's facts."""
-        return {k: json.loads(v) for k, v in self.db.execute("SELECT key, value FROM facts WHERE key NOT LIKE '.%'")}
+        """The door's facts; a spoiled one is left out."""
+        return outbox_facts.readable(self.db)[0]
 
     def epoch(self, name: str) -> Epoch | None:
         """The epoch of that name."""
         return next((e for e in self.epochs if e.name == name), None)
-
-    def hash_at(self, e: Epoch, seq: int) -> str | None:
-        """The hash of a row; None where it was folded away or never was."""
-        if seq == e.base_seq:
-            return e.base_hash
-        for query in ("SELECT hash FROM rows WHERE id = :id",
-                      "SELECT hash FROM skipped WHERE id BETWEEN :low AND :id AND last = :seq"):  # fmt: skip
-            row = self.db.execute(query, {"id": key(e.no, seq), "low": key(e.no, 0), "seq": seq}).fetchone()
-            if row is not None:
-                return str(row[0].hex())
-        return None
-
-    def rows(self, e: Epoch, seqs: Sequence[int]) -> list[Row]:
-        """Single rows, those that are there. Raises JournalDamagedError for a changed one."""
-        return [i for seq in seqs for i in self.read(e, seq, 1) if isinstance(i, Row) and i.seq == seq]
-
-    def read(self, e: Epoch, first: int, limit: int) -> list[Row | Skipped]:
-        """At most `limit` rows and marks from `first` on, in order, each row checked.
-
-        Raises:
-            JournalDamagedError: a row is missing or was changed; `seq` says which.
-        """
-        try:
-            return self._read(e, first, limit)
-        except _NOT_AS_WRITTEN as error:
-            raise JournalDamagedError("is not as written", first) from error
-
-    def _read(self, e: Epoch, first: int, limit: int) -> list[Row | Skipped]:
-        span = {"low": key(e.no, 0), "first": key(e.no, first), "last": key(e.no, e.last_seq), "limit": limit}
-        marks = self.db.execute(_MARKS, span).fetchall()
-        items = [(max(first, seq_of(m[0])), m) for m in marks if m[1] >= first]
-        items += [(seq_of(found[0]), found) for found in self.db.execute(_ROWS, span)]
-        items.sort(key=lambda item: item[0])
-        return self._chained(e, first, items[:limit])
-
-    def _chained(self, e: Epoch, first: int, items: list[tuple[int, Any]]) -> list[Row | Skipped]:
-        out: list[Row | Skipped] = []
-        seq, prev = first, self.hash_at(e, first - 1)
-        if not items and first <= e.last_seq:
-            raise JournalDamagedError("is missing", first)
-        for at, found in items:
-            if at != seq:
-                raise JournalDamagedError("is missing", min(at, seq))
-            if len(found) == _MARK_COLUMNS:
-                mark = Skipped(at, found[1], found[2].hex(), found[3])
-                out.append(mark)
-                seq, prev = mark.last + 1, mark.hash
-                continue
-            if prev is None:
-                raise JournalDamagedError("is missing", seq - 1)
-            row = row_from(e, at, found, prev)
-            if row_hash(row) != row.hash:
-                raise JournalDamagedError("was changed after it was written", seq)
-            out.append(row)
-            seq, prev = seq + 1, row.hash
-        return out

@@ -10,6 +10,7 @@ from agent.core.events import Record
 from agent.core.journal import Row, Skipped, canonical
 from agent.core.stream import StoreReported
 from agent.core.sync import Ack, AckJudged, Batch, Verdict, judge
+from agent.outbox_rows import last_of
 from agent.outbox_schema import Epoch, Moment
 from agent.outbox_store import Store
 
@@ -59,6 +60,7 @@ class Stop:
 
 
 _RETRY_FIRST_S, _RETRY_CAP_S = 0.5, 30.0
+_CARRIED_ROWS = 200  # of one transaction: a commit of new rows never waits long
 _BATCH_BYTES = 128 * 1024
 _ENVELOPE_BYTES = 800  # a row on the wire without its body
 
@@ -98,25 +100,21 @@ class Trouble:
     """Whether the disk fails, and when to try it again: at once (the ballast is given back), then ever more rarely."""
 
     def __init__(self) -> None:
-        self.on = False
+        self.on = self.told = self.full = False
         self.again_s = 0.0
         self._wait_s = _RETRY_FIRST_S
 
-    def begins(self, now_s: float) -> bool:
-        """Note a failure; True when it is the first of its kind."""
+    def begins(self, now_s: float) -> None:
+        """Note a failure, or one more of the same."""
         if self.on:
             self.again_s = now_s + self._wait_s
             self._wait_s = min(self._wait_s * 2, _RETRY_CAP_S)
-            return False
-        self.on, self.again_s, self._wait_s = True, now_s, _RETRY_FIRST_S
-        return True
+        else:
+            self.on, self.again_s, self._wait_s = True, now_s, _RETRY_FIRST_S
 
-
-def newest(store: Store, count: int) -> tuple[Row, ...]:
-    """At most `count` of the newest rows of the epoch that grows, oldest first. Raises JournalDamagedError."""
-    e = store.current
-    items = store.read(e, max(e.last_seq - count, e.base_seq) + 1, count)
-    return tuple(i for i in items if isinstance(i, Row))
+    def ends(self) -> None:
+        """The journal is written again."""
+        self.on = self.told = False
 
 
 def fetched(store: Store, work: Fetch | FetchRows) -> Batch | None:
@@ -126,11 +124,9 @@ def fetched(store: Store, work: Fetch | FetchRows) -> Batch | None:
         return None
     if isinstance(work, FetchRows):
         return Batch(e.name, 0, 0, tuple(store.rows(e, work.seqs)), preview=True)
-    items = _fitting(store.read(e, work.first, work.limit)) if work.first <= e.last_seq else ()
-    if not items:
-        return Batch(e.name, work.first, work.first - 1, ())
-    newest = items[-1]
-    return Batch(e.name, work.first, newest.last if isinstance(newest, Skipped) else newest.seq, items)
+    here = e.base_seq < work.first <= e.last_seq  # pruned meanwhile, or not yet written
+    items = _fitting(store.read(e, work.first, work.limit)) if here else ()
+    return Batch(e.name, work.first, last_of(items) if items else work.first - 1, items)
 
 
 def _fitting(items: list[Row | Skipped]) -> tuple[Row | Skipped, ...]:
@@ -160,11 +156,27 @@ def weighed(store: Store, work: Weigh, now: Moment) -> tuple[AckJudged, StoreRep
 
 
 def _part(store: Store, e: Epoch, verdict: Verdict, ack: Ack, now: Moment) -> StoreReported:
-    """The server has another history under this epoch's name: keep ours as evidence, go on under a new one."""
+    """The server has another history under this epoch's name: ours goes on under a new one (see `carry`)."""
     word = str(verdict)
+    if ack.next - 1 < e.acked:  # what it once acknowledged is gone as well
+        e.acked = e.base_seq
     if e is store.current:
         known = {"previous_epoch": e.name, "last_seq": e.last_seq, "last_hash": e.last_hash}
-        store.begin_epoch(e.device, now, {"reason": word, **known, "server_next": ack.next, "server_hash": ack.hash})
+        carries = {"carries": [e.acked + 1, e.last_seq]} if e.acked < e.last_seq else {}
+        told = {"server_next": ack.next, "server_hash": ack.hash}
+        store.begin_epoch(e.device, now, {"reason": word, **known, **carries, **told})
     else:
         store.close_epoch(e, word)
     return StoreReported(word, f"epoch {e.name}: the server has {ack.next - 1} rows, not those {e.last_seq} here")
+
+
+def carry(store: Store) -> bool:
+    """Append some rows of an epoch that the server takes no longer to the one that grows; True when there may be more.
+
+    Those that it has had under their old name among them: which these are only it can tell, and it does by that name.
+    """
+    e = store.refused()
+    if e is None:
+        return False
+    store.append_copies(e, store.read(e, e.acked + 1, _CARRIED_ROWS))
+    return True

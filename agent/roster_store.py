@@ -21,6 +21,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.errors import StoreError
+from agent.roster_file import Transaction, open_roster
 from agent.roster_seal import TextSeal, load_key
 from agent.roster_store_feed import FeedTables, StoredTemplate, purge_reason
 
@@ -80,7 +81,7 @@ def downgrade(path: Path, to_version: int) -> None:
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if any(version not in WAY_BACK for version in range(found, to_version, -1)):
             raise StoreError(f"{path}: version {found} has no way back to {to_version}")
-        with _Transaction(db, path):
+        with Transaction(db, path):
             for version in range(found, to_version, -1):
                 for statement in WAY_BACK[version].split(";"):
                     db.execute(statement)
@@ -94,16 +95,7 @@ class RosterStore(FeedTables):
         self._path = folder / "roster.db"
         self._cipher = AESGCM(load_key(folder / "roster.key", fresh=not self._path.exists()))
         self._seal = TextSeal(self._cipher, self._path)
-        try:
-            self._db = sqlite3.connect(self._path, isolation_level=None)
-            try:
-                self._prepare()
-            except BaseException:
-                self._db.close()
-                raise
-        except sqlite3.DatabaseError as e:
-            raise StoreError(f"{self._path}: not a usable roster ({e}); move it away, then enrol again") from e
-        self._path.chmod(0o600)
+        self._db, self._writable = open_roster(self._path, self._prepare)
 
     def close(self) -> None:
         """Close the file."""
@@ -244,43 +236,26 @@ class RosterStore(FeedTables):
         return (*names, template.quality, nonce, self._cipher.encrypt(nonce, template.vector, _bound_to(*names)))
 
     def _transaction(self) -> contextlib.AbstractContextManager[None]:
-        return _Transaction(self._db, self._path)
+        if not self._writable:
+            self._db.close()
+            self._db, self._writable = open_roster(self._path, self._prepare)
+        return Transaction(self._db, self._path)
 
-    def _prepare(self) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "mmap_size=0", "secure_delete=ON", "foreign_keys=ON"):
-            self._db.execute(f"PRAGMA {pragma}")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"{self._path}: written by a newer release (version {version}, this one reads {SCHEMA_VERSION}); "
                 "go back to that release or move the file away"
             )
         if version < SCHEMA_VERSION:
-            self._seal.teach(self._db)
-            with self._transaction():
-                version = self._db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
+            self._seal.teach(db)
+            with Transaction(db, self._path):
+                version = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
                 for statement in ";".join(_STEPS[version:]).split(";"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            self.scrub()
-
-
-class _Transaction:
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
-        self._db, self._path = db, path
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            self._db.execute("COMMIT" if kind is None else "ROLLBACK")
-        except sqlite3.OperationalError as e:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise StoreError(
-                f"{self._path}: could not be written ({e}); free some space on the card and try again"
-            ) from e
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _text(value: dict[str, Any]) -> str:

@@ -63,6 +63,7 @@ class FeedTables:
     """See the module's first lines."""
 
     _db: sqlite3.Connection
+    _writable: bool
     _seal: TextSeal
 
     def _transaction(self) -> AbstractContextManager[None]:
@@ -105,13 +106,14 @@ class FeedTables:
 
     def heard(self, utc_s: int) -> None:
         """The server's word is fresh."""
-        self._db.execute("UPDATE feed SET heard_utc_s = ?", (utc_s,))
+        with self._transaction():
+            self._db.execute("UPDATE feed SET heard_utc_s = ?", (utc_s,))
 
     # ------------------------------------------------------------ purging
 
     def scrub(self) -> bool:
-        """Empty the write-ahead log, so that nothing deleted stands in it. False while another reader holds it up."""
-        return not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        """Empty the write-ahead log, so that nothing deleted stands in it. False while something holds it up."""
+        return self._writable and not self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
     def purges(self) -> list[Purge]:
         """Purges that no receipt was written for."""
@@ -121,8 +123,9 @@ class FeedTables:
     def told(self, purge: Purge) -> None:
         """The receipt is written. A withdrawal is remembered: what came before it is not taken again."""
         which = (purge.person_id, purge.at_utc_s)
-        self._db.execute("UPDATE purges SET told = 1 WHERE person_id = ? AND at_utc_s = ?", which)
-        self._db.execute("DELETE FROM purges WHERE person_id = ? AND at_utc_s = ? AND reason = 'removed'", which)
+        with self._transaction():
+            self._db.execute("UPDATE purges SET told = 1 WHERE person_id = ? AND at_utc_s = ?", which)
+            self._db.execute("DELETE FROM purges WHERE person_id = ? AND at_utc_s = ? AND reason = 'removed'", which)
 
     def withdrawn_utc_s(self, person_id: str) -> int | None:
         """When a consent was last withdrawn here, or by the server's word."""

@@ -18,6 +18,8 @@ GENESIS = "0" * 64
 ROW_VERSION = 1
 MAX_SAFE_INTEGER = 2**53 - 1
 MAX_BODY_BYTES = 16 * 1024
+COPY_OF = "copy_of"  # in a row's body: [epoch, seq, hash] of each earlier row that said the same
+_COPIES = 4
 
 
 class ClockQuality(StrEnum):
@@ -132,6 +134,18 @@ class Skipped:
     last: int
     hash: str
     declared: int
+
+
+def copied_body(row: Row) -> Mapping[str, Any]:
+    """The body of `row` for another chain, with the names that the row has had so far."""
+    return {**row.body, COPY_OF: [*map(list, originals(row.body)), [row.epoch, row.seq, row.hash]][-_COPIES:]}
+
+
+def originals(body: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+    """Epoch, number and hash of the rows that a row says it is a copy of; what is not written so is left out."""
+    names = body.get(COPY_OF)
+    names = names if isinstance(names, list) else []
+    return [tuple(n) for n in names[:_COPIES] if isinstance(n, list) and [type(v) for v in n] == [str, int, str]]
 
 
 @dataclass(frozen=True, slots=True)

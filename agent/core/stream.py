@@ -39,8 +39,9 @@ class StoreRecovered:
 class StoreReported:
     """Something about the store that a person should know: quarantined, quota passed, fork. `word` is short and fixed.
 
-    Words: created, quarantined, quota-70, quota-80, quota-95, quota-ok, fork, restored, server-went-back.
-    The journal row that says the same has been written already.
+    Words: created, quarantined, quota-70, quota-80, quota-95, quota-ok, fork, restored, server-went-back, dead (its
+    thread ended by a fault of ours: the process has to). The journal row that says the same has been written already,
+    but for the last.
     """
 
     word: str
@@ -52,8 +53,8 @@ class OutboxStatus:
     """A snapshot of the store, safe to hand to any thread.
 
     `depth` counts rows not yet acknowledged by the server, `bytes` is the store's size on disk with its journal,
-    `quota_used` their share of the quota (1.0 is full), `state` one of starting, ok, failing, stopped, `floor_ms` a
-    wall time known to have passed.
+    `quota_used` their share of the quota (1.0 is full), `state` one of starting, ok, failing, stopped, dead,
+    `floor_ms` a wall time known to have passed.
     """
 
     epoch: str = ""

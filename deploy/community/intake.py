@@ -134,8 +134,9 @@ class Intake:
         return self._applied(device, take_previews(chain, [i for i in items if isinstance(i, Row)]), now_ms)
 
     def _applied(self, device: str, taken: Taken, now_ms: int) -> Outcome:
+        fresh = [r for r in taken.rows if not self._ledger.had(r)]
         alarms = self._ledger.apply(device, taken, now_ms)
-        news = [News("event", device, _shown(r)) for r in taken.rows]
+        news = [News("event", device, _shown(r)) for r in fresh]
         news += [News("preview", device, _shown(r)) for r in taken.previews]
         return Outcome(device, news + self.alarms(device, alarms, now_ms), taken.ack)
 

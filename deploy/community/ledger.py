@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.core.journal import Row, canonical
+from agent.core.journal import Row, canonical, originals
 from agent.errors import StoreError
 from deploy.community.ingest import Alarm, Chain, Taken
 
@@ -142,7 +142,8 @@ class Ledger:
         """Write what a message came to (within a transaction); returns the alarms to write: its own and the rows'."""
         c = taken.chain
         for row in taken.rows:
-            self._add(row, now_ms)
+            if not self.had(row):
+                self._add(row, now_ms)
         for m in taken.missed:
             values = (device, c.epoch, m.first, m.last, m.hash, m.declared)
             self.db.execute("INSERT INTO missed VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING", values)
@@ -155,6 +156,10 @@ class Ledger:
             (device, c.epoch, c.next, c.hash, c.heard, c.claimed, c.claimed_hash, c.re, c.fork),
         )
         return [*taken.alarms, *(a for r in taken.rows if r.seq == 1 for a in self._succession(r))]
+
+    def had(self, r: Row) -> bool:
+        """True for a copy of a row that is here under its earlier name: its chain goes on, its event came already."""
+        return any(self.hash_of(r.device, epoch, seq) == digest for epoch, seq, digest in originals(r.body))
 
     def _add(self, r: Row, now_ms: int) -> None:
         self.db.execute(
@@ -190,8 +195,13 @@ class Ledger:
         alarms = []
         if why == "fork" and not (chain and chain.fork):  # the door saw it first, in an acknowledgement
             alarms.append(Alarm("fork", f"epoch {before}: the door's {last} rows are not those that came before"))
+        match body.get("carries"):
+            case [int(carried), int()]:  # from there on they come in this epoch, as copies
+                lost = min(lost, carried - 1)
         if have < lost:
             alarms.append(Alarm("rows-lost", f"epoch {before}: rows {have + 1} to {lost} never came ({why})"))
+        if body.get("lost"):
+            alarms.append(Alarm("rows-lost", f"{body['lost']} rows of the damaged journal could not be read any more"))
         return alarms
 
     def alarm(self, device: str, alarm: Alarm, now_ms: int) -> None:

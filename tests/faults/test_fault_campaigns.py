@@ -37,7 +37,7 @@ def test_a_backlog_drains_fast_with_a_fresh_alarm_ahead_of_it(tmp_path):
 
 
 def test_an_event_writes_less_than_10_kb_to_the_card(tmp_path):
-    result = wear.run(300, tmp_path)
+    result = wear.run(1000, tmp_path)  # fewer are lost in the empty file's own pages
     if not result["written_bytes_per_event"]:
         pytest.skip("the folder for temporary files is in memory: nothing is written to a disk")
     assert result["written_bytes_per_event"] < 10_000

@@ -1,0 +1,138 @@
+"""A card put back from an image, or copied: what the door writes after that reaches the server once, renamed."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from agent.core.events import Kind, Priority
+from agent.core.journal import originals
+from agent.core.stream import Committed
+from agent.core.sync import Ack, Verdict
+from agent.mqtt_link import MqttLink
+from agent.outbox_open import open_journal
+from agent.outbox_quota import prune
+from agent.outbox_report import listed, verify
+from agent.outbox_schema import Moment
+from agent.outbox_work import Weigh, carry, weighed
+from tests.stream.conftest import record, until
+
+
+class Life:
+    """One door's card over several starts, its link on or off."""
+
+    def __init__(self, site, make):
+        self._site, self._make = site, make
+        self.path = site.folder / "d1" / "journal.db"
+
+    def write(self, first: int, last: int, *, linked: bool) -> None:
+        outbox, posts = self._make(path=self.path)
+        link = MqttLink(self._site.link_settings(), posts, outbox)
+        for n in range(first, last + 1):
+            outbox.append(record(n, kind=Kind.ACCESS_GRANTED), token=str(n))
+        posts.wait_for(Committed, last + 1 - first)
+        if linked:
+            link.start()
+            until(lambda: outbox.status().depth == 0, "everything acknowledged", 30)
+            link.stop()
+        outbox.stop()
+
+    def image(self):
+        return shutil.copy(self.path, self.path.with_name("image.db"))
+
+    def put_back(self, image) -> None:
+        for side in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + side).unlink(missing_ok=True)
+        shutil.copy(image, self.path)
+
+
+def seen(site) -> list[int]:
+    return [n.what["body"]["n"] for n in site.news.of(object) if n.kind == "event" and "n" in n.what["body"]]
+
+
+def alarms(site) -> list[str]:
+    return [n.what["word"] for n in site.news.of(object) if n.kind == "alarm"]
+
+
+@pytest.mark.parametrize("delivered", [True, False], ids=["image was delivered", "image was not"])
+@pytest.mark.parametrize(("after", "word"), [(30, "restored"), (90, "fork")])
+def test_what_happens_after_a_card_was_put_back_reaches_the_server_once(site, make, after, word, delivered):
+    site.serve()
+    door = Life(site, make)
+    door.write(1, 40, linked=delivered)
+    image = door.image()
+    door.write(41, 90, linked=True)
+    door.put_back(image)
+    door.write(1001, 1000 + after, linked=False)
+    door.write(2001, 2001, linked=True)
+    until(lambda: 2001 in seen(site), "the newest row")
+    assert sorted(seen(site)) == [*range(1, 91), *range(1001, 1001 + after), 2001]
+    assert [n for n in seen(site) if n > 1000] == sorted(n for n in seen(site) if n > 1000)
+    assert word in alarms(site)
+    assert "rows-lost" not in alarms(site)
+    assert verify(door.path).ok
+    copies = [r for r in listed(door.path) if "copy_of" in r["body"]]
+    by_name = {(r["epoch"], r["seq"]): r for r in listed(door.path)}
+    for copy in copies:
+        ((epoch, seq, digest),) = originals(copy["body"])
+        first = by_name[epoch, seq]
+        assert (first["hash"], first["kind"], first["time"]) == (digest, copy["kind"], copy["time"])
+        assert first["body"].items() <= copy["body"].items()
+
+
+def moment(n: int = 0) -> Moment:
+    return Moment("boot", n, 1_790_000_000_000 + n, "ntp")
+
+
+@pytest.fixture
+def forked(tmp_path):
+    """A journal of 1,000 rows, 100 acknowledged, whose server then said that it has another history."""
+    path = tmp_path / "journal.db"
+    store = open_journal(path, "s1/d1", moment()).store
+    store.append([(moment(n), record(n, priority=Priority.LOW)) for n in range(1, 1000)])
+    store.current.acked = 100
+    ack = Ack(store.current.name, 301, "b" * 64, "n")
+    judged, report = weighed(store, Weigh(ack, fresh=True), moment(2000))
+    assert (judged.verdict, report.word) == (Verdict.FORK, "fork")
+    return store
+
+
+def test_a_cut_while_rows_are_carried_over_loses_and_doubles_none(forked):
+    store = forked
+    while carry(store):
+        store.close()  # as far as the disk is concerned: a commit is whole or not there
+        store = open_journal(store.path, "s1/d1", moment()).store
+    bodies = [i.body for i in store.read(store.current, 2, 2000)]
+    assert [b["n"] for b in bodies] == list(range(100, 1000))
+    assert [originals(b)[0][1] for b in bodies] == list(range(101, 1001))
+    assert store.sending() is store.current
+    assert store.depth() == 901
+
+
+def test_a_chain_that_was_carried_over_is_pruned_like_any_other_and_leaves_no_trace_but_its_checkpoint(forked):
+    while carry(forked):
+        pass
+    old = forked.epochs[0]
+    assert prune(forked, moment(), None)
+    assert old.base_seq == 500
+    while prune(forked, moment(), None):
+        pass
+    assert [e.closed for e in forked.epochs] == [None]
+    forked.close()
+    again = open_journal(forked.path, "s1/d1", moment())
+    assert (again.word, again.store.depth()) == ("ok", 903)
+    again.store.close()
+    assert verify(forked.path).ok
+
+
+def test_rows_that_were_carried_over_twice_keep_their_first_name(forked):
+    first = forked.epochs[0].name
+    while carry(forked):
+        pass
+    second = forked.current
+    weighed(forked, Weigh(Ack(second.name, 2, "c" * 64, "n"), fresh=True), moment(3000))
+    while carry(forked):
+        pass
+    copy = forked.read(forked.current, 3, 1)[0]
+    assert [name[:2] for name in originals(copy.body)] == [(first, 101), (second.name, 2)]
