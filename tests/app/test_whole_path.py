@@ -187,10 +187,9 @@ def test_the_tapped_cable_carries_no_picture_template_name_or_key(demo: Watched)
     assert GRANTED.encode() not in tap.sealed
 
 
+@pytest.mark.needs("chromium")
 def test_the_demo_page_shows_it_all(demo: Watched, tmp_path: Path):
     """Also makes the picture in the README: DOOR_AGENT_PICTURES=agent/console pytest tests/app/test_whole_path.py."""
-    if browser.chromium() is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
     demo.wait_scene_over()
     page = serve_page(DemoControls(demo.world), free_port())
     window = browser.Browser()

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import shutil
 import socket
 import ssl
 import subprocess
@@ -19,10 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from deploy.community.office import Role
 from deploy.community.page import serve
 from tests.community.manager_site import Client, Page
+from tests.programs import needed
 
 WRITTEN = Path("deploy/community/nginx.conf")
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(NGINX is None, reason="no nginx here: apt-get install nginx-light")
+pytestmark = pytest.mark.needs("nginx")
 
 
 def free_port() -> int:
@@ -74,7 +73,7 @@ def started(folder: Path, plain: int, tls: int, page: int) -> subprocess.Popen:
     places = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     text = f"daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; events {{}}\n"
     (folder / "nginx.conf").write_text(f"{text}http {{ access_log off; {places}\n{site}\n}}\n")
-    process = subprocess.Popen([str(NGINX), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")])
+    process = subprocess.Popen([needed("nginx"), "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")])
     end_s = time.monotonic() + 10
     while time.monotonic() < end_s and process.poll() is None:
         try:

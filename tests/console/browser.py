@@ -13,17 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.programs import needed
+
 # --no-sandbox: tests run as root in containers; the others: no look-ups of the maker's hosts
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
     *("--hide-scrollbars", "--lang=en-GB"),
 ]
-
-
-def chromium() -> str | None:
-    """The program, if this machine has it."""
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 class NavigatedError(AssertionError):
@@ -37,7 +34,8 @@ class Browser:
         self._profile = tempfile.mkdtemp(prefix="door-agent-browser-")
         to_read, self._to = os.pipe()
         self._from, to_write = os.pipe()
-        arguments = [chromium(), *FLAGS, f"--user-data-dir={self._profile}", "--remote-debugging-pipe", "about:blank"]
+        own = (f"--user-data-dir={self._profile}", "--remote-debugging-pipe", "about:blank")
+        arguments = [needed("chromium"), *FLAGS, *own]
         self._process = subprocess.Popen(
             ["bash", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "bash", *arguments],
             pass_fds=(to_read, to_write),

@@ -160,9 +160,8 @@ def test_no_level_but_off_is_seen_while_an_output_is_claimed_and_closed():
 
 
 @pytest.mark.parametrize("active_high", [True, False])
+@pytest.mark.parametrize("world", ["lgpio"], indirect=True)  # a mock's lines die with their process
 def test_relay_off_drops_a_line_that_its_owner_left_on_and_refuses_one_that_is_owned(world, active_high):
-    if isinstance(world, MockWorld):
-        pytest.skip("a mock's lines die with their process")
     settings = GuardSettings(OutputPin(OUT, active_high), "fail-secure")
     line = world.board.output("relay", settings.relay)
     line.drive(on=True)

@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import secrets
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,14 @@ from agent.pass_desk import verify_p256
 from agent.remote import RemoteDesk, sign
 from tests.attack.attacked_door import NAME, public_der, signed_code
 from tests.attack.forged_commands import _signed
+from tests.programs import needed
 
 ROUNDS = 20
 CLAIMS = {"id": "c-00000001", "action": "open", "actor": "李", "counter": 1, "challenge": "challenge-1"}
 SCRIPT = Path(__file__).with_name("paseto.mjs")
-NODE = shutil.which("node")
 MODULES = os.environ.get("DOOR_AGENT_NODE_MODULES", "")
-needs_node = pytest.mark.skipif(NODE is None, reason="needs Node.js 20: apt-get install nodejs")
 needs_package = pytest.mark.skipif(
-    not (NODE and (Path(MODULES) / "paseto-ts").is_dir()),
+    not (Path(MODULES) / "paseto-ts").is_dir(),
     reason="needs the npm package: npm install paseto-ts, and DOOR_AGENT_NODE_MODULES naming its node_modules",
 )
 KEY = Ed25519PrivateKey.generate()
@@ -43,7 +41,7 @@ PUBLIC_PEM = KEY.public_key().public_bytes(serialization.Encoding.PEM, serializa
 
 def node(action: str, **request: Any) -> dict[str, Any]:
     asked = json.dumps({"action": action, **request})
-    done = subprocess.run([NODE, SCRIPT], input=asked, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([needed("node"), SCRIPT], input=asked, capture_output=True, text=True, timeout=30, check=True)
     return json.loads(done.stdout)
 
 
@@ -99,7 +97,7 @@ def test_passes_go_both_ways_between_us_and_another_library():
         assert not verify_p256(public, message + b"x", signature)
 
 
-@needs_node
+@pytest.mark.needs("node")
 def test_a_browser_s_cryptography_takes_our_command_and_we_take_its():
     token = sign(PEM, "manager1", NAME, CLAIMS).decode()
     asked = {"publicPem": PUBLIC_PEM.decode(), "implicit": NAME}
@@ -114,7 +112,7 @@ def test_a_browser_s_cryptography_takes_our_command_and_we_take_its():
     assert verified(spoilt(theirs)) == b""
 
 
-@needs_node
+@pytest.mark.needs("node")
 def test_a_browser_s_cryptography_takes_our_pass_and_we_take_its():
     ours = ec.generate_private_key(ec.SECP256R1())
     message = phone_message(public_der(ours), NAME, 1_796_000_000, secrets.token_bytes(8))
@@ -127,7 +125,7 @@ def test_a_browser_s_cryptography_takes_our_pass_and_we_take_its():
     assert verify_p256(bytes.fromhex(theirs["publicDer"]), raw[:-64], raw[-64:])
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+@pytest.mark.needs("openssl")
 def test_the_openssl_command_takes_our_command(tmp_path: Path):
     message, signature = pieces(sign(PEM, "manager1", NAME, CLAIMS))
     for name, content in (("key.pem", PUBLIC_PEM), ("signed", message), ("signature", signature)):
@@ -140,6 +138,7 @@ def test_the_openssl_command_takes_our_command(tmp_path: Path):
 
 
 @needs_package
+@pytest.mark.needs("node")
 def test_a_paseto_library_of_another_language_takes_our_command_and_we_take_its():
     raw, public = KEY.private_bytes_raw(), KEY.public_key().public_bytes_raw()
     secret_key, public_key = (

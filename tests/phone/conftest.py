@@ -13,18 +13,17 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from phone_browser import CHROMEDRIVER, CHROMIUM, WHY_ABSENT, Browser
+from phone_browser import Browser
 
 from agent.core.passes import Book, Key, base45_decode, judge, reference
+from tests.programs import needed
 
 DOOR = "garden/gate-1"
 
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
-    if not (CHROMIUM and CHROMEDRIVER):
-        pytest.skip(WHY_ABSENT)
-    started = Browser(tmp_path_factory.mktemp("profile"), "en")
+    started = Browser(needed("chromium"), needed("chromedriver"), tmp_path_factory.mktemp("profile"), "en")
     yield started
     started.close()
 

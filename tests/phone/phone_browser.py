@@ -4,15 +4,12 @@ import base64
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
-CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-WHY_ABSENT = "needs Chromium and its driver: apt-get install chromium chromium-driver"
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
@@ -24,9 +21,9 @@ _PHONE = {"deviceMetrics": {"width": 390, "height": 780, "pixelRatio": 2.0, "tou
 class Browser:
     """One Chromium with an empty profile, the size of a phone."""
 
-    def __init__(self, profile: Path, language: str):
+    def __init__(self, chromium: str, driver: str, profile: Path, language: str):
         self._driver = subprocess.Popen(
-            [CHROMEDRIVER, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            [driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             env={**os.environ, "LANGUAGE": language},
         )  # fmt: skip
         for line in self._driver.stdout:
@@ -35,7 +32,7 @@ class Browser:
         self._scripts: list[str] = []
         self._url = f"http://127.0.0.1:{found[1]}/session"
         options = {
-            "binary": CHROMIUM, "args": [*_FLAGS, f"--user-data-dir={profile}", f"--lang={language}"],
+            "binary": chromium, "args": [*_FLAGS, f"--user-data-dir={profile}", f"--lang={language}"],
             "mobileEmulation": _PHONE, "prefs": {"intl.accept_languages": language},
         }  # fmt: skip
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import shutil
 import subprocess
@@ -22,9 +23,9 @@ from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.consumer import Consumer, ConsumerSettings
 from deploy.community.ledger import Ledger, SqliteConnection
 from deploy.site_pki import SiteAuthority
+from tests.programs import needed
 
 WAIT_S = 10.0
-_BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 
 
 class SetClock:
@@ -205,17 +206,19 @@ def linked(make, site: Site):
 def postgres(tmp_path_factory):
     """A private PostgreSQL; yields a function that makes a URL of an empty database."""
     pytest.importorskip("pg8000", reason="the PostgreSQL driver is not installed (extra: postgres)")
-    if _BIN is None:
-        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    programs = Path(needed("initdb")).parent
     folder = Path(shutil.copytree(tmp_path_factory.mktemp("pg"), f"/var/tmp/door-agent-pg-{free_port()}"))  # noqa: S108
-    user = pwd.getpwnam("postgres")
-    shutil.chown(folder, user.pw_uid, user.pw_gid)
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        user = pwd.getpwnam("postgres")
+        shutil.chown(folder, user.pw_uid, user.pw_gid)
+        as_user = [needed("setpriv"), f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     port = free_port()
 
     def run(program: str, *arguments: str) -> None:
         subprocess.run(
-            ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", str(_BIN / program),
-             *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
+            [*as_user, str(programs / program), *arguments],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,
         )  # fmt: skip
 
     data = str(folder / "data")

@@ -12,6 +12,7 @@ import pytest
 
 from deploy.broker import DASHBOARD_NAME, free_port
 from deploy.community.postgres import PostgresConnection
+from tests.programs import needed
 from tests.stream.conftest import record, until
 
 ENGINES = Path(__file__).resolve().parents[2] / "deploy" / "community" / "engines"
@@ -26,7 +27,8 @@ def node_red():
     """A folder with node_modules of node-red and pg; DOOR_AGENT_NODE_RED names it, else the one beside the flow."""
     folder = Path(os.environ.get("DOOR_AGENT_NODE_RED", ENGINES / "node-red"))
     missing = [m for m in ("node-red", "pg") if not (folder / "node_modules" / m).is_dir()]
-    if missing or shutil.which("node") is None:
+    needed("node")
+    if missing:
         pytest.skip(f"{folder}: npm install node-red@4 pg")
     return folder / "node_modules"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -41,9 +40,7 @@ def one(unit: str, key: str, section: str = "Service") -> str:
     return value
 
 
-@pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is absent: apt-get install systemd"
-)
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("unit", UNITS)
 def test_exposure_is_within_its_bound(unit):
     command = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(FOLDER / f"{unit}.service")]
@@ -53,9 +50,7 @@ def test_exposure_is_within_its_bound(unit):
     assert float(found[1]) <= MAX_EXPOSURE[unit], done.stdout
 
 
-@pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is absent: apt-get install systemd"
-)
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("unit", ALL_UNITS)
 def test_systemd_understands_every_line(unit):
     command = ["systemd-analyze", "verify", "--man=no", str(FOLDER / f"{unit}.service")]
