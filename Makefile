@@ -10,8 +10,11 @@ N ?= 200
 demo: venv            ## a simulated door, a community server and a page; Ctrl-C stops it. ARGS="--camera /dev/video0"
 	@$(PY) -m agent.cli.main demo $(ARGS)
 
-test: venv-dev lint   ## lint, then every test that this machine can run
-	@$(PY) -m pytest $(ARGS)
+# a process for each core; exit status 5: ARGS named no test of this half
+TOGETHER := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: venv-dev lint   ## lint, then every test that this machine can run; ARGS="tests/app -x"
+	@$(PY) -m pytest $(TOGETHER) -m "not alone" $(ARGS) || [ $$? = 5 ]
+	@$(PY) -m pytest -m alone $(ARGS) || [ $$? = 5 ]
 
 lint: venv-dev        ## ruff, mypy, import rules
 	@.venv/bin/ruff check .

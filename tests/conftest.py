@@ -1,8 +1,10 @@
-"""What holds for every test: the programs it needs."""
+"""What holds for every test: the programs it needs, how long it may take, and what runs beside what."""
 
 import pytest
 
 from tests.programs import needed
+
+_SHRINKING_S = 300  # Hypothesis makes a failing example smaller for so long; cut off in that it only says "Flaky"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -10,3 +12,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for name in marker.args:
             needed(name)
+
+
+@pytest.hookimpl(trylast=True)  # after Hypothesis has marked its tests
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files with slow tests begin, so that no process waits long for another one's last file."""
+    for item in items:
+        if item.get_closest_marker("hypothesis") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(float(config.getini("timeout")) + _SHRINKING_S))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)

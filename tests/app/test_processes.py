@@ -159,6 +159,7 @@ def door(tmp_path: Path):
         door.close()
 
 
+@pytest.mark.alone
 def test_a_resident_comes_in_and_every_step_is_a_row(door: Door):
     found_s = door.find(door.resident)
     assert door.relay(on=True) - found_s < 0.5
@@ -200,6 +201,7 @@ def test_exit_and_fire_release_with_the_agent_killed(door: Door):
         door.relay(on=False)
 
 
+@pytest.mark.alone
 def test_a_killed_agent_drops_the_relay_within_a_second_and_comes_back_without_an_edge(door: Door):
     door.find(door.resident)
     door.relay(on=True)
@@ -213,6 +215,7 @@ def test_a_killed_agent_drops_the_relay_within_a_second_and_comes_back_without_a
     assert door.relay(on=True) > killed_s  # the next edge is this one: the restart made none
 
 
+@pytest.mark.alone
 def test_a_stopped_agent_stops_feeding(door: Door):
     door.find(door.resident)
     door.relay(on=True)

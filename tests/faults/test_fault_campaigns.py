@@ -28,6 +28,7 @@ def test_every_way_of_editing_a_journal_is_noticed():
     assert (counts["noticed"], counts["wrong_row"]) == (ways, 0)
 
 
+@pytest.mark.alone
 def test_a_backlog_drains_fast_with_a_fresh_alarm_ahead_of_it(tmp_path):
     result = drain.run(3000, tmp_path)
     assert [result[k] for k in ("lost", "doubled", "reordered", "chain_breaks")] == [0, 0, 0, 0]
@@ -67,6 +68,7 @@ def test_a_node_of_a_real_cluster_dies_in_mid_stream(tmp_path):
     assert [result[k] for k in ("lost", "doubled", "reordered", "nodes", "node_kills")] == [0, 0, 0, 3, 1]
 
 
+@pytest.mark.alone
 def test_no_door_speaks_listens_or_poses_as_another(tmp_path):
     result = strangers.run(15, 1, Bench(tmp_path, doors=("thief", "victim", "other")))
     assert result["refused"] == result["tried"] == 15

@@ -85,6 +85,7 @@ class Clock:
         return self.now_s
 
 
+@pytest.mark.alone
 def test_a_replaced_picture_is_seen_within_50_ms_and_given_once(tmp_path, opened):
     path = tmp_path / "latest.jpg"
     replace(path, picture(60))

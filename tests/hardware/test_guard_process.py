@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from guard_process import GuardProcess
 
+pytestmark = pytest.mark.alone
+
 
 def feed(agent, id_="a", lease_ms=1000):
     agent.send_json({"type": "release", "lease_ms": lease_ms, "hold": False, "id": id_})

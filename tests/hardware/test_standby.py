@@ -53,6 +53,7 @@ class Guard:
         return float(at_s)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
 def test_whatever_signal_ends_the_guard_the_relay_is_dropped_at_once(tmp_path, number):
     guard = Guard(tmp_path)

@@ -100,6 +100,7 @@ def test_the_version_names_the_numbers():
     assert fit(vectors, model_id=NET).version != fit(vectors[:-1], model_id=NET).version
 
 
+@pytest.mark.alone
 def test_a_hundred_thousand_people_cost_no_more_than_two_thousand():
     rng = np.random.default_rng(0)
     rows = rng.standard_normal((100_000, 64), dtype=np.float32)

@@ -112,6 +112,7 @@ def test_a_removed_persons_numbers_are_overwritten() -> None:
     assert gallery.search(vectors[0]) is None
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_settled_search_of_a_hundred_thousand_people_is_much_faster_than_the_plain_product() -> None:
     """A ratio in one run, and the same people are found."""

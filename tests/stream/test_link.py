@@ -94,6 +94,7 @@ def test_an_unusable_file_is_named_before_anything_starts(site, linked, tmp_path
         linked(**{name: tmp_path / "junk.pem"})
 
 
+@pytest.mark.alone
 def test_a_refused_publish_is_an_alarm_within_a_second(site, linked):
     """The certificate is d1's, the topics are d2's: the access rules refuse, and the reason code is not lost."""
     _, _, posts = linked("d2", certificate="s1/d1")
@@ -201,6 +202,7 @@ def test_the_last_will_says_offline_and_the_state_comes_back_with_the_link(site,
     server.loop_stop()
 
 
+@pytest.mark.alone
 def test_a_fresh_alarm_overtakes_a_backlog_and_is_confirmed_by_the_chain_later(site, linked):
     link, outbox, posts = linked()
     posts.wait_for(LinkUp)
