@@ -137,9 +137,10 @@ def _settle(before: DoorState, after: DoorState, settings: DoorSettings) -> Door
     """
     if should_release(before) != should_release(after):
         after = replace(after, wanted_since_s=after.at_s)
-    if after.relay_energised or after.at_s >= relay_due_s(after, settings):
-        after = replace(after, relay_dead=not after.relay_energised)
-    if lock_released(after, settings):
+    dead = not after.relay_energised
+    if dead != after.relay_dead and (not dead or after.at_s >= relay_due_s(after, settings)):
+        after = replace(after, relay_dead=dead)
+    if lock_released(after, settings) and not all(g.released for g in after.grants):
         after = replace(after, grants=tuple(replace(g, released=True) for g in after.grants))
     if after.contact_open and muted(before) and not muted(after):
         after = replace(after, opened_lawfully=True, open_until_s=after.at_s + settings.open_time_s)

@@ -134,7 +134,7 @@ def wanted(state: DoorState) -> Release | None:
 
 def should_release(state: DoorState) -> bool:
     """Whether the lock should be released now, by the state's own time."""
-    return wanted(state) is not None
+    return ruling(state).releases
 
 
 def grant_refusal(state: DoorState, credential: Credential) -> str | None:
