@@ -24,7 +24,7 @@ from agent.vision_link import VisionGone, VisionNonsense
 
 _QUEUE_EVERY_S = 0.25
 _CLOCK_EVERY_S = 10.0
-_BACKLOG_ROWS = 20  # fewer are on their way, not waiting: the state would change with every event
+_BACKLOG_ROWS = 20  # fewer are on their way, not waiting
 
 
 class Health:
@@ -60,7 +60,7 @@ class Health:
             "vision": bool(self._vision.get("up")),
             "camera": self._vision.get("camera_state"),
             "store": queue.state,
-            "queue": queue.depth if queue.depth >= _BACKLOG_ROWS else 0,
+            "queue": _rounded(queue.depth) if queue.depth >= _BACKLOG_ROWS else 0,
         }
 
     def news(self, event: object) -> bool:
@@ -127,3 +127,8 @@ class Health:
 
     def _row(self, kind: Kind, body: Mapping[str, Json], priority: Priority = Priority.NORMAL) -> None:
         self._write(Record(kind, body, priority))
+
+
+def _rounded(rows: int) -> int:
+    """Down to one digit: the state must not be published anew with every event."""
+    return int(f"{rows}"[0].ljust(len(f"{rows}"), "0"))

@@ -68,7 +68,7 @@ def cause_of(e: Exception) -> Down:
         return Down(Cause.REFUSED, f"the broker's certificate is not to be trusted: {e.verify_message}")
     if isinstance(e, ssl.SSLError) and e.reason and "ALERT" in e.reason:
         return Down(Cause.REFUSED, f"the broker refuses this door's certificate: {e.reason}")
-    return Down(Cause.NETWORK, f"{e}"[:200])
+    return Down(Cause.NETWORK, f"{e}"[:200] if isinstance(e, OSError) else f"{type(e).__name__}: {e}"[:200])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +117,8 @@ class _Context(ssl.SSLContext):
 def tls_context(ca: Path, cert: Path, key: Path, *, check_time: bool = True) -> ssl.SSLContext:
     """TLS 1.3 with one's own certificate, trusting the site's authority alone.
 
-    `check_time` is false only after the broker's certificate turned out to be not valid YET: then this machine's clock
-    is the one that is wrong, and the site's own authority vouches without it.
+    `check_time` is false only after the broker's certificate turned out to be not valid YET, and while nothing vouches
+    for this machine's clock: then that is the one that is wrong, and the site's own authority vouches without it.
 
     Raises:
         LinkError: a file is missing, unreadable or not what it should be.

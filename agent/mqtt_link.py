@@ -10,7 +10,6 @@ import json
 import random
 import secrets
 import select
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.core.stream import CommandArrived, LinkAlarm, LinkDown, LinkUp, RosterArrived
+from agent.core.stream import CommandArrived, LinkUp, RosterArrived
 from agent.core.sync import (
     Connected,
     Disconnected,
@@ -35,7 +34,7 @@ from agent.core.sync import (
     Tick,
     step,
 )
-from agent.link_inbox import Inbox
+from agent.link_life import LOOK_AGAIN, LinkLife
 from agent.link_settings import Cause, Down, LinkSettings, cause_of, pinned_key, tls_context
 from agent.mailbox import guarded
 from agent.outbox import Outbox
@@ -52,25 +51,20 @@ _MAX_PACKET_BYTES = 256 * 1024
 _FAILURE = 0x80
 
 
-class MqttLink:
+class MqttLink(LinkLife):
     """One connection, kept up in the background."""
 
     def __init__(self, settings: LinkSettings, post: Callable[[object], None], outbox: Outbox) -> None:
-        self._settings, self._post, self._outbox, self._clock = settings, post, outbox, outbox.clock
+        super().__init__(settings, post, outbox.clock)
+        self._outbox = outbox
         self._device = f"{settings.site}/{settings.door}"
         self._run_name = secrets.token_hex(8)  # tells a copied card's device from this one
-        self._inbox = Inbox()
-        self._on, self._stopping = True, False
         self._state: Mapping[str, Any] = {}
         self._state_due_s = 0.0
         self._sync = Sync()
         self._client: mqtt.Client | None = None
         self._down = Down(Cause.OFF, "not started")
-        self._told: Cause | None = None
-        self._complained: set[str] = set()
-        self._no_time_check = False
         self._answer_due_s: float | None = None
-        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     # ------------------------------------------------------------ for any thread
 
@@ -89,40 +83,7 @@ class MqttLink:
         """Answer a command on up/reply. Dropped when the link is down: a late answer is worth nothing."""
         self._inbox.put(lambda: self._publish("up/reply", _json(reply), correlation=correlation))
 
-    def enabled(self, *, on: bool) -> None:
-        """Switch the link off (the broker then publishes the last will) or on again."""
-        self._inbox.put(lambda: setattr(self, "_on", on))
-
-    def stop(self, timeout_s: float = 5.0) -> None:
-        """Disconnect and end the thread. Idempotent."""
-        if self._thread.is_alive():
-            self._inbox.put(lambda: setattr(self, "_stopping", True))
-            self._thread.join(timeout_s)
-
     # ------------------------------------------------------------ the thread
-
-    def _run(self) -> None:
-        backoff = self._settings.backoff
-        wait_s = random.uniform(0.0, self._settings.first_connect_spread_s)  # noqa: S311  spread, not secrecy
-        tries = 0
-        while self._rest(wait_s):
-            if not self._on:
-                self._went_down(Down(Cause.OFF, "switched off"))
-                wait_s = 3600.0
-                continue
-            since_s = self._clock.now_s()
-            down = self._connection()
-            self._went_down(down)
-            tries = 0 if self._clock.now_s() - since_s > backoff.good_after_s else tries + 1
-            wait_s = 0.0 if down.cause is Cause.OFF else backoff.wait_s(down.cause, tries, random.random())  # noqa: S311  jitter
-
-    def _rest(self, wait_s: float) -> bool:
-        """Offline: take messages until `wait_s` has passed or the switch is turned. False when it is time to end."""
-        until_s, was_on = self._clock.now_s() + wait_s, self._on
-        while not self._stopping and self._on == was_on and (left_s := until_s - self._clock.now_s()) > 0:
-            select.select([self._inbox], [], [], left_s)
-            self._take_inbox()
-        return not self._stopping
 
     def _connection(self) -> Down:
         """Connect, talk until the connection ends, say why it did."""
@@ -137,10 +98,8 @@ class MqttLink:
             if client.socket() is not None:
                 client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
                 self._down = Down(Cause.OFF, "switched off")
-        except (OSError, ValueError) as e:
+        except Exception as e:  # noqa: BLE001  whatever the library makes of hostile bytes ends one connection, not the link
             self._down = cause_of(e)
-            if self._down.cause is Cause.CLOCK:
-                self._no_time_check = True
         self._client = None
         self._apply(Disconnected())
         return self._down
@@ -166,13 +125,12 @@ class MqttLink:
         if self._answer_due_s is not None and now_s >= self._answer_due_s:
             self._down = Down(Cause.NETWORK, "the broker does not answer")
             client.disconnect()
+        if self._clock_came_back():
+            self._down = LOOK_AGAIN
+            client.disconnect()
         if self._sync.online and now_s >= self._state_due_s:
             self._publish_state()
         self._apply(Tick())
-
-    def _take_inbox(self) -> None:
-        for action in self._inbox.take():
-            guarded(self._post, "link", _call)(action)
 
     # ------------------------------------------------------------ talking
 
@@ -239,18 +197,18 @@ class MqttLink:
 
     def _subscribed(self, codes: list[ReasonCode]) -> None:
         self._answer_due_s = None
+        self._complained.clear()
         for code in codes:
             if code.value >= _FAILURE:
-                self._post(LinkAlarm("subscribe-refused", f"the broker refuses a subscription: {code}"))
+                self._complain("subscribe-refused", f"the broker refuses a subscription: {code}", about=f"{code}")
         self._told = None
-        self._complained.clear()
         self._post(LinkUp())
         self._apply(Connected())
         self._publish_state()
 
     def _published(self, code: ReasonCode) -> None:
         if code.value >= _FAILURE:
-            self._post(LinkAlarm("publish-refused", f"the broker refuses a message of this door: {code}"))
+            self._complain("publish-refused", f"the broker refuses a message of this door: {code}", about=f"{code}")
 
     def _arrived(self, m: mqtt.MQTTMessage) -> None:
         leaf = m.topic.rpartition("/")[2]
@@ -268,9 +226,7 @@ class MqttLink:
                 raise WireError("retained: acknowledgements are never kept by a broker")  # noqa: TRY301
             ack = read_ack(self._server_key, self._device, bytes(m.payload))
         except WireError as e:
-            if "bad-ack" not in self._complained:  # once a connection: junk must not fill the journal
-                self._complained.add("bad-ack")
-                self._post(LinkAlarm("bad-ack", str(e)))
+            self._complain("bad-ack", str(e))
             return
         self._outbox.acknowledge(ack, fresh=ack.re == self._sync.hello)
 
@@ -281,17 +237,12 @@ class MqttLink:
 
     # ------------------------------------------------------------ small things
 
-    def _went_down(self, down: Down) -> None:
-        if self._told is not down.cause:
-            self._told = down.cause
-            self._post(LinkDown(str(down.cause), down.detail))
-
     def _new_client(self) -> mqtt.Client:
         client = _Client(
             CallbackAPIVersion.VERSION2, client_id=self._device, protocol=mqtt.MQTTv5, reconnect_on_failure=False
         )
         s = self._settings
-        client.tls_set_context(tls_context(s.ca, s.cert, s.key, check_time=not self._no_time_check))
+        client.tls_set_context(tls_context(s.ca, s.cert, s.key, check_time=not self._time_unchecked))
         client.will_set(topic(self._device, "up/state"), _json({"online": False}), qos=1, retain=True)
         connected = guarded(self._post, "connect", self._connected)
         subscribed = guarded(self._post, "subscribe", self._subscribed)
@@ -313,10 +264,6 @@ class _Client(mqtt.Client):
         raw, qos = bytes(packet["packet"]), packet["command"] & 0x06
         packet["packet"] = bytearray(with_properties(raw, qos, frozenset({CORRELATION_DATA})))
         return super()._handle_publish()
-
-
-def _call(action: Callable[[], None]) -> None:
-    action()
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -20,6 +20,7 @@ from agent.clock import Clock
 from agent.core.events import Kind, Priority, Record
 from agent.core.journal import Row
 from agent.core.stream import Committed, OutboxStatus, StoreReported
+from agent.core.sync import MAX_PREVIEWS
 from agent.outbox_desk import OutboxSettings
 from agent.outbox_disk import bytes_on_disk
 from agent.outbox_keeper import Keeper
@@ -144,8 +145,7 @@ class Outbox(Keeper):
         for entry, row in zip(group, rows, strict=True):
             if entry.token is not None:
                 self._post(Committed(entry.token, row.epoch, row.seq))
-        alarms = tuple(r.seq for r in rows if r.priority == Priority.ALARM)
-        self._tell_head(alarms if store.sending() is store.current else ())
+        self._tell_head(tuple((r.epoch, r.seq) for r in rows if r.priority == Priority.ALARM))
 
     # ------------------------------------------------------------ serving the link
 
@@ -156,7 +156,10 @@ class Outbox(Keeper):
         if isinstance(work, Weigh):
             self._weigh(store, work)
             return
-        batch = None if isinstance(work, Wake) else fetched(store, work)
+        if isinstance(work, Wake):
+            self._tell_head(store.unsent_alarms(MAX_PREVIEWS))
+            return
+        batch = fetched(store, work)
         if batch is None:
             self._tell_head()
         else:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from agent.clock import Clock
 from agent.core.events import Json, Kind, Priority, Record
 from agent.core.stream import OutboxStatus, StoreFailed, StoreRecovered, StoreReported
-from agent.core.sync import AckJudged, Batch, HeadMoved
+from agent.core.sync import AckJudged, Batch, HeadMoved, RowName
 from agent.errors import StoreError
 from agent.outbox_desk import Desk, OutboxSettings
 from agent.outbox_disk import Ballast, FolderLock
@@ -157,6 +157,6 @@ class Keeper(Desk):
         if self._listener is not None:
             self._listener(news)
 
-    def _tell_head(self, alarms: tuple[int, ...] = ()) -> None:
+    def _tell_head(self, alarms: tuple[RowName, ...] = ()) -> None:
         if self._store is not None:
             self._tell(HeadMoved(self._store.sending().head(), alarms))

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from agent.core.events import Priority
 from agent.core.journal import GENESIS, Row, Skipped, row_hash
 from agent.outbox_schema import Epoch, JournalDamagedError, key, row_from, seq_of
 
@@ -18,11 +19,22 @@ _MARKS = """SELECT id, last, hash, declared FROM skipped
 _ROWS = """SELECT id, boot_id, boottime_ms, wall_ms, clock, kind, priority, body, hash
     FROM rows JOIN boots ON no = boot WHERE id BETWEEN :first AND :last ORDER BY id LIMIT :limit"""
 
+_ALARMS = "SELECT id FROM rows WHERE id BETWEEN ? AND ? AND priority = ? ORDER BY id DESC LIMIT ?"
+
 
 class RowReader:
     """The reading half of Store."""
 
     db: sqlite3.Connection
+    epochs: list[Epoch]
+
+    def unsent_alarms(self, count: int) -> tuple[tuple[str, int], ...]:
+        """Epoch and number of the newest alarm rows that the server lacks, oldest first, at most `count`."""
+        found: list[tuple[str, int]] = []
+        for e in reversed(self.epochs):
+            span = (key(e.no, e.acked + 1), key(e.no, e.last_seq), int(Priority.ALARM), count - len(found))
+            found += [(e.name, seq_of(row_id)) for (row_id,) in self.db.execute(_ALARMS, span)]
+        return tuple(reversed(found))
 
     def hash_at(self, e: Epoch, seq: int) -> str | None:
         """The hash of a row; None where it was folded away or never was."""

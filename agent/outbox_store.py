@@ -41,7 +41,7 @@ class Store(RowReader):
         self.db = connect(path, writable=writable)
         if not writable:
             self.db.execute("BEGIN")  # one view of it all, while the agent may be writing
-        self.epochs: list[Epoch] = []
+        self.epochs = []
         self.floor_ms = 0
         self._boots: dict[str, int] = {}
         self._facts = outbox_facts.Facts(self.db)

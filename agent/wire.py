@@ -80,9 +80,10 @@ class RowData(_Shape):
 
 
 class SkippedData(_Shape):
-    """`data` of a Journal/Skipped mark: rows `first` to `last` were folded or dropped under pressure.
+    """`data` of a Journal/Skipped mark: rows `first` to `last` were folded or dropped under pressure, or are damaged.
 
-    `declared` is the chained row that says so; `hash` is that of row `last`, so that the next row still links.
+    `declared` is the chained row that says so: a later one of this epoch, or for damaged rows one of the next epoch.
+    `hash` is that of row `last`, so that the next row still links.
     """
 
     v: Literal[1]
@@ -95,8 +96,8 @@ class SkippedData(_Shape):
 
     @model_validator(mode="after")
     def _in_order(self) -> SkippedData:
-        if not self.first <= self.last < self.declared:
-            raise ValueError("first, last and declared are not in this order")
+        if self.first > self.last:
+            raise ValueError("first and last are not in this order")
         return self
 
 

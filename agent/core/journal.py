@@ -125,9 +125,10 @@ def sealed(row: Row) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Stands where rows `first` to `last` were folded or dropped under pressure; `hash` is that of row `last`.
+    """Stands where rows `first` to `last` were folded or dropped under pressure, or can't be believed any more.
 
-    The chained row that declares it (Journal/Folded or Journal/Tombstone) comes later under `declared`.
+    `hash` is that of row `last`. The chained row that declares it (Journal/Folded or Journal/Tombstone) comes later, as
+    number `declared` of this epoch, or for damaged rows of the one that followed it.
     """
 
     first: int

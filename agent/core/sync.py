@@ -4,8 +4,8 @@ Rules. A hello opens every connection and is repeated, with full jitter, wheneve
 its answer says where to go on, so nothing is remembered about what the broker may have taken. Rows flow in order, at
 most WINDOW_ROWS ahead of the server's last acknowledgement. An acknowledgement counts only after the store has
 compared its hash with its own row (see `judge`). A reported gap is resent from once; the next hello mends what that
-did not. An alarm row that would have to queue behind a backlog is sent ahead as a preview: a copy outside the chain,
-repeated until the server has seen it, which the chain confirms later.
+did not. An alarm row that would have to queue behind a backlog, or behind an older chain, is sent ahead as a preview: a
+copy outside the chain, repeated until the server has seen it, which the chain confirms later.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ BACKOFF_CAP_S = 60.0
 IDLE_S = 3600.0  # a server that went back to a backup while nothing happened learns of it then
 MAX_PREVIEWS = 20
 _MAX_DOUBLINGS = 6  # 2**6 s is past the cap
+
+
+RowName: TypeAlias = tuple[str, int]  # epoch and number
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +105,10 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class HeadMoved:
-    """The store has something else to send. `alarms` are the sequence numbers of alarm rows just committed."""
+    """The store has something else to send. `alarms` name alarm rows just committed, or not sent by an earlier run."""
 
     head: Head
-    alarms: tuple[int, ...] = ()
+    alarms: tuple[RowName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,7 @@ class Sync:
     tries: int = 0
     due_s: float | None = None
     idle: bool = False
-    previews: tuple[int, ...] = ()
+    previews: tuple[RowName, ...] = ()
 
 
 Step: TypeAlias = tuple[Sync, tuple[SyncEffect, ...]]
@@ -234,15 +237,23 @@ def _greet(s: Sync, now_s: float, nonce: str, jitter: float) -> Step:
 
 
 def _moved(s: Sync, event: HeadMoved, now_s: float, nonce: str, jitter: float) -> Step:
-    other = s.head is None or s.head.epoch != event.head.epoch
+    head = event.head
+    other = s.head is None or s.head.epoch != head.epoch
+    if other:  # of the chain before, everything has been sent or goes on in another
+        kept = tuple(p for p in s.previews if s.head is None or p[0] != s.head.epoch)
+        s = replace(s, sent=head.acked, greeted=False, previews=kept, tries=0)
+    late = tuple(a for a in event.alarms if a not in s.previews and (a[0] != head.epoch or a[1] - s.sent > BATCH_ROWS))
+    s = replace(s, head=head, previews=(s.previews + late)[-MAX_PREVIEWS:])
     if other:
-        s = replace(s, head=event.head, sent=event.head.acked, greeted=False, previews=(), tries=0)
         return _greet(s, now_s, nonce, jitter) if s.online else (s, ())
-    late = tuple(q for q in event.alarms if q - s.sent > BATCH_ROWS)
-    s = replace(s, head=event.head, previews=(s.previews + late)[-MAX_PREVIEWS:])
-    ahead = (ReadPreviews(event.head.epoch, late),) if late and s.online and s.greeted else ()
+    ahead = _ask_for(late) if s.online and s.greeted else ()
     s, effects = _pump(s, now_s)
     return s, ahead + effects
+
+
+def _ask_for(previews: tuple[RowName, ...]) -> tuple[SyncEffect, ...]:
+    epochs = dict.fromkeys(epoch for epoch, _ in previews)
+    return tuple(ReadPreviews(epoch, tuple(seq for e, seq in previews if e == epoch)) for epoch in epochs)
 
 
 def _pump(s: Sync, now_s: float) -> Step:
@@ -261,8 +272,7 @@ def _pump(s: Sync, now_s: float) -> Step:
 
 def _read(s: Sync, batch: Batch, now_s: float) -> Step:
     if batch.preview:
-        wanted = s.online and s.head is not None and batch.epoch == s.head.epoch
-        return s, (Send(batch),) if wanted and batch.items else ()
+        return s, (Send(batch),) if s.online and batch.items else ()
     wanted = s.reading and s.online and s.greeted and s.head is not None
     fits = wanted and s.head is not None and batch.epoch == s.head.epoch and batch.first == s.sent + 1
     s = replace(s, reading=False)
@@ -275,25 +285,24 @@ def _read(s: Sync, batch: Batch, now_s: float) -> Step:
 
 
 def _judged(s: Sync, event: AckJudged, now_s: float) -> Step:
-    ack = event.ack
-    if s.head is None or event.head.epoch != s.head.epoch or event.verdict not in (Verdict.HOLDS, Verdict.WENT_BACK):
+    ack, head = event.ack, event.head
+    s = replace(s, previews=tuple(p for p in s.previews if p[0] != ack.epoch or p[1] not in ack.seen))
+    if s.head is None or head.epoch != s.head.epoch or event.verdict not in (Verdict.HOLDS, Verdict.WENT_BACK):
         return s, ()
     answers = ack.re == s.hello
-    progress = event.head.acked > s.head.acked
-    s = replace(
-        s,
-        head=event.head,
-        sent=max(s.sent, event.head.acked),
-        previews=tuple(q for q in s.previews if q not in ack.seen and q > event.head.acked),
-    )
+    progress = head.acked > s.head.acked
+    waiting = tuple(p for p in s.previews if p[0] != head.epoch or p[1] > head.acked)
+    s = replace(s, head=head, sent=max(s.sent, head.acked), previews=waiting)
     if progress:
         s = replace(s, tries=0, due_s=now_s + PROGRESS_S)
     ahead: tuple[SyncEffect, ...] = ()
     if answers and not s.greeted:
-        s = replace(s, greeted=True, sent=ack.next - 1, due_s=_later(s, now_s))
-        ahead = (ReadPreviews(event.head.epoch, s.previews),) if s.previews else ()
+        from_seq = max(ack.next, head.first)
+        # a read that is still open may never be answered: the store failed meanwhile
+        s = replace(s, greeted=True, sent=from_seq - 1, reading=False, due_s=_later(s, now_s))
+        ahead = _ask_for(s.previews)
     elif answers and ack.gap is not None and ack.next != s.gap_mended and ack.next - 1 < s.sent:
-        s = replace(s, sent=ack.next - 1, gap_mended=ack.next)
+        s = replace(s, sent=max(ack.next, head.first) - 1, gap_mended=ack.next)
     s, effects = _pump(s, now_s)
     return s, ahead + effects
 

@@ -111,7 +111,7 @@ def test_a_gap_is_mended_once_and_then_left_to_the_next_hello():
 
 def test_an_alarm_behind_a_backlog_is_sent_ahead_and_repeated_until_seen():
     s = greeted(100_000)
-    s, effects = run(s, HeadMoved(head(100_001), (100_001,)))
+    s, effects = run(s, HeadMoved(head(100_001), ((E, 100_001),)))
     assert ReadPreviews(E, (100_001,)) in effects
     s, _ = run(s, Disconnected(), Connected())
     s, effects = run(s, answered(s, 1))
@@ -120,9 +120,44 @@ def test_an_alarm_behind_a_backlog_is_sent_ahead_and_repeated_until_seen():
     assert s.previews == ()
 
 
+def test_an_alarm_overtakes_an_older_chain_that_drains_and_is_repeated_until_seen():
+    """The acknowledgement of a preview speaks of a chain that is not the one being sent."""
+    s, new = greeted(100), "f" * 32
+    s, effects = run(s, HeadMoved(head(100), ((new, 2),)))
+    assert effects[0] == ReadPreviews(new, (2,))
+    preview = Batch(new, 0, 0, ("row",), preview=True)
+    assert run(s, preview)[1] == [Send(preview)]
+    s, _ = run(s, Disconnected(), Connected())
+    s, effects = run(s, answered(s, 1))
+    assert effects[0] == ReadPreviews(new, (2,))
+    s, _ = run(s, AckJudged(Ack(new, 1, H, "", seen=(2,)), Verdict.STALE, s.head))
+    assert s.previews == ()
+
+
+def test_alarms_of_an_earlier_run_that_nobody_has_seen_go_ahead_after_the_first_hello():
+    s, _ = run(Sync(), HeadMoved(head(500), ((E, 3), (E, 400), ("f" * 32, 1))), Connected())
+    assert run(s, answered(s, 1))[1][:2] == [ReadPreviews(E, (400,)), ReadPreviews("f" * 32, (1,))]
+
+
+def test_a_read_that_the_store_never_answered_is_asked_for_again_after_the_next_hello():
+    """The disk failed in between: without this the link would wait for its answer for ever."""
+    s = greeted(100)
+    assert s.reading
+    s, effects = run(s, Tick(), now_s=s.due_s)
+    assert [type(e) for e in effects] == [SendHello]
+    assert run(s, answered(s, 1), now_s=2.0)[1] == [Read(E, 1, 50)]
+
+
+def test_rows_that_were_pruned_are_not_asked_for():
+    """A server put back to an old backup wants rows that are gone: it is told so by the next hello."""
+    s, _ = run(Sync(), HeadMoved(Head(E, 301, 900, 600, H, H)), Connected())
+    went_back = AckJudged(Ack(E, 101, H, s.hello), Verdict.WENT_BACK, Head(E, 301, 900, 300, H, H))
+    assert run(s, went_back)[1] == [Read(E, 301, 50)]
+
+
 def test_an_alarm_without_a_backlog_needs_no_preview():
     s = greeted(10, acked=10)
-    assert run(s, HeadMoved(head(11, 10), (11,)))[1] == [Read(E, 11, 50)]
+    assert run(s, HeadMoved(head(11, 10), ((E, 11),)))[1] == [Read(E, 11, 50)]
 
 
 def test_another_epoch_starts_the_conversation_anew():

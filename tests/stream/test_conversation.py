@@ -147,7 +147,7 @@ class Conversation(RuleBasedStateMachine):
     @rule()
     def alarm(self):
         seq = self.door.append(3)
-        self.door.apply(HeadMoved(self.door.head(), (seq,)), self.now_s)
+        self.door.apply(HeadMoved(self.door.head(), ((EPOCH, seq),)), self.now_s)
 
     @rule(offset=st.integers(1, 150), count=st.integers(1, 60))
     def fold(self, offset, count):

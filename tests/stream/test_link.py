@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
+import sqlite3
 import time
 
+import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.properties import MalformedPacket
 
+from agent import mqtt_link
 from agent.core.events import Kind, Priority
-from agent.core.stream import CommandArrived, LinkAlarm, LinkDown, LinkUp, RosterArrived
+from agent.core.journal import ClockQuality
+from agent.core.stream import CommandArrived, Committed, LinkAlarm, LinkDown, LinkUp, OutboxStatus, RosterArrived
 from agent.core.sync import Ack
 from agent.errors import LinkError
+from agent.health import Health
+from agent.status import StatusBoard
 from agent.wire import MAX_ACK_BYTES, public_key, signed_ack
 from deploy import pki
 from deploy.broker import SERVER_NAME
@@ -73,8 +81,9 @@ def test_an_unknown_certificate_is_refused_and_told_apart_from_a_bad_network(sit
     assert "not to be trusted" in down.detail
 
 
-def test_a_broker_that_is_not_valid_yet_means_that_this_clock_is_behind(make, linked, site, tmp_path, monkeypatch):
-    """Certificates that start tomorrow: the same as a door that wakes up in the past."""
+@pytest.fixture
+def future_broker(site, monkeypatch):
+    """Its certificate starts tomorrow: the same as a door that wakes up in the past."""
     monkeypatch.setattr(pki, "_BACKDATE", dt.timedelta(days=-1))
     site.broker.stop()
     for name in ("broker.pem", "broker.key"):
@@ -82,8 +91,45 @@ def test_a_broker_that_is_not_valid_yet_means_that_this_clock_is_behind(make, li
     site.authority.server("broker", ("127.0.0.1", "localhost"))
     site.broker.start()
     monkeypatch.undo()
+
+
+def test_a_broker_that_is_not_valid_yet_means_that_an_unsure_clock_is_behind(future_broker, linked, clock):
+    clock.good = ClockQuality.NONE
     _, _, posts = linked()
     assert posts.wait_for(LinkDown)[0].cause == "clock"
+    posts.wait_for(LinkUp)
+
+
+def test_once_the_clock_is_right_the_brokers_certificate_is_looked_at_again(future_broker, linked, clock, monkeypatch):
+    """What was let pass at boot does not pass for ever: the connection is made anew, with an eye on validity."""
+    monkeypatch.setattr(mqtt_link, "_LOOK_S", 0.1)
+    clock.good = ClockQuality.NONE
+    _, _, posts = linked()
+    posts.wait_for(LinkUp)
+    clock.good = ClockQuality.NTP
+    posts.wait(lambda: any(d.cause == "refused" for d in posts.of(LinkDown)), "the refusal")
+    assert "this machine's clock is right" in posts.of(LinkDown)[-1].detail
+    assert len(posts.of(LinkUp)) == 1
+
+
+def test_a_broker_that_is_not_valid_yet_is_refused_by_a_clock_that_is_right(future_broker, linked):
+    _, _, posts = linked()
+    assert posts.wait_for(LinkDown)[0].cause == "refused"
+    assert posts.of(LinkUp) == []
+
+
+def test_bytes_that_the_library_trips_over_end_a_connection_and_not_the_link(site, linked, monkeypatch):
+    real, tripped = mqtt.Client.loop_read, []
+
+    def loop_read(client, *more):
+        if client.is_connected() and not tripped:
+            tripped.append(True)
+            raise MalformedPacket("spoiled")
+        return real(client, *more)
+
+    monkeypatch.setattr(mqtt.Client, "loop_read", loop_read)
+    _, _, posts = linked()
+    posts.wait(lambda: any("MalformedPacket" in d.detail for d in posts.of(LinkDown)), "the spoiled connection")
     posts.wait_for(LinkUp)
 
 
@@ -103,6 +149,31 @@ def test_a_refused_publish_is_an_alarm_within_a_second(site, linked):
     alarm = posts.wait_for(LinkAlarm)[0]
     assert time.monotonic() - up_s < 1.0
     assert (alarm.word, "Not authorized" in alarm.detail) == ("publish-refused", True)
+
+
+def test_refused_publishes_do_not_feed_themselves(site, linked, clock):
+    """Each refusal used to be an alarm row, which changed the state, which was published and refused again."""
+    link, outbox, posts = linked("d2", certificate="s1/d1")
+    board = StatusBoard({})
+    health = Health(board, clock, outbox.append, outbox.status)
+    for n in range(30):
+        outbox.append(record(n))
+    posts.wait_for(LinkAlarm)
+    told = []
+    for n in range(20):
+        for alarm in posts.of(LinkAlarm)[len(told) :]:
+            told.append(alarm)
+            health.news(alarm)
+        link.set_state({"n": n, "health": health.summary()})
+        time.sleep(0.02)  # each state is published by itself, and refused
+    until(lambda: outbox.status().head_seq == 31 + len(told), "the rows of the alarms")
+    assert [a.word for a in posts.of(LinkAlarm)] == ["publish-refused"]
+
+
+def test_the_state_does_not_change_with_every_row_of_a_backlog(clock):
+    depths = iter([20, 99, *range(1000, 1100), 1999, 123456])
+    health = Health(StatusBoard({}), clock, lambda _: None, lambda: OutboxStatus(depth=next(depths)))
+    assert [health.summary()["queue"] for _ in range(104)] == [20, 90, *[1000] * 101, 100000]
 
 
 def test_no_door_reads_writes_or_takes_over_for_another(site, linked):
@@ -224,3 +295,28 @@ def test_a_fresh_alarm_overtakes_a_backlog_and_is_confirmed_by_the_chain_later(s
     assert stored(site) == list(range(1, 8002))
     assert seen_at < 8000
     assert took_s < 1.0
+
+
+def test_an_alarm_overtakes_an_older_chain_also_when_the_door_was_started_anew(site, linked, make):
+    """A journal of 3,000 unsent rows was damaged: they are sent first, under their old name; the fire does not wait."""
+    path = site.folder / "d1" / "journal.db"
+    outbox, posts = make(path=path)
+    for n in range(1, 3001):
+        outbox.append(record(n))
+    until(lambda: outbox.status().head_seq == 3001, "the backlog", 30)
+    outbox.stop()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DROP TRIGGER rows_never_change")
+        db.execute("UPDATE rows SET kind = 'x' WHERE id = (SELECT max(id) - 100 FROM rows)")
+    outbox, posts = make(path=path)
+    outbox.append(record(3001, kind=Kind.FIRE, priority=Priority.ALARM), token="fire")  # noqa: S106
+    posts.wait_for(Committed, timeout_s=60)
+    outbox.stop()
+    site.serve()
+    _, outbox, posts = linked()
+    fires = [Kind.FIRE]
+    site.news.wait(lambda: any(n.kind == "preview" and n.what["kind"] in fires for n in site.news.all), "the fire", 30)
+    seen_at = next(i for i, n in enumerate(site.news.all) if n.kind == "preview" and n.what["kind"] in fires)
+    until(lambda: outbox.status().depth == 0, "the drain", 60)
+    assert seen_at < 1500
+    assert len(stored(site)) == 3000

@@ -19,6 +19,7 @@ from agent.outbox_report import verify
 from agent.outbox_rows import last_of
 from agent.outbox_schema import Moment, key
 from agent.outbox_store import Store
+from agent.wire import batch_json, parse_batch
 from deploy.community.ingest import Chain, take_rows
 from deploy.community.ledger import Ledger, SqliteConnection
 from tests.stream.conftest import record
@@ -72,8 +73,10 @@ def at_the_server(store: Store, folder: Path) -> tuple[int, list[str]]:
     for e in store.epochs:
         seq = e.base_seq + 1
         while seq <= e.last_seq:
-            items = store.read(e, seq, 500)
-            taken = take_rows(ledger.chain(DEVICE, e.name) or Chain(e.name), items, lambda _: None)
+            items = store.read(e, seq, 50)
+            sent = parse_batch(batch_json(DEVICE, items, epoch=e.name, now_ms=1))
+            got = [i if isinstance(i, Row) else i[2] for i in sent]
+            taken = take_rows(ledger.chain(DEVICE, e.name) or Chain(e.name), got, lambda _: None)
             with ledger.transaction():
                 alarms += [a.word for a in ledger.apply(DEVICE, taken, 1)]
             seq = last_of(items) + 1
