@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -14,11 +13,10 @@ from typing import Any, Self
 
 from agent.clock import SystemClock
 from agent.config import Config, Privacy
+from agent.config_parts import door_settings, first_facts, outbox_settings, vision_settings
 from agent.controller import Controller
-from agent.core import door
 from agent.core.events import Kind, Priority, Record
-from agent.core.roster_feed import digest
-from agent.core.vision_messages import Settings
+from agent.directory import Directory
 from agent.enrolment import ConsoleAsked
 from agent.errors import ConfigError, HardwareMissingError, StoreError
 from agent.event_log import EventLog
@@ -29,18 +27,16 @@ from agent.link_settings import pinned_key
 from agent.mailbox import Mailbox
 from agent.mqtt_link import LinkSettings, MqttLink
 from agent.notify import ServiceManager
-from agent.outbox import Outbox, OutboxSettings
+from agent.outbox import Outbox
 from agent.pass_desk import load_pass_keys
 from agent.reception import DoorFacts, Reception
 from agent.remote import RemoteDesk, load_command_keys
 from agent.residents import Residents, forget_expired, forget_watched
-from agent.roster_clerk import RosterClerk
+from agent.roster_clerk import FirstLook, RosterClerk, look_at_roster
 from agent.roster_desk import RosterDesk, stored_floor
-from agent.roster_store import RosterStore
+from agent.roster_news import RosterRead
 from agent.status import StatusBoard
 from agent.vision_link import VisionLink
-
-_MIB = 1024 * 1024
 
 
 class DoorAgent:
@@ -51,7 +47,7 @@ class DoorAgent:
         self._stop_asked = False
         self._stack = ExitStack()
         self.mailbox = Mailbox()
-        self.board = StatusBoard(_first_facts(config, release))
+        self.board = StatusBoard(first_facts(config, release))
         self._clock = SystemClock()
         self._name = f"{config.door.site}/{config.door.id}"
 
@@ -97,9 +93,7 @@ class DoorAgent:
         state_dir, runtime_dir = Path(config.store.state_dir), Path(config.runtime.agent_dir)
         _need_folder(state_dir, "store.state_dir")
         _need_folder(runtime_dir, "runtime.agent_dir")
-        store = RosterStore(state_dir)
-        self._stack.callback(store.close)
-        self._outbox = Outbox(_outbox_settings(config), post, self._clock)
+        self._outbox = Outbox(outbox_settings(config), post, self._clock)
         self._outbox.start()
         self._stack.callback(self._outbox.stop)
         self._guard = GuardLink(Path(config.runtime.guard_dir) / "guard.sock", post)
@@ -110,22 +104,29 @@ class DoorAgent:
         self._stack.callback(log.stop)
         self._controller = Controller(settings, self.mailbox, log, self._guard, self._clock.now_s, facts)
         link = self._open_link()
-        identity, clerk = self._open_clerk(facts)
-        self._join(store, link, facts, identity, clerk)
+        first = look_at_roster(state_dir)
+        identity, clerk = self._open_clerk(facts, first.residents)
+        self._join(first, link, facts, identity, clerk)
         for part in (self._guard, self._vision, clerk, *((link,) if link else ())):
             part.start()
             self._stack.callback(part.stop)
         self._open_console()
 
-    def _open_clerk(self, facts: Mapping[str, Any]) -> tuple[Identity | None, RosterClerk]:
-        settings, folder, post = self._link_settings(), Path(self._config.store.state_dir), self.mailbox.post
-        expired = partial(_forget, clock=self._clock, privacy=self._config.privacy)
-        if settings is None:
-            return None, RosterClerk(self._name, folder, post, expired=expired)
-        identity = Identity(self._name, settings.cert, settings.key, folder)
-        key = pinned_key(settings)
-        floor = stored_floor(facts)
-        return identity, RosterClerk(self._name, folder, post, key=key, identity=identity, floor=floor, expired=expired)
+    def _open_clerk(self, facts: Mapping[str, Any], known: Residents | None) -> tuple[Identity | None, RosterClerk]:
+        settings, folder = self._link_settings(), Path(self._config.store.state_dir)
+        identity = Identity(self._name, settings.cert, settings.key, folder) if settings is not None else None
+        clerk = RosterClerk(
+            self._name,
+            folder,
+            self.mailbox.post,
+            self._vision,
+            known=known,
+            key=pinned_key(settings) if settings is not None else None,
+            identity=identity,
+            floor=stored_floor(facts),
+            expired=partial(_forget, privacy=self._config.privacy),
+        )
+        return identity, clerk
 
     def _open_link(self) -> MqttLink | None:
         settings = self._link_settings()
@@ -148,13 +149,13 @@ class DoorAgent:
 
     def _join(
         self,
-        store: RosterStore,
+        first: FirstLook,
         link: MqttLink | None,
         facts: Mapping[str, Any],
         identity: Identity | None,
         clerk: RosterClerk,
     ) -> None:
-        config, name, residents = self._config, self._name, Residents(store)
+        config, name = self._config, self._name
         lease_s = config.roster.lease_hours * 3600
         keys = load_command_keys(Path(config.server.command_keys_dir)) if config.server is not None else {}
         high = config.faces.policy == "high"
@@ -163,8 +164,8 @@ class DoorAgent:
             self._controller,
             clerk,
             self._clock,
-            held=(store.revision, digest(store.entries())),
-            heard_utc_s=store.heard_utc_s(),
+            held=first.held,
+            heard_utc_s=first.heard_utc_s,
             facts=facts,
             fresh=remote.fresh if remote is not None else lambda _challenge, _now_s: False,
             identity=identity,
@@ -183,7 +184,7 @@ class DoorAgent:
                 lease_s=lease_s,
             ),
             self._controller,
-            residents=residents,
+            residents=Directory(first.residents.view if first.residents is not None else None),
             vision=self._vision,
             board=self.board,
             health=Health(self.board, self._clock, self._controller.write, self._outbox.status),
@@ -197,6 +198,8 @@ class DoorAgent:
         )
         reception.remember(self._outbox.newest())
         self._controller.join(reception)
+        if first.residents is not None:
+            roster.read(RosterRead(first.residents.view))
 
     def _open_console(self) -> None:
         if self._config.console is None:
@@ -232,63 +235,11 @@ class _ConsoleSource:
         return {"ok": True}
 
 
-def _forget(store: RosterStore, clock: SystemClock, privacy: Privacy) -> None:
+def _forget(residents: Residents, sure_utc_s: float, privacy: Privacy) -> None:
     """What may not be kept any longer."""
-    forget_expired(store, clock, privacy.expired_keep_days)
+    forget_expired(residents, sure_utc_s, privacy.expired_keep_days)
     if privacy.watch_list_legal_basis is None:
-        forget_watched(store)
-
-
-def door_settings(config: Config) -> door.DoorSettings:
-    """The core's settings from the file's."""
-    d = config.door
-    return door.DoorSettings(
-        lock_type=door.LockType(d.lock_type),
-        lock_duty=door.LockDuty(d.lock_duty),
-        has_contact=config.hardware.inputs.contact is not None,
-        release_time_s=d.release_time_s,
-        exit_release_time_s=d.release_time_s,
-        extended_release_time_s=d.extended_release_time_s,
-        open_time_s=d.open_time_s,
-        extended_open_time_s=max(60.0, d.open_time_s),
-        pre_alarm_time_s=d.pre_alarm_time_s,
-        relock_on_close=d.relock_on_close,
-        relock_delay_s=d.relock_delay_s,
-        lockout_refusals=d.lockout_refusals,
-        lockout_s=d.lockout_s,
-    )
-
-
-def vision_settings(config: Config) -> Settings:
-    """The operator's numbers for the vision process."""
-    faces = config.faces
-    memory_h = config.privacy.strangers_memory_h
-    return Settings(faces.policy, faces.strangers_per_year, faces.stranger_passages_per_day, memory_h)
-
-
-def _outbox_settings(config: Config) -> OutboxSettings:
-    return OutboxSettings(
-        Path(config.store.state_dir) / "journal.db",
-        config.door.site,
-        config.door.id,
-        quota_bytes=config.store.quota_mib * _MIB,
-        keep_days=config.store.keep_days,
-    )
-
-
-def _first_facts(config: Config, release: str) -> dict[str, Any]:
-    return {
-        "site": config.door.site,
-        "door": config.door.id,
-        "software": release,
-        "lock_type": config.door.lock_type,
-        "policy": config.faces.policy,
-        "door_state": {"mode": "Locked", "lock": "unknown", "contact": "unknown", "relay": "unknown", "alarms": []},
-        "guard": {"up": False, "backend": config.hardware.backend},
-        "vision": {"up": False, "faces": []},
-        "link": {"up": False, "reason": "no server is configured" if config.server is None else "connecting"},
-        "started_s": time.clock_gettime(time.CLOCK_BOOTTIME),
-    }
+        forget_watched(residents)
 
 
 def _need_folder(folder: Path, key: str) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from agent.clock import rfc3339
 from agent.core.events import Json
-from agent.residents import Residents
+from agent.directory import Directory
 from agent.status import StatusBoard
 
 
 class ConsoleFeed:
     """Used by the controller's thread only."""
 
-    def __init__(self, board: StatusBoard, residents: Residents) -> None:
+    def __init__(self, board: StatusBoard, residents: Directory) -> None:
         self._board, self._residents = board, residents
 
     def show(self, utc_ms: int, kind: str, priority: int, body: Mapping[str, Json]) -> None:

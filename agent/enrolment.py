@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from agent.clock import Clock
-from agent.core.roster import Consent, Person
+from agent.core.roster import Consent
 from agent.core.vision_messages import Enrol, EnrolCancel, Enrolment, EnrolmentState
-from agent.residents import NewFace, Residents, consent_now
+from agent.roster_changes import NewFace, consent_now
 from agent.status import StatusBoard
 from agent.vision_link import VisionLink
 
@@ -24,12 +24,22 @@ class ConsoleAsked:
     arguments: dict[str, Any]
 
 
+class Enroller(Protocol):
+    """Who stores somebody: the roster's clerk, which answers with `Enrolled`."""
+
+    def enrol(
+        self, enrolment_id: str, name: str, consent: Consent, faces: list[NewFace], network: tuple[str, str]
+    ) -> None:
+        """Ask for it."""
+
+
 class EnrolmentDesk:
     """One enrolment at a time. Used by the controller's thread only."""
 
-    def __init__(self, residents: Residents, vision: VisionLink, board: StatusBoard, clock: Clock) -> None:
-        self._residents, self._vision, self._board, self._clock = residents, vision, board, clock
+    def __init__(self, roster: Enroller, vision: VisionLink, board: StatusBoard, clock: Clock) -> None:
+        self._roster, self._vision, self._board, self._clock = roster, vision, board, clock
         self._running: tuple[str, str, Consent] | None = None  # id, name, what was agreed to
+        self._stored: tuple[str, str | None, int] | None = None  # id, hint, pictures of what is being stored
 
     def asked(self, event: ConsoleAsked) -> None:
         """Start or cancel. No consent, no face; under 14 a guardian must be named."""
@@ -55,18 +65,25 @@ class EnrolmentDesk:
         self._running = (enrolment_id, name, consent)
         self._show("collecting", None, 0)
 
-    def progressed(self, event: Enrolment, model_id: str, alignment_id: str) -> Person | None:
-        """News from the vision process; the new person once everything is stored."""
+    def progressed(self, event: Enrolment, model_id: str, alignment_id: str) -> None:
+        """News from the vision process; what it collected is handed on to be stored."""
         if self._running is None or event.id != self._running[0]:
-            return None
-        self._show(event.state.value, event.hint, event.collected)
-        if event.state is EnrolmentState.COLLECTING:
-            return None
-        (_, name, consent), self._running = self._running, None
-        if event.state is EnrolmentState.FAILED:
-            return None
+            return
+        if event.state is not EnrolmentState.DONE:
+            self._running = None if event.state is EnrolmentState.FAILED else self._running
+            self._show(event.state.value, event.hint, event.collected)
+            return
+        (enrolment_id, name, consent), self._running = self._running, None
+        self._stored = (enrolment_id, event.hint, event.collected)
         faces = [NewFace(template.vector, template.quality) for template in event.templates]
-        return self._residents.add(name, consent, faces, model_id, alignment_id)
+        self._roster.enrol(enrolment_id, name, consent, faces, (model_id, alignment_id))
+
+    def stored(self, enrolment_id: str, why_not: str | None) -> None:
+        """What came of it; `why_not` None: the person is enrolled."""
+        if self._stored is not None and self._stored[0] == enrolment_id:
+            _, hint, collected = self._stored
+            self._stored = None
+            self._show("done" if why_not is None else "failed", hint if why_not is None else why_not, collected)
 
     def _show(self, state: str, hint: str | None, collected: int) -> None:
         self._board.update(enrolment={"state": state, "hint": hint, "collected": collected, "wanted": PICTURES_WANTED})

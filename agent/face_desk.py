@@ -18,8 +18,8 @@ from agent.core.door import grant_refusal, should_release
 from agent.core.events import AccessAllowed, AccessRefused, Credential, Indication, Json, Kind, Priority, Record
 from agent.core.roster import PersonKind
 from agent.core.vision_messages import Finding, FindingKind
+from agent.directory import Directory
 from agent.factors import Desk, Factors, Shown
-from agent.residents import Residents
 from agent.template_update import TemplateUpdate
 
 SAME_WATCHED_S: Final = 60.0
@@ -33,7 +33,7 @@ class FaceDesk:
     def __init__(
         self,
         desk: Desk,
-        residents: Residents,
+        residents: Directory,
         *,
         factors: Factors,
         rules: Callable[[], Rules],

@@ -24,9 +24,9 @@ from agent.core.pass_book import Book, moved_facts
 from agent.core.passes import STEP_S, Accepted, Key, Refusal, Rejected, judge, reference
 from agent.core.roster import PhoneKey
 from agent.core.vision_messages import Pass
+from agent.directory import Directory
 from agent.errors import ConfigError, PictureError
 from agent.factors import Desk, Factors, Shown
-from agent.residents import Residents
 from agent.template_update import TemplateUpdate
 
 SHOWING_ENDS_S: Final = 5.0  # a code that was out of sight for so long and comes again is shown anew
@@ -53,7 +53,7 @@ class PassDesk:
         self,
         door: str,
         desk: Desk,
-        residents: Residents,
+        residents: Directory,
         *,
         factors: Factors,
         rules: Callable[[], Rules],
@@ -200,11 +200,10 @@ class PassDesk:
     def _key(self, key_ref: bytes) -> Key | None:
         if (site := self._site_keys.get(key_ref)) is not None:
             return site
-        for person in self._residents.roster.persons.values():
-            for phone in person.phones:
-                if reference(phone.public_key) == key_ref:
-                    return Key(phone.public_key, person.id, phone.enabled and person.enabled)
-        return None
+        person, phone = self._residents.phone(key_ref) or (None, None)
+        if person is None or phone is None:
+            return None
+        return Key(phone.public_key, person.id, phone.enabled and person.enabled)
 
 
 def _visitor_id(pass_id: str) -> str:

@@ -15,27 +15,28 @@ from agent.core import door
 from agent.core.access import Moment, Rules
 from agent.core.events import Json, Kind, Priority, Record
 from agent.core.journal import Row
-from agent.core.roster_feed import WANT_SEALING_KEY, RosterAnnounced, RosterApplied, RosterRefused
-from agent.core.stream import CommandArrived, Committed, LinkDown, LinkUp, RosterArrived
+from agent.core.roster_feed import WANT_SEALING_KEY
+from agent.core.stream import CommandArrived, LinkDown, LinkUp, RosterArrived
 from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, Hello, Pass, Preview, Settings
+from agent.directory import Directory
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
 from agent.face_desk import FaceDesk
 from agent.factors import Factors
-from agent.gallery_feed import GalleryFeed
 from agent.health import Health
 from agent.hours import Hours
 from agent.identity import Identity
 from agent.known_time import KnownTime
 from agent.pass_desk import PassDesk
 from agent.remote import RemoteDesk
-from agent.residents import Residents
-from agent.roster_clerk import Purged, RosterClerk
+from agent.roster_clerk import RosterClerk
 from agent.roster_desk import RosterDesk
+from agent.roster_news import Enrolled, Learnt, RosterRead
 from agent.status import StatusBoard
 from agent.template_update import TemplateUpdate
 from agent.vision_link import VisionLink
 
 _ROSTER_EVERY_S: Final = 1.0
+_FORGET_EVERY_S: Final = 3600.0
 _OPENINGS_KEPT: Final = 100
 _PREVIEW_FPS: Final = 8.0
 
@@ -63,7 +64,7 @@ class Reception:
         facts: DoorFacts,
         controller: Controller,
         *,
-        residents: Residents,
+        residents: Directory,
         vision: VisionLink,
         board: StatusBoard,
         health: Health,
@@ -82,10 +83,11 @@ class Reception:
         self._time = KnownTime(clock, ZoneInfo(facts.timezone), floor_utc_s)
         self._server_heard_s: float | None = None
         self._link_up = False
-        self._roster_due_s = 0.0
+        self._roster_due_s = self._forget_due_s = 0.0
+        self._in_use: dict[str, Any] = {}  # what the vision process said of its gallery
         self._networks: tuple[str, str] | None = None
         self._openings: list[dict[str, Any]] = []
-        factors, update = Factors(), TemplateUpdate(residents, lambda: self._networks)
+        factors, update = Factors(), TemplateUpdate(clerk, lambda: self._networks)
         rules, moment = self._rules, self._moment
         self._faces = FaceDesk(controller, residents, factors=factors, rules=rules, moment=moment, update=update)
         self._passes = PassDesk(
@@ -93,8 +95,8 @@ class Reception:
             site_keys=facts.pass_keys, facts=facts.stored, update=update,
         )  # fmt: skip
         self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, facts.stored)
-        self._gallery = GalleryFeed(residents, vision)
-        self._enrolment = EnrolmentDesk(residents, vision, board, clock)
+        self._update = update
+        self._enrolment = EnrolmentDesk(clerk, vision, board, clock)
         self._feed = ConsoleFeed(board, residents)
         self._console = ConsoleDesk(controller, self._enrolment, board, facts.vision)
         self._published: dict[str, Any] = {}
@@ -113,11 +115,7 @@ class Reception:
                 self._console.explain(liveness=event.liveness)
                 self._brief_vision()
             case Enrolment() if self._networks is not None:
-                added = self._enrolment.progressed(event, *self._networks)
-                if added is not None:
-                    self._roster_row("Enrolled", person_id=added.id)
-                    self._board.update(roster=self._roster_facts())
-                    self._gallery.update()
+                self._enrolment.progressed(event, *self._networks)
             case ConsoleAsked():
                 self._console.asked(event, now_s)
             case CommandArrived():
@@ -181,8 +179,11 @@ class Reception:
             self._server_heard_s = now_s
         if now_s >= self._roster_due_s:
             self._roster_due_s = now_s + _ROSTER_EVERY_S
-            self._roster_changed()
+            self._publish(self._published.get("door", {}))
             self._roster.tend(now_s)
+        if now_s >= self._forget_due_s:
+            self._forget_due_s = now_s + _FORGET_EVERY_S
+            self._clerk.forget(self._time.floor_s())
         self._hours.tend(now_s)
         if self._remote is not None and self._remote.renew_if_due(now_s):
             self._publish(self._published.get("door", {}))
@@ -193,29 +194,33 @@ class Reception:
         """Tell a new vision process everything it works with: settings, gallery, whether to send pictures."""
         if self._networks is not None:
             self._vision.send([self._facts.vision, Preview(self._facts.preview, _PREVIEW_FPS)])
-            self._gallery.begin(self._networks)
+            self._clerk.begin_gallery(self._networks)
         self._board.update(roster=self._roster_facts())
-
-    def _roster_changed(self) -> None:
-        """Look whether the store is another one; people without a face any more leave the gallery at once."""
-        if self._residents.changed():
-            self._board.update(roster=self._roster_facts())
-            self._gallery.update()
-            self._roster_row("Changed")
-        elif self._gallery.behind:
-            self._gallery.update()
-        self._publish(self._published.get("door", {}))
 
     def _roster_news(self, event: object, now_s: float) -> bool:
         match event:
             case RosterArrived():
                 self._clerk.take(event)
-            case RosterAnnounced() | RosterApplied() | RosterRefused() | Purged() | Committed():
-                self._roster.news(event, now_s)
-                self._roster_changed()
-            case _:
+            case RosterRead():
+                self._roster_read(event)
+            case Enrolled():
+                self._enrolment.stored(event.enrolment_id, event.detail if event.person_id is None else None)
+                if event.person_id is not None:
+                    self._roster_row("Enrolled", person_id=event.person_id)
+            case Learnt():
+                self._update.answered(event.person_id, done=event.done)
+            case _ if not self._roster.news(event, now_s):
                 return False
+        self._board.update(roster=self._roster_facts())
+        self._publish(self._published.get("door", {}))
         return True
+
+    def _roster_read(self, event: RosterRead) -> None:
+        """Another roster: whoever has no face any more is refused from now on, wherever the gallery stands."""
+        epoch, self._residents.view = self._residents.roster.epoch, event.view
+        self._roster.read(event)
+        if event.view.roster.epoch != epoch:
+            self._roster_row("Changed")
 
     def _commanded(self, event: CommandArrived, now_s: float) -> None:
         if self._remote is None:
@@ -226,7 +231,8 @@ class Reception:
             self._remote.answer(event.correlation, {"stage": "sealing-key", **self._identity.sealing_key()})
 
     def _gallery_loaded(self, event: GalleryLoaded) -> None:
-        self._board.update(roster={**self._roster_facts(), "ready": event.refused is None, "in_use": event.templates})
+        self._in_use = {"ready": event.refused is None, "in_use": event.templates}
+        self._board.update(roster=self._roster_facts())
         if event.refused is not None:
             self._controller.write(
                 Record(Kind.VISION, {"state": "GalleryRefused", "detail": event.refused}, Priority.HIGH)
@@ -284,7 +290,8 @@ class Reception:
     def _roster_facts(self) -> dict[str, Any]:
         roster = self._residents.roster
         people, templates = len(roster.persons), self._residents.template_count()
-        return {"epoch": roster.epoch, "persons": people, "templates": templates, **self._roster.facts()}
+        said = {"epoch": roster.epoch, "persons": people, "templates": templates}
+        return {**said, **self._in_use, **self._roster.facts()}
 
     def _roster_row(self, state: str, **more: Json) -> None:
         body: dict[str, Json] = {"state": state, "epoch": self._residents.roster.epoch, **more}

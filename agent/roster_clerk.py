@@ -1,82 +1,85 @@
-"""Takes what comes on `dn/roster`: checks, collects, applies; and sees that what was purged is gone from the disk.
+"""The thread that alone touches the roster's file: the server's messages, what the door itself changes, the gallery.
 
-One thread with a connection of its own to the store: a whole roster can take seconds to write on an SD card, and the
-controller, which holds the relay, never waits for it. What came of it is posted; the controller reads the store anew
-when it sees that it changed.
+Reading everybody, writing to an SD card, waiting for another process that writes: all of it may take seconds, and the
+controller, which holds the relay, waits for none of it. It asks here and hears the answer as an event; whenever the
+roster is another one, the new view of it is posted whole (`RosterRead`).
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import contextlib
 import functools
-import json
 import queue
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyseto
 
-from agent.core.bounded import Rejected
-from agent.core.roster_feed import (
-    MAX_TOKEN_BYTES,
-    Collected,
-    Head,
-    Held,
-    Part,
-    Refusal,
-    RosterAnnounced,
-    RosterRefused,
-    Template,
-    digest,
-    read,
-    refusal,
-    seal_binding,
-)
+from agent.core.roster import Consent
+from agent.core.roster_feed import digest
 from agent.core.stream import RosterArrived
+from agent.directory import Network, View
 from agent.errors import StoreError
+from agent.gallery_feed import GalleryFeed, Vision
 from agent.identity import Identity
 from agent.mailbox import guarded
+from agent.residents import NewFace, Residents
+from agent.roster_entries import Purge
+from agent.roster_file import StoreBusyError
+from agent.roster_intake import Intake
+from agent.roster_news import Enrolled, Learnt, Purged, RosterOpened, RosterRead, RosterUnusable
 from agent.roster_store import RosterStore
-from agent.roster_store_feed import FeedRefusedError, Purge
 
 _WAITING: Final = 4096
-_TOLD_EVERY_S: Final = 1.0  # refusals: junk can't fill the journal
-_PURGES_EVERY_S: Final = 1.0
-_EXPIRED_EVERY_S: Final = 3600.0
+_LOOK_EVERY_S: Final = 1.0
 _PURGE_AGAIN_S: Final = 30.0  # a receipt whose commit was not heard of is written again, rather twice than never
-PURPOSE: Final = "roster"
-
-
-def bound_to(door: str) -> bytes:
-    """The implicit assertion of roster tokens: an acknowledgement or a command never passes for one."""
-    return f"{PURPOSE}:{door}".encode()
-
-
-def signed(key: pyseto.KeyInterface, door: str, claims: dict[str, Any]) -> bytes:
-    """The other end, for servers: one message of `dn/roster` for `door` ("site/id")."""
-    footer = json.dumps({"door": door}).encode()
-    payload = json.dumps(claims, ensure_ascii=False, separators=(",", ":")).encode()
-    return bytes(pyseto.encode(key, payload, footer=footer, implicit_assertion=bound_to(door)))
+_OPEN_AGAIN_S: Final = 5.0
+_TRIES: Final = 12  # of a change that another process holds up; SQLite waits 5 s each time
 
 
 @dataclass(frozen=True, slots=True)
-class Purged:
-    """Templates of somebody are gone from the store and its write-ahead log; the receipt is to be written."""
+class _Task:
+    """Something to do with the roster; what it returns is posted, or what `failed` makes of the reason."""
 
-    purge: Purge
+    work: Callable[[Residents], object | None]
+    failed: Callable[[str], object | None] = lambda _detail: None
+    tries: int = _TRIES
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """What an agent knows of its roster when it starts; nothing where the file cannot be used."""
+
+    residents: Residents | None = None
+    held: tuple[int, str] | None = None  # of the server's roster: revision and digest
+    heard_utc_s: int = 0
+
+
+def look_at_roster(folder: Path) -> FirstLook:
+    """Read the roster once, before there is a controller that could be kept waiting.
+
+    A file that cannot be used is no reason not to start: exits, orders from afar and visitors go on. The clerk tries
+    again and says what is wrong.
+    """
+    try:
+        store = RosterStore(folder)
+        try:
+            return FirstLook(Residents(store), (store.revision, digest(store.entries())), store.heard_utc_s())
+        finally:
+            store.close()
+    except (StoreError, sqlite3.Error):
+        return FirstLook()
 
 
 class RosterClerk:
-    """`floor`: the highest revision that this door ever had, as its journal remembers it.
+    """Everything public may be called from any thread and returns at once.
 
-    `key` is the server's public key; None for a door without a server, whose roster is its own. `expired` is called
-    once an hour with the store, to forget people whose time is over.
+    `known`: what was read at the start. `floor`, `key`, `identity`: see Intake. `expired` is called with the residents
+    and a wall time that has passed for sure, to forget people whose time is over.
     """
 
     def __init__(
@@ -84,44 +87,27 @@ class RosterClerk:
         door: str,
         folder: Path,
         post: Callable[[object], None],
+        vision: Vision,
         *,
+        known: Residents | None = None,
         key: pyseto.KeyInterface | None = None,
         identity: Identity | None = None,
         floor: int = 0,
-        expired: Callable[[RosterStore], None] | None = None,
+        expired: Callable[[Residents, float], None] = lambda _residents, _sure_utc_s: None,
     ) -> None:
-        self._door, self._folder, self._key, self._identity, self._post = door, folder, key, identity, post
-        self._floor, self._expired = floor, expired
-        self._inbox: queue.Queue[RosterArrived | Callable[[RosterStore], None] | None] = queue.Queue(_WAITING)
+        self._folder, self._post, self._known, self._expired = folder, post, known, expired
+        self._intake = Intake(door, post, key=key, identity=identity, floor=floor)
+        self._feed = GalleryFeed(vision)
+        self._inbox: queue.Queue[RosterArrived | _Task | None] = queue.Queue(_WAITING)
+        self._shown: tuple[View | None, frozenset[str]] = (known.view if known else None, frozenset())
+        self._complaint = ""
         self._purges_told_s: dict[Purge, float] = {}
-        self._expired_due_s = 0.0
-        self._collected = Collected()
-        self._held = Held()
-        self._more, self._told_s = 0, float("-inf")
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="roster", daemon=True)
 
     def start(self) -> None:
         """Begin to take messages."""
         self._thread.start()
-
-    def take(self, event: RosterArrived) -> None:
-        """From any thread. A full inbox drops the message: the server sends again while the digests differ."""
-        try:
-            self._inbox.put_nowait(event)
-        except queue.Full:
-            self._more += 1
-
-    def heard(self, utc_s: int) -> None:
-        """The server's word was fresh at this wall time: survives a restart."""
-        self._put(lambda store: store.heard(utc_s))
-
-    def told(self, purge: Purge) -> None:
-        """The receipt of a purge is in the journal."""
-        self._put(lambda store: store.told(purge))
-
-    def _put(self, work: Callable[[RosterStore], None]) -> None:
-        with contextlib.suppress(queue.Full):
-            self._inbox.put_nowait(work)
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """Finish what waits and end. Idempotent."""
@@ -129,116 +115,150 @@ class RosterClerk:
             self._inbox.put(None)
             self._thread.join(timeout_s)
 
+    # ------------------------------------------------------------ what is asked
+
+    def take(self, event: RosterArrived) -> None:
+        """A message of the server. A full inbox drops it: the server sends again while the digests differ."""
+        try:
+            self._inbox.put_nowait(event)
+        except queue.Full:
+            self._intake.missed()
+
+    def begin_gallery(self, network: Network) -> None:
+        """A vision process with this network said Hello: it is to have everybody."""
+        self._ask(_Task(lambda _: self._feed.begin(network)))
+
+    def enrol(self, enrolment_id: str, name: str, consent: Consent, faces: list[NewFace], network: Network) -> None:
+        """Somebody new; `Enrolled` is the answer."""
+        self._ask(
+            _Task(
+                lambda residents: Enrolled(enrolment_id, residents.add(name, consent, faces, *network).id),
+                lambda detail: Enrolled(enrolment_id, None, detail),
+            )
+        )
+
+    def learn(self, person_id: str, face: NewFace, model_id: str, alignment_id: str) -> bool:
+        """One template of a confirmed visit; `Learnt` is the answer. True: it is asked for."""
+        self._ask(
+            _Task(
+                lambda residents: Learnt(person_id, residents.learn(person_id, face, model_id, alignment_id)),
+                lambda _detail: Learnt(person_id, done=False),
+            )
+        )
+        return True
+
+    def forget(self, sure_utc_s: float) -> None:
+        """Let go of what may not be kept any longer."""
+        self._ask(_Task(lambda residents: self._expired(residents, sure_utc_s)))
+
+    def heard(self, utc_s: int) -> None:
+        """The server's word was fresh at this wall time: survives a restart."""
+        self._ask(_Task(lambda residents: residents.store.heard(utc_s)))
+
+    def told(self, purge: Purge) -> None:
+        """The receipt of a purge is in the journal."""
+        self._ask(_Task(lambda residents: residents.store.told(purge)))
+
+    def _ask(self, task: _Task) -> None:
+        try:
+            self._inbox.put_nowait(task)
+        except queue.Full:
+            self._fail(task, "too much is waiting for the roster; try again in a moment")
+
     # ------------------------------------------------------------ the thread
 
     def _run(self) -> None:
-        store = RosterStore(self._folder)
-        try:
-            self._look(store)
-            message = guarded(self._post, "roster", functools.partial(self._work, store))
-            purges = guarded(self._post, "purges", self._look_for_purges)
-            due_s = 0.0
-            while True:
-                if time.monotonic() >= due_s:
-                    due_s = time.monotonic() + _PURGES_EVERY_S
-                    purges(store)
-                with contextlib.suppress(queue.Empty):
-                    work = self._inbox.get(timeout=_PURGES_EVERY_S)
-                    if work is None:
-                        return
-                    message(work)
-        finally:
-            store.close()
+        serve = guarded(self._post, "roster", self._serve)
+        while not self._stopping:
+            serve(None)
+            self._wait_out(_OPEN_AGAIN_S)
 
-    def _work(self, store: RosterStore, work: RosterArrived | Callable[[RosterStore], None]) -> None:
-        if not isinstance(work, RosterArrived):
-            work(store)
-        elif self._key is not None:
-            self._message(store, self._key, work)
+    def _serve(self, _: None) -> None:
+        """Until it is to stop, or the file cannot be used."""
+        try:
+            store = RosterStore(self._folder)
+            try:
+                self._work_off(Residents(store, self._known))
+            finally:
+                store.close()
+        except (StoreError, sqlite3.Error) as e:
+            if self._complaint != str(e):
+                self._complaint = str(e)
+                self._post(RosterUnusable(str(e)))
+
+    def _wait_out(self, seconds: float) -> None:
+        """Without a roster: whoever asks hears why not."""
+        end_s = time.monotonic() + seconds
+        while not self._stopping and (left_s := end_s - time.monotonic()) > 0:
+            try:
+                work = self._inbox.get(timeout=left_s)
+            except queue.Empty:
+                return
+            if work is None:
+                self._stopping = True
+            elif isinstance(work, _Task):
+                self._fail(work, self._complaint)
+            else:
+                self._intake.missed()
+
+    def _work_off(self, residents: Residents) -> None:
+        if self._known is None:
+            self._post(RosterOpened(self._intake.look(residents.store), residents.store.heard_utc_s()))
+        self._known, self._complaint = residents, ""
+        message = guarded(self._post, "roster", functools.partial(self._intake.message, residents.store))
+        due_s, wait_s = 0.0, 0.0
+        while True:
+            self._show(residents)
+            if time.monotonic() >= due_s:
+                due_s = time.monotonic() + _LOOK_EVERY_S
+                self._look_for_purges(residents.store)
+            more_s = self._feed.step(residents)
+            wait_s = max(0.0, due_s - time.monotonic()) if more_s is None else more_s
+            try:
+                work = self._inbox.get(block=wait_s > 0, timeout=wait_s or None)
+            except queue.Empty:
+                continue
+            if work is None:
+                self._stopping = True
+                return
+            if isinstance(work, RosterArrived):
+                message(work)
+            else:
+                self._do(work, residents)
+
+    def _do(self, task: _Task, residents: Residents) -> None:
+        try:
+            answer = task.work(residents)
+        except StoreBusyError as e:
+            again = _Task(task.work, task.failed, task.tries - 1)
+            self._ask(again) if again.tries else self._fail(task, str(e))
+            return
+        except (StoreError, ValueError) as e:
+            self._fail(task, str(e))
+            return
+        except sqlite3.Error as e:
+            self._fail(task, str(e))
+            raise
+        self._show(residents)  # the answer finds whom it speaks of
+        if answer is not None:
+            self._post(answer)
+
+    def _fail(self, task: _Task, detail: str) -> None:
+        answer = task.failed(detail)
+        if answer is not None:
+            self._post(answer)
+
+    def _show(self, residents: Residents) -> None:
+        residents.changed()
+        seen = (residents.view, frozenset(self._feed.unreadable))
+        if seen[0] is not self._shown[0] or seen[1] != self._shown[1]:
+            self._shown = seen
+            self._post(RosterRead(*seen))
 
     def _look_for_purges(self, store: RosterStore) -> None:
         now_s = time.monotonic()
-        if self._expired is not None and now_s >= self._expired_due_s:
-            self._expired_due_s = now_s + _EXPIRED_EVERY_S
-            self._expired(store)
         waiting = [p for p in store.purges() if now_s - self._purges_told_s.get(p, -_PURGE_AGAIN_S) >= _PURGE_AGAIN_S]
         if waiting and store.scrub():  # a reader that holds the log up is waited for
             for purge in waiting:
                 self._purges_told_s[purge] = now_s
                 self._post(Purged(purge))
-
-    def _look(self, store: RosterStore) -> None:
-        revision = store.revision
-        self._held = Held(revision, digest(store.entries()), max(self._floor, revision))
-        self._floor = self._held.floor
-
-    def _message(self, store: RosterStore, key: pyseto.KeyInterface, event: RosterArrived) -> None:
-        found = self._opened(key, event.payload)
-        if isinstance(found, Head):
-            self._post(RosterAnnounced(found.revision, found.digest, None if event.retained else found.challenge))
-        elif isinstance(found, Part):
-            self._part(store, found, retained=event.retained)
-        else:
-            self._refuse(found)
-
-    def _part(self, store: RosterStore, part: Part, *, retained: bool) -> None:
-        self._look(store)
-        reason = Refusal.RETAINED if retained else refusal(self._held, part)
-        if reason is not None:
-            self._refuse(RosterRefused(reason, "", part.revision))
-            return
-        self._collected = self._collected.with_part(part)
-        operations = self._collected.complete()
-        if operations is None:
-            return
-        self._collected = Collected()
-        try:
-            self._post(store.apply(part, operations, self._vector, int(time.time())))
-        except FeedRefusedError as e:
-            self._refuse(RosterRefused(e.reason, e.detail, part.revision))
-        except StoreError as e:
-            self._refuse(RosterRefused("not-stored", str(e)[:300], part.revision))
-        self._look(store)
-
-    def _opened(self, key: pyseto.KeyInterface, token: bytes) -> Head | Part | RosterRefused:
-        """The signature is checked before any claim is read; whose it is, said by the footer, before the signature."""
-        if len(token) > MAX_TOKEN_BYTES:
-            return RosterRefused(Refusal.OVERSIZED)
-        door = _footer_door(token)
-        if door is None:
-            return RosterRefused(Refusal.MALFORMED, "not a token for a door")
-        if door != self._door:
-            return RosterRefused(Refusal.OTHER_DOOR)
-        try:
-            payload = pyseto.decode(key, token, implicit_assertion=bound_to(self._door)).payload
-        except (pyseto.PysetoError, ValueError, TypeError):
-            return RosterRefused(Refusal.BAD_SIGNATURE)
-        found = read(payload if isinstance(payload, bytes) else b"")
-        return RosterRefused(Refusal.MALFORMED, found.reason) if isinstance(found, Rejected) else found
-
-    def _vector(self, t: Template) -> bytes:
-        binding = seal_binding(self._door, t.person_id, t.template_id, t.model_id, t.alignment_id)
-        vector = self._identity.opened(t.sealed, binding) if self._identity is not None else None
-        if vector is None:
-            raise FeedRefusedError(Refusal.NOT_SEALED_FOR_ME, t.person_id)
-        return vector
-
-    def _refuse(self, refused: RosterRefused) -> None:
-        now_s = time.monotonic()
-        if now_s - self._told_s < _TOLD_EVERY_S:
-            self._more += 1
-            return
-        self._told_s, more, self._more = now_s, self._more, 0
-        self._post(RosterRefused(str(refused.reason), refused.detail, refused.revision, more))
-
-
-def _footer_door(token: bytes) -> str | None:
-    if not token.startswith(b"v4.public.") or token.count(b".") != 3:  # noqa: PLR2004  header (2), payload, footer
-        return None
-    footer = token.rsplit(b".", 1)[1]
-    try:
-        value = json.loads(base64.urlsafe_b64decode(footer + b"=" * (-len(footer) % 4)))
-    except (binascii.Error, ValueError, RecursionError):
-        return None
-    door = value.get("door") if isinstance(value, dict) else None
-    return door if isinstance(door, str) else None

@@ -8,13 +8,15 @@ from typing import Any, Final, Protocol
 from agent.clock import Clock
 from agent.core.events import Json, Kind, Priority, Record
 from agent.core.journal import ClockQuality
-from agent.core.roster_feed import RosterAnnounced, RosterApplied, RosterRefused
+from agent.core.roster_feed import NOTHING, RosterAnnounced, RosterApplied, RosterRefused
 from agent.core.stream import Committed
 from agent.identity import Identity
-from agent.roster_clerk import Purged, RosterClerk
-from agent.roster_store_feed import Purge
+from agent.roster_clerk import RosterClerk
+from agent.roster_entries import Purge
+from agent.roster_news import Purged, RosterOpened, RosterRead, RosterUnusable
 
 DRIFT_AFTER_S: Final = 60.0  # a difference that lasts so long is told
+_NAMED: Final = 20  # entries that cannot be read, in one row
 _HEARD_EVERY_S: Final = 600.0  # how often freshness is kept over a restart
 
 
@@ -26,7 +28,7 @@ class Writer(Protocol):
 
 
 class RosterDesk:
-    """Used by the controller's thread only. `held` is what the store has: revision and digest.
+    """Used by the controller's thread only. `held` is what the store has: revision and digest; None: not known yet.
 
     `fresh` says whether a challenge is one of this door's own, issued a moment ago. `lease_s`: so long after the
     server's last fresh word visitors and contractors lapse.
@@ -38,7 +40,7 @@ class RosterDesk:
         clerk: RosterClerk,
         clock: Clock,
         *,
-        held: tuple[int, str],
+        held: tuple[int, str] | None,
         heard_utc_s: int,
         facts: Mapping[str, Any],
         fresh: Callable[[str, float], bool],
@@ -47,7 +49,7 @@ class RosterDesk:
     ) -> None:
         self._writer, self._clerk, self._clock, self._fresh, self._identity = writer, clerk, clock, fresh, identity
         self._lease_s = lease_s
-        self._revision, self._digest = held
+        self._revision, self._digest = held or (0, NOTHING)
         self._wanted: tuple[int, str] | None = None
         self._drift_from_s: float | None = None
         self._drift_told = False
@@ -56,10 +58,11 @@ class RosterDesk:
         self._stale_from_s: float | None = None
         self._stale_told = False
         self._receipts: dict[str, Purge] = {}
-        floor = stored_floor(facts)
-        if self._revision < floor:
-            body: dict[str, Json] = {"state": "RolledBack", "revision": self._revision, "had": floor}
-            self._row(body, Priority.ALARM)
+        self._floor = stored_floor(facts)
+        self._unusable = ""
+        self._unread: dict[str, str] = {}
+        if held is not None:
+            self._look_back()
 
     @property
     def served(self) -> bool:
@@ -79,6 +82,8 @@ class RosterDesk:
             "wanted": wanted[0] if wanted else None,
             "drift": wanted is not None and wanted != (self._revision, self._digest),
             "stale": self._stale(self._clock.now_s()),
+            "unreadable": len(self._unread),
+            "usable": not self._unusable,
         } | ({"sealing": self._identity.sealing_name} if self._identity else {})
 
     def news(self, event: object, now_s: float) -> bool:
@@ -94,11 +99,30 @@ class RosterDesk:
                 self._row(body | ({"more_refused": event.more} if event.more else {}), Priority.HIGH)
             case Purged():
                 self._purged(event.purge)
+            case RosterUnusable():
+                self._unusable = event.detail
+                self._row({"state": "Unusable", "detail": event.detail}, Priority.ALARM)
+            case RosterOpened():
+                self._revision, self._digest = event.held.revision, event.held.digest
+                self._heard_s = self._heard_s or self._heard_before(event.heard_utc_s)
+                self._look_back()
             case Committed() if event.token in self._receipts:
                 self._clerk.told(self._receipts.pop(event.token))
             case _:
                 return False
         return True
+
+    def read(self, event: RosterRead) -> None:
+        """The roster was read: what of it could not be is told when that changes, by ids and reasons."""
+        if self._unusable:
+            self._unusable = ""
+            self._row({"state": "Usable"}, Priority.HIGH)
+        unread = dict(event.view.roster.faults) | dict.fromkeys(event.unreadable, "a face template does not open")
+        if unread != self._unread:
+            self._unread = unread
+            some: dict[str, Json] = {who: why[:200] for who, why in sorted(unread.items())[:_NAMED]}
+            body: dict[str, Json] = {"state": "Unreadable" if unread else "Readable", "entries": len(unread)}
+            self._row(body | ({"some": some} if some else {}), Priority.ALARM if unread else Priority.HIGH)
 
     def tend(self, now_s: float) -> None:
         """Say once that it drifts, once that it went stale."""
@@ -117,6 +141,11 @@ class RosterDesk:
         return self.served and (silent_s is None or silent_s > self._lease_s)
 
     # ------------------------------------------------------------ parts
+
+    def _look_back(self) -> None:
+        if self._revision < self._floor:
+            body: dict[str, Json] = {"state": "RolledBack", "revision": self._revision, "had": self._floor}
+            self._row(body, Priority.ALARM)
 
     def _announced(self, event: RosterAnnounced, now_s: float) -> None:
         if self._wanted is None or event.revision >= self._wanted[0]:

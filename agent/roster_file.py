@@ -5,9 +5,18 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from agent.errors import StoreError
 from agent.read_only import connect_read_only
+
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_DISK: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
+_WAIT_MS: Final = 5000
+
+
+class StoreBusyError(StoreError):
+    """Somebody else is writing to the file, for longer than one waits."""
 
 
 def open_roster(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> tuple[sqlite3.Connection, bool]:
@@ -16,32 +25,48 @@ def open_roster(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> tu
     `prepare` checks the version and brings the tables up to date.
 
     Raises:
+        StoreBusyError: another process holds it up.
         StoreError: it is no roster, or can't be read.
     """
     try:
         try:
             return _opened(sqlite3.connect(path, isolation_level=None), path, prepare), True
-        except sqlite3.OperationalError:
-            if not path.exists():
+        except sqlite3.OperationalError as e:
+            if not path.exists() or _busy(e):
                 raise
         return _checked(connect_read_only(path), prepare), False
     except (sqlite3.DatabaseError, OSError) as e:
         if isinstance(e, StoreError):
             raise
-        raise StoreError(f"{path}: not a usable roster ({e}); move it away, then enrol again") from e
+        raise _unusable(path, e) from e
 
 
 def _opened(db: sqlite3.Connection, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
     try:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "mmap_size=0", "secure_delete=ON", "foreign_keys=ON"):
             db.execute(f"PRAGMA {pragma}")
-        db.execute("BEGIN IMMEDIATE")  # a disk that takes nothing says so now
-        db.execute("ROLLBACK")
+        db.execute("PRAGMA busy_timeout=0")
+        _try_to_write(db)
+        db.execute(f"PRAGMA busy_timeout={_WAIT_MS}")
         path.chmod(0o600)
     except BaseException:
         db.close()
         raise
     return _checked(db, prepare)
+
+
+def _try_to_write(db: sqlite3.Connection) -> None:
+    """A disk that takes nothing says so now; one to which somebody else is writing takes something."""
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("ROLLBACK")
+    except sqlite3.OperationalError as e:
+        if not _busy(e):
+            raise
+
+
+def _busy(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY
 
 
 def _checked(db: sqlite3.Connection, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
@@ -53,27 +78,56 @@ def _checked(db: sqlite3.Connection, prepare: Callable[[sqlite3.Connection], Non
     return db
 
 
-class Transaction:
-    """All or nothing. Raises StoreError where it can't be written; nothing was changed then."""
+def _disk(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK
 
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
-        self._db, self._path = db, path
+
+def _held_up(path: Path, error: BaseException) -> StoreBusyError:
+    return StoreBusyError(f"{path}: another process is writing to it ({error}); try again in a moment")
+
+
+def _unusable(path: Path, error: BaseException) -> StoreError:
+    """A file that is only held up, or whose place cannot be written, is not to be moved away."""
+    if _busy(error):
+        return _held_up(path, error)
+    if _disk(error):
+        return StoreError(f"{path}: cannot be opened or written ({error}); look at the card, its space and the owner")
+    return StoreError(f"{path}: not a usable roster ({error}); move it away, then enrol again")
+
+
+class Transaction:
+    """Everything within or nothing; `verify` has the last word before it is kept, by raising.
+
+    Raises:
+        StoreBusyError: somebody else is writing.
+        StoreError: it could not be written; nothing was changed.
+    """
+
+    def __init__(self, db: sqlite3.Connection, path: Path, verify: Callable[[], None] = lambda: None) -> None:
+        self._db, self._path, self._verify = db, path, verify
 
     def __enter__(self) -> None:
         try:
             self._db.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as e:
-            raise self._not_written(e) from e
+            raise (_held_up(self._path, e) if _busy(e) else self._unwritten(e)) from e
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
-            self._db.execute("COMMIT" if kind is None else "ROLLBACK")
-        except sqlite3.OperationalError as e:
+            if error is None:
+                self._verify()
+                self._db.execute("COMMIT")
+        except sqlite3.Error as e:
+            raise self._unwritten(e) from e
+        finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise self._not_written(e) from e
+        if isinstance(error, sqlite3.Error):
+            raise self._unwritten(error) from error
 
-    def _not_written(self, e: sqlite3.Error) -> StoreError:
+    def _unwritten(self, error: sqlite3.Error) -> StoreError:
+        if not _disk(error):
+            return _unusable(self._path, error)
         return StoreError(
-            f"{self._path}: could not be written ({e}); free some space on the card, or mount it for writing again"
+            f"{self._path}: could not be written ({error}); free some space on the card, or mount it for writing again"
         )

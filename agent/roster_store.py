@@ -4,6 +4,9 @@ Persons stand as sealed JSON (roster_seal.py), the site's schedules, holidays an
 (agent/core/roster.py says what they hold). Each template is sealed with AES-256-GCM under a key kept outside the
 database file, bound to person, template, network and alignment: moved to another person it does not open. No picture is
 ever stored. One connection, one thread; WAL, synchronous=FULL.
+
+Whatever is written can be read again: before a transaction is kept, everybody it touched is looked at as a reader would
+(`_verify`), and it is undone where a reader would stumble.
 """
 
 from __future__ import annotations
@@ -12,80 +15,38 @@ import contextlib
 import json
 import secrets
 import sqlite3
-import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from agent.core.bounded import BadValueError, Rejected
+from agent.core.roster import Person, parse_person, person_json
+from agent.core.roster_stored import read_hours
 from agent.errors import StoreError
+from agent.roster_entries import NO_HOURS, StoredTemplate, UnfitError
 from agent.roster_file import Transaction, open_roster
+from agent.roster_schema import SCHEMA_VERSION, bring_up_to_date, downgrade
 from agent.roster_seal import TextSeal, load_key
-from agent.roster_store_feed import FeedTables, StoredTemplate, purge_reason
+from agent.roster_store_feed import FeedTables
+from agent.roster_verify import Written
 
-__all__ = ["RosterStore", "StoredTemplate"]
+__all__ = ["SCHEMA_VERSION", "RosterStore", "StoredTemplate", "UnfitError", "downgrade"]
 
-SCHEMA_VERSION = 4
-_NONCE_BYTES = 12
-# what makes the next version out of 0 (an empty file), 1, …; never edited once released
-_STEPS = (
-    """
-CREATE TABLE persons (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE templates (
-  person_id TEXT NOT NULL REFERENCES persons(id) ON DELETE CASCADE,
-  template_id TEXT NOT NULL, model_id TEXT NOT NULL, alignment_id TEXT NOT NULL, quality REAL NOT NULL,
-  nonce BLOB NOT NULL, sealed BLOB NOT NULL,
-  PRIMARY KEY (person_id, template_id)) STRICT, WITHOUT ROWID;
-CREATE TABLE meta (epoch INTEGER NOT NULL) STRICT;
-INSERT INTO meta VALUES (0);
-""",
-    """
-CREATE TABLE site (body TEXT NOT NULL) STRICT;
-INSERT INTO site VALUES ('{"holidays": [], "schedules": [], "unlock_hours": []}');
-""",
-    """
-CREATE TABLE managed (kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id))
-  STRICT, WITHOUT ROWID;
-CREATE TABLE feed (revision INTEGER NOT NULL, heard_utc_s INTEGER NOT NULL) STRICT;
-INSERT INTO feed VALUES (0, 0);
-CREATE TABLE purges (
-  person_id TEXT NOT NULL, at_utc_s INTEGER NOT NULL, reason TEXT NOT NULL, templates INTEGER NOT NULL,
-  told INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (person_id, at_utc_s)) STRICT, WITHOUT ROWID;
-""",
-    """
-UPDATE persons SET body = seal('person', id, body);
-UPDATE managed SET body = seal('managed ' || kind, id, body);
-""",
-)
-# from version -> back to the one before; people stay. For an update that fails its health gate.
-WAY_BACK = {
-    4: "UPDATE persons SET body = unseal('person', id, body); "
-    "UPDATE managed SET body = unseal('managed ' || kind, id, body)",
-    3: "DROP TABLE purges; DROP TABLE feed; DROP TABLE managed",
-    2: "DROP TABLE site",
-}
+_NONCE_BYTES: Final = 12
+_MAX_VECTOR_BYTES: Final = 4 * 512
 
 
-def downgrade(path: Path, to_version: int) -> None:
-    """Lead a roster's file back to an older version; nobody else may have it open.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What the file holds at one moment. `rows`: id and sealed entry of each person."""
 
-    Raises:
-        StoreError: there is no way back to that version.
-    """
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute("PRAGMA secure_delete=ON")
-        TextSeal(AESGCM(load_key(path.with_name("roster.key"), fresh=False)), path).teach(db)
-        found = db.execute("PRAGMA user_version").fetchone()[0]
-        if any(version not in WAY_BACK for version in range(found, to_version, -1)):
-            raise StoreError(f"{path}: version {found} has no way back to {to_version}")
-        with Transaction(db, path):
-            for version in range(found, to_version, -1):
-                for statement in WAY_BACK[version].split(";"):
-                    db.execute(statement)
-            db.execute(f"PRAGMA user_version = {min(found, to_version)}")
+    epoch: int
+    hours: str
+    rows: list[tuple[str, str]]
 
 
 class RosterStore(FeedTables):
@@ -95,11 +56,14 @@ class RosterStore(FeedTables):
         self._path = folder / "roster.db"
         self._cipher = AESGCM(load_key(folder / "roster.key", fresh=not self._path.exists()))
         self._seal = TextSeal(self._cipher, self._path)
+        self._written = Written()
         self._db, self._writable = open_roster(self._path, self._prepare)
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    # ------------------------------------------------------------ reading
 
     @property
     def epoch(self) -> int:
@@ -110,34 +74,78 @@ class RosterStore(FeedTables):
         """Changes when another process changed the file."""
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
-    def snapshot(self) -> dict[str, Any]:
-        """Epoch, everybody and the site's hours at one moment, as core/roster.py's JSON shape."""
-        self._db.execute("BEGIN")  # one view, whatever another process writes meanwhile
+    def look(self) -> Look:
+        """Everybody, sealed, and the site's hours, at one moment whatever another process writes meanwhile."""
+        self._db.execute("BEGIN")
         try:
-            return self.snapshot_here()
+            return self.look_here()
         finally:
             self._db.execute("COMMIT")
 
-    def snapshot_here(self) -> dict[str, Any]:
-        """See FeedTables."""
-        site = json.loads(self._db.execute("SELECT body FROM site").fetchone()[0])
-        people = self._db.execute("SELECT id, body FROM persons ORDER BY id")
-        persons = [json.loads(self._seal.opened("person", name, body)) for name, body in people]
-        return {**site, "epoch": self.epoch, "persons": persons}
+    def look_here(self) -> Look:
+        """The same within a transaction."""
+        hours = self._db.execute("SELECT body FROM site").fetchone()[0]
+        return Look(self.epoch, hours, self._db.execute("SELECT id, body FROM persons ORDER BY id").fetchall())
+
+    def hours(self) -> dict[str, Any]:
+        """The site's hours, JSON-shaped; none where they cannot be read."""
+        try:
+            found = json.loads(self._db.execute("SELECT body FROM site").fetchone()[0])
+            read_hours(found)
+        except (ValueError, RecursionError):
+            return dict(NO_HOURS)
+        return dict(found)
+
+    def opened(self, person_id: str, sealed: str) -> Any:  # noqa: ANN401  JSON-shaped
+        """One entry of a `Look`. Raises StoreError where it does not open, ValueError where it is no JSON."""
+        return json.loads(self._seal.opened("person", person_id, sealed))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Epoch, everybody and the site's hours at one moment, as core/roster.py's JSON shape."""
+        look = self.look()
+        persons = [self.opened(name, body) for name, body in look.rows]
+        return {**json.loads(look.hours), "epoch": look.epoch, "persons": persons}
 
     def person(self, person_id: str) -> dict[str, Any] | None:
         """One person, or None."""
         row = self._db.execute("SELECT body FROM persons WHERE id = ?", (person_id,)).fetchone()
-        return json.loads(self._seal.opened("person", person_id, row[0])) if row else None
+        return self.opened(person_id, row[0]) if row else None
+
+    def ids(self) -> set[str]:
+        """Of everybody, also of those whose entry cannot be read."""
+        return {person_id for (person_id,) in self._db.execute("SELECT id FROM persons")}
+
+    def known(self, person_id: str) -> Person | Rejected | None:
+        """One person as a reader sees her: Rejected where the entry cannot be read, None where there is none."""
+        row = self._db.execute("SELECT body FROM persons WHERE id = ?", (person_id,)).fetchone()
+        return self.read(person_id, row[0]) if row else None
+
+    def read(self, person_id: str, sealed: str) -> Person | Rejected:
+        """One row of a `Look` as a person, or why it is none."""
+        try:
+            found = parse_person(self.opened(person_id, sealed))
+        except (StoreError, ValueError) as e:
+            return Rejected(f"does not open: {e}")
+        return found if isinstance(found, Rejected) or found.id == person_id else Rejected("is the entry of another id")
 
     def template_count(self) -> int:
         """Templates of all networks."""
         return int(self._db.execute("SELECT count(*) FROM templates").fetchone()[0])
 
+    def template_ids(self, person_id: str) -> set[str]:
+        """Of one person, of all networks."""
+        return {i for (i,) in self._db.execute("SELECT template_id FROM templates WHERE person_id = ?", (person_id,))}
+
     def templates(
-        self, model_id: str, alignment_id: str, people: Collection[str] | None = None
+        self,
+        model_id: str,
+        alignment_id: str,
+        people: Collection[str] | None = None,
+        unreadable: set[str] | None = None,
     ) -> Iterator[StoredTemplate]:
         """Opened templates of one network and alignment, of everybody or of these people.
+
+        Of one that does not open, the person's id is added to `unreadable`, if that is given.
 
         Raises:
             StoreError: a template does not open (wrong key, or the row was altered or moved).
@@ -152,113 +160,106 @@ class RosterStore(FeedTables):
             try:
                 vector = self._cipher.decrypt(nonce, sealed, bound)
             except InvalidTag as e:
+                if unreadable is not None:
+                    unreadable.add(person_id)
+                    continue
                 raise StoreError(
                     f"{self._path}: a template of {person_id} does not open: the key file is another one or the row "
                     "was altered; remove this person's face and enrol it again"
                 ) from e
             yield StoredTemplate(person_id, template_id, model_id, alignment_id, quality, vector)
 
-    def put(self, person: dict[str, Any], templates: list[StoredTemplate] | None = None) -> int:
-        """Store a person; `templates`, unless None, replace the stored ones. Returns the new epoch."""
-        with self._transaction():
-            self._put_person(person)
-            if templates is not None:
-                self._db.execute("DELETE FROM templates WHERE person_id = ?", (person["id"],))
-                self._db.executemany("INSERT INTO templates VALUES (?, ?, ?, ?, ?, ?, ?)", map(self._sealed, templates))
-            self._db.execute("UPDATE meta SET epoch = epoch + 1")
-        return self.epoch
+    # ------------------------------------------------------------ writing
 
-    def learn(self, person: dict[str, Any], learnt: StoredTemplate, forget: Collection[str]) -> int:
-        """One more template of a person in place of those named in `forget`. Returns the new epoch."""
-        with self._transaction():
-            self._put_person(person)
-            gone = [(person["id"], template_id) for template_id in forget]
-            self._db.executemany("DELETE FROM templates WHERE person_id = ? AND template_id = ?", gone)
-            self._db.execute("INSERT INTO templates VALUES (?, ?, ?, ?, ?, ?, ?)", self._sealed(learnt))
-            self._db.execute("UPDATE meta SET epoch = epoch + 1")
-        return self.epoch
-
-    def withdraw(self, person_id: str, at_utc_s: int) -> bool:
-        """Consent withdrawn: the face is purged, the person stays. False: nobody of this id."""
-        with self._transaction():
-            person = self.person(person_id)
-            if person is not None:
-                self._purge([person_id], "withdrawn", at_utc_s)
-                consent = person.get("consent")
-                kept = {**consent, "withdrawn_utc_s": consent.get("withdrawn_utc_s") or at_utc_s} if consent else None
-                self._put_person({**person, "consent": kept, "faces": []})
-                self._db.execute("UPDATE meta SET epoch = epoch + 1")
-        self.scrub()
-        return person is not None
-
-    def replace(self, persons: list[dict[str, Any]], site: dict[str, Any], was_epoch: int) -> None:
-        """Everybody and the site's hours in one transaction. People left out are forgotten as by `remove`.
-
-        Templates stay with whoever stays, unless her `faces` are empty.
+    def transaction(self) -> contextlib.AbstractContextManager[None]:
+        """Everything within or nothing.
 
         Raises:
-            StoreError: the roster is no longer at `was_epoch`; nothing was changed.
+            StoreBusyError: another process is writing.
+            UnfitError: what was written could not be read again; nothing is kept.
+            StoreError: it could not be written; nothing is kept.
         """
-        with self._transaction():
-            if self.epoch != was_epoch:
-                raise StoreError(f"{self._path}: somebody else changed the roster meanwhile; do it again")
-            ids = json.dumps([person["id"] for person in persons])
-            out = self._db.execute("SELECT id FROM persons WHERE id NOT IN (SELECT value FROM json_each(?))", (ids,))
-            self._purge([i for (i,) in out.fetchall()], "removed", int(time.time()))
-            self._db.execute("DELETE FROM persons WHERE id NOT IN (SELECT value FROM json_each(?))", (ids,))
-            for person in persons:
-                self._put_person(person)
-            for person in persons:
-                if not person.get("faces"):
-                    self._purge([person["id"]], purge_reason(person), int(time.time()))
-            self._db.execute("UPDATE site SET body = ?", (_text(site),))
-            self._db.execute("UPDATE meta SET epoch = epoch + 1")
-        self.scrub()
+        if not self._writable:
+            self._db.close()
+            self._db, self._writable = open_roster(self._path, self._prepare)
+        self._written = written = Written()
+        return Transaction(self._db, self._path, lambda: written.verify(self))
 
-    def remove(self, person_id: str) -> bool:
-        """Forget a person; freed pages are overwritten, the write-ahead log emptied. False: nobody of this id."""
-        with self._transaction():
-            self._purge([person_id], "removed", int(time.time()))
-            gone = self._db.execute("DELETE FROM persons WHERE id = ?", (person_id,)).rowcount > 0
-            self._db.execute("UPDATE meta SET epoch = epoch + 1")
-        self.scrub()
-        return gone
+    def put(self, person: Person, templates: Collection[StoredTemplate] | None = None) -> int:
+        """`write` as a transaction of its own. Returns the new epoch."""
+        with self.transaction():
+            self.write(person, templates)
+        return self.epoch
 
-    def _put_person(self, person: dict[str, Any]) -> None:
+    def write(self, person: Person, templates: Collection[StoredTemplate] | None = None) -> None:
+        """A person as she is now, within a transaction; `templates`, unless None, replace the stored ones.
+
+        Raises:
+            UnfitError: she could not be read again.
+        """
+        self._written.add(person, self.known(person.id))
         self._db.execute(
             "INSERT INTO persons VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-            (person["id"], self._seal.sealed("person", person["id"], _text(person))),
+            (person.id, self._seal.sealed("person", person.id, _text(person_json(person)))),
+        )
+        if templates is not None:
+            self._db.execute("DELETE FROM templates WHERE person_id = ?", (person.id,))
+            self.add_templates(templates)
+        self.changed()
+
+    def add_templates(self, templates: Iterable[StoredTemplate]) -> None:
+        """Templates beside those that are there, or in place of those of the same id, within a transaction."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO templates VALUES (?, ?, ?, ?, ?, ?, ?)", map(self._sealed, templates)
         )
 
+    def keep_only(self, person: Person, fresh: Iterable[StoredTemplate]) -> None:
+        """Delete what is not listed as this person's, add `fresh`, within a transaction."""
+        listed = json.dumps([face.template_id for face in person.faces])
+        self._db.execute(
+            "DELETE FROM templates WHERE person_id = ? AND template_id NOT IN (SELECT value FROM json_each(?))",
+            (person.id, listed),
+        )
+        self.add_templates(fresh)
+
+    def drop(self, person_id: str) -> bool:
+        """Delete somebody within a transaction. False: nobody of this id."""
+        gone = self._db.execute("DELETE FROM persons WHERE id = ?", (person_id,)).rowcount > 0
+        self.changed()
+        return gone
+
+    def put_hours(self, hours: Mapping[str, Any]) -> None:
+        """The site's hours, within a transaction.
+
+        Raises:
+            UnfitError: they could not be read again.
+        """
+        try:
+            read_hours(dict(hours))
+        except BadValueError as e:
+            raise UnfitError(f"hours: {e}; nothing was stored") from e
+        self._db.execute("UPDATE site SET body = ?", (_text(hours),))
+        self.changed()
+
+    def changed(self) -> None:
+        """The roster is another one, within a transaction."""
+        self._db.execute("UPDATE meta SET epoch = epoch + 1")
+
+    # ------------------------------------------------------------ parts
+
+    def _prepare(self, db: sqlite3.Connection) -> None:
+        bring_up_to_date(db, self._path, self._seal)
+
     def _sealed(self, template: StoredTemplate) -> tuple[str | float | bytes, ...]:
+        size = len(template.vector)
+        if not 0 < size <= _MAX_VECTOR_BYTES or size % 4:
+            raise UnfitError(f"{template.person_id}: a template of {size} bytes is none; nothing was stored")
         names = (template.person_id, template.template_id, template.model_id, template.alignment_id)
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return (*names, template.quality, nonce, self._cipher.encrypt(nonce, template.vector, _bound_to(*names)))
 
-    def _transaction(self) -> contextlib.AbstractContextManager[None]:
-        if not self._writable:
-            self._db.close()
-            self._db, self._writable = open_roster(self._path, self._prepare)
-        return Transaction(self._db, self._path)
 
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self._path}: written by a newer release (version {version}, this one reads {SCHEMA_VERSION}); "
-                "go back to that release or move the file away"
-            )
-        if version < SCHEMA_VERSION:
-            self._seal.teach(db)
-            with Transaction(db, self._path):
-                version = db.execute("PRAGMA user_version").fetchone()[0]  # another process may have been faster
-                for statement in ";".join(_STEPS[version:]).split(";"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-
-def _text(value: dict[str, Any]) -> str:
+def _text(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 

@@ -6,57 +6,20 @@ were sent, so that their digest can be told; `persons` is what follows from them
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from agent.core import roster_feed
-from agent.core.bounded import BadValueError, Rejected, integer
-from agent.core.roster import SITE_PURPOSE, VERSION, Person, merged, parse, parse_person, person_json
-from agent.core.roster_feed import PERSON, REVOKED, SITE, WITHDRAWN, Entries, Operation, Part, Refusal, RosterApplied
+from agent.core.bounded import Rejected
+from agent.core.roster import Person
+from agent.core.roster_feed import PERSON, REVOKED, WITHDRAWN, Entries, Operation, Part, Refusal, RosterApplied
+from agent.errors import StoreError
+from agent.roster_entries import ChangedPeople, FeedRefusedError, Purge, StoredTemplate, UnfitError, purge_reason
 from agent.roster_seal import TextSeal
-
-NO_HOURS: Final[Mapping[str, Any]] = {"schedules": [], "holidays": [], "unlock_hours": []}
-_utc_s = integer(0, 2**40)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTemplate:
-    """One template, opened; `vector` is float32 little-endian bytes."""
-
-    person_id: str
-    template_id: str
-    model_id: str
-    alignment_id: str
-    quality: float
-    vector: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Purge:
-    """Templates of somebody were deleted. `reason`: withdrawn or removed."""
-
-    person_id: str
-    at_utc_s: int
-    reason: str
-    templates: int
-
-
-def purge_reason(person: Mapping[str, Any]) -> str:
-    """Why somebody who stays has no face any more: a withdrawal stands against earlier consents, a removal does not."""
-    consent = person.get("consent")
-    return "withdrawn" if consent and consent.get("withdrawn_utc_s") is not None else "removed"
-
-
-class FeedRefusedError(Exception):
-    """A revision that is not applied; nothing of it was."""
-
-    def __init__(self, reason: Refusal, detail: str = "") -> None:
-        super().__init__(detail)
-        self.reason, self.detail = reason, detail[:300]
 
 
 class FeedTables:
@@ -66,21 +29,32 @@ class FeedTables:
     _writable: bool
     _seal: TextSeal
 
-    def _transaction(self) -> AbstractContextManager[None]:
+    def transaction(self) -> AbstractContextManager[None]:
+        """See RosterStore, as for the rest of these."""
         raise NotImplementedError
 
-    def _put_person(self, person: dict[str, Any]) -> None:
+    def known(self, person_id: str) -> Person | Rejected | None:
+        """See RosterStore."""
         raise NotImplementedError
 
-    def _sealed(self, template: StoredTemplate) -> tuple[str | float | bytes, ...]:
+    def write(self, person: Person, templates: Collection[StoredTemplate] | None = None) -> None:
+        """See RosterStore."""
         raise NotImplementedError
 
-    def person(self, person_id: str) -> dict[str, Any] | None:
-        """One person, or None."""
+    def keep_only(self, person: Person, fresh: Iterable[StoredTemplate]) -> None:
+        """See RosterStore."""
         raise NotImplementedError
 
-    def snapshot(self) -> dict[str, Any]:
-        """Everybody and the site's hours."""
+    def drop(self, person_id: str) -> bool:
+        """See RosterStore."""
+        raise NotImplementedError
+
+    def put_hours(self, hours: Mapping[str, Any]) -> None:
+        """See RosterStore."""
+        raise NotImplementedError
+
+    def template_count(self) -> int:
+        """See RosterStore."""
         raise NotImplementedError
 
     # ------------------------------------------------------------ what was sent
@@ -91,14 +65,22 @@ class FeedTables:
         return int(self._db.execute("SELECT revision FROM feed").fetchone()[0])
 
     def entries(self) -> dict[tuple[str, str], str]:
-        """The server's entries as they came."""
-        found = self._db.execute("SELECT kind, id, body FROM managed")
-        return {(kind, name): self._seal.opened(f"managed {kind}", name, body) for kind, name, body in found}
+        """The server's entries as they came; one that was altered is none: the digest tells, the server mends it."""
+        found = {}
+        for kind, name, body in self._db.execute("SELECT kind, id, body FROM managed"):
+            with contextlib.suppress(StoreError):
+                found[kind, name] = self._seal.opened(f"managed {kind}", name, body)
+        return found
 
     def managed(self) -> dict[str, frozenset[str]]:
         """Ids of the people whom the server keeps and of the passes that it revoked."""
         found = self._db.execute("SELECT kind, id FROM managed").fetchall()
         return {kind: frozenset(name for k, name in found if k == kind) for kind in (PERSON, REVOKED)}
+
+    def manages(self, person_id: str) -> bool:
+        """Whether the server keeps this person."""
+        found = self._db.execute("SELECT 1 FROM managed WHERE kind = ? AND id = ?", (PERSON, person_id))
+        return found.fetchone() is not None
 
     def heard_utc_s(self) -> int:
         """When the server's word was last known to be fresh, as this door's clock had it; 0: never."""
@@ -106,7 +88,7 @@ class FeedTables:
 
     def heard(self, utc_s: int) -> None:
         """The server's word is fresh."""
-        with self._transaction():
+        with self.transaction():
             self._db.execute("UPDATE feed SET heard_utc_s = ?", (utc_s,))
 
     # ------------------------------------------------------------ purging
@@ -123,7 +105,7 @@ class FeedTables:
     def told(self, purge: Purge) -> None:
         """The receipt is written. A withdrawal is remembered: what came before it is not taken again."""
         which = (purge.person_id, purge.at_utc_s)
-        with self._transaction():
+        with self.transaction():
             self._db.execute("UPDATE purges SET told = 1 WHERE person_id = ? AND at_utc_s = ?", which)
             self._db.execute("DELETE FROM purges WHERE person_id = ? AND at_utc_s = ? AND reason = 'removed'", which)
 
@@ -137,7 +119,7 @@ class FeedTables:
         times = [here, sent["at_utc_s"] if sent else None]
         return max((int(at) for at in times if at is not None), default=None)
 
-    def _purge(self, person_ids: Iterable[str], reason: str, at_utc_s: int) -> None:
+    def purge(self, person_ids: Iterable[str], reason: str, at_utc_s: int) -> None:
         """Delete templates within a transaction and remember that they were."""
         ids = json.dumps(list(person_ids))
         self._db.execute(
@@ -159,26 +141,27 @@ class FeedTables:
             FeedRefusedError: it is not what it should be; nothing was changed.
             StoreError: it could not be written; nothing was changed.
         """
-        with self._transaction():
-            before = self.entries()
-            after = roster_feed.applied(before if one.base is not None else {}, operations)
-            if roster_feed.digest(after) != one.digest:
-                raise FeedRefusedError(Refusal.BAD_DIGEST)
-            self._write_entries(before, after)
-            sent = [t for t in operations if isinstance(t, roster_feed.Template)]
-            _People(self, before, after, sent, opened, utc_s).apply()
-            found = parse({"v": VERSION, **self.snapshot_here()})
-            if isinstance(found, Rejected):
-                raise FeedRefusedError(Refusal.MALFORMED, found.reason)
-            self._db.execute("UPDATE feed SET revision = ?", (one.revision,))
-            self._db.execute("UPDATE meta SET epoch = epoch + 1")
-            templates = sum(len(person.faces) for person in found.persons.values())
+        try:
+            with self.transaction():
+                self._apply(one, operations, opened, utc_s)
+        except UnfitError as e:
+            raise FeedRefusedError(Refusal.MALFORMED, str(e)) from e
         self.scrub()
-        return RosterApplied(one.revision, one.digest, one.base, len(found.persons), templates)
+        people = self._db.execute("SELECT count(*) FROM persons").fetchone()[0]
+        return RosterApplied(one.revision, one.digest, one.base, people, self.template_count())
 
-    def snapshot_here(self) -> dict[str, Any]:
-        """As `snapshot`, within a transaction that is open already."""
-        raise NotImplementedError
+    def _apply(
+        self, one: Part, operations: tuple[Operation, ...], opened: Callable[[roster_feed.Template], bytes], utc_s: int
+    ) -> None:
+        before = self.entries()
+        after = roster_feed.applied(before if one.base is not None else {}, operations)
+        if roster_feed.digest(after) != one.digest:
+            raise FeedRefusedError(Refusal.BAD_DIGEST)
+        self._write_entries(before, after)
+        sent = [t for t in operations if isinstance(t, roster_feed.Template)]
+        ChangedPeople(self, before, after, sent, opened, utc_s).apply()
+        self._db.execute("UPDATE feed SET revision = ?", (one.revision,))
+        self._db.execute("UPDATE meta SET epoch = epoch + 1")
 
     def _write_entries(self, before: Entries, after: Entries) -> None:
         gone = before.keys() - after.keys()
@@ -187,108 +170,17 @@ class FeedTables:
         new = [(kind, name, self._seal.sealed(f"managed {kind}", name, body)) for kind, name, body in fresh]
         self._db.executemany("INSERT OR REPLACE INTO managed VALUES (?, ?, ?)", new)
 
-    def put_site(self, hours: Mapping[str, Any]) -> None:
-        """The site's hours, within a transaction."""
-        self._db.execute("UPDATE site SET body = ?", (json.dumps(hours, ensure_ascii=False, sort_keys=True),))
-
     def put_sent(self, person: Person, templates: Iterable[StoredTemplate], utc_s: int) -> None:
         """A person as the server and this door together know her, within a transaction."""
         if not person.faces:
-            self._purge([person.id], purge_reason(person_json(person)), utc_s)
-        self._put_person(person_json(person))
-        listed = json.dumps([face.template_id for face in person.faces])
-        self._db.execute(
-            "DELETE FROM templates WHERE person_id = ? AND template_id NOT IN (SELECT value FROM json_each(?))",
-            (person.id, listed),
-        )
-        self._db.executemany(
-            "INSERT OR REPLACE INTO templates VALUES (?, ?, ?, ?, ?, ?, ?)", map(self._sealed, templates)
-        )
+            self.purge([person.id], purge_reason(person), utc_s)
+        self.write(person)
+        self.keep_only(person, templates)
         stored = self._db.execute("SELECT count(*) FROM templates WHERE person_id = ?", (person.id,)).fetchone()[0]
         if stored != len(person.faces):
             raise FeedRefusedError(Refusal.FACE_MISSING, person.id)
 
-    def drop_sent(self, person_id: str, utc_s: int) -> None:
-        """Somebody is no longer in the server's roster, within a transaction."""
-        self._purge([person_id], "removed", utc_s)
-        self._db.execute("DELETE FROM persons WHERE id = ?", (person_id,))
-
-
-class _People:
-    """What changed entries mean for the door's people; everything happens within one transaction."""
-
-    def __init__(
-        self,
-        store: FeedTables,
-        before: Entries,
-        after: Entries,
-        sent: list[roster_feed.Template],
-        opened: Callable[[roster_feed.Template], bytes],
-        utc_s: int,
-    ) -> None:
-        self._store, self._before, self._after, self._utc_s = store, before, after, utc_s
-        self._opened = opened
-        self._sent: dict[str, list[roster_feed.Template]] = {}
-        for template in sent:
-            self._sent.setdefault(template.person_id, []).append(template)
-
-    def apply(self) -> None:
-        touched = {
-            i: None for kind, i in self._before.keys() | self._after.keys() if kind == PERSON and i in self._sent
-        }
-        for one in roster_feed.difference(self._before, self._after):
-            body = self._after.get((one.kind, one.id))
-            if one.kind in (PERSON, WITHDRAWN):
-                touched[one.id] = None
-            elif one.kind == SITE:
-                self._site(body)
-            if one.kind in (WITHDRAWN, REVOKED) and body is not None:
-                _checked_time(json.loads(body), "at_utc_s" if one.kind == WITHDRAWN else "until_s")
-        for person_id in touched:
-            self._person(person_id)
-
-    def _site(self, body: str | None) -> None:
-        hours = json.loads(body) if body is not None else {}
-        if hours.keys() - NO_HOURS.keys():
-            raise FeedRefusedError(Refusal.MALFORMED, "site: unknown key")
-        self._store.put_site({**NO_HOURS, **hours})
-
-    def _person(self, person_id: str) -> None:
-        sent, before = self._parsed(self._after, person_id), self._parsed(self._before, person_id)
-        stored = self._store.person(person_id)
-        here = parse_person(stored) if stored else None
-        if isinstance(here, Rejected):
-            raise FeedRefusedError(Refusal.MALFORMED, here.reason)
-        withdrawn = self._store.withdrawn_utc_s(person_id)
-        if sent is not None:
-            person = merged(sent, before, here, withdrawn)
-            faces = {face.template_id for face in person.faces}
-            fresh = [t for t in self._sent.get(person_id, []) if t.template_id in faces]
-            self._store.put_sent(person, map(self._stored, fresh), self._utc_s)
-        elif before is not None:
-            self._store.drop_sent(person_id, self._utc_s)
-        elif here is not None:  # only this door's own; the server says that a consent was withdrawn
-            self._store.put_sent(merged(here, None, here, withdrawn), (), self._utc_s)
-
-    def _parsed(self, entries: Entries, person_id: str) -> Person | None:
-        body = entries.get((PERSON, person_id))
-        if body is None:
-            return None
-        value = json.loads(body)
-        found = parse_person(value)
-        if isinstance(found, Rejected) or found.id != person_id:
-            raise FeedRefusedError(Refusal.MALFORMED, found.reason if isinstance(found, Rejected) else "another id")
-        consent = found.consent
-        if value.get("faces") and (consent is None or not consent.lawful or consent.purpose != SITE_PURPOSE):
-            raise FeedRefusedError(Refusal.NOT_LAWFUL, person_id)
-        return found
-
-    def _stored(self, t: roster_feed.Template) -> StoredTemplate:
-        return StoredTemplate(t.person_id, t.template_id, t.model_id, t.alignment_id, t.quality, self._opened(t))
-
-
-def _checked_time(body: object, key: str) -> None:
-    try:
-        _utc_s(body.get(key) if isinstance(body, dict) else None)
-    except BadValueError as e:
-        raise FeedRefusedError(Refusal.MALFORMED, f"{key} {e}") from None
+    def drop_sent(self, person_id: str, reason: str, utc_s: int) -> None:
+        """Somebody is no longer in the server's roster, within a transaction. `reason` as in Purge."""
+        self.purge([person_id], reason, utc_s)
+        self.drop(person_id)

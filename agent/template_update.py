@@ -8,21 +8,28 @@ rows `ways_to_enrol` of `door-agent evaluate faces`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from agent.errors import StoreError
 from agent.factors import FACTOR_S
-from agent.residents import NewFace, Residents
+from agent.roster_changes import NewFace
 
 EVERY_S: Final = 7 * 86400.0  # of one person, and again after a restart
+
+
+class Learner(Protocol):
+    """Who stores it: the roster's clerk, which answers later (`answered`)."""
+
+    def learn(self, person_id: str, face: NewFace, model_id: str, alignment_id: str) -> bool:
+        """True: it is stored, or asked for. Raises StoreError."""
 
 
 class TemplateUpdate:
     """Used by the controller's thread only."""
 
-    def __init__(self, residents: Residents, networks: Callable[[], tuple[str, str] | None]) -> None:
+    def __init__(self, learner: Learner, networks: Callable[[], tuple[str, str] | None]) -> None:
         """`networks`: model and alignment id of the vision process that is connected, if any is."""
-        self._residents, self._networks = residents, networks
+        self._learner, self._networks = learner, networks
         self._seen: dict[str, tuple[bytes, float]] = {}
         self._learnt_s: dict[str, float] = {}
 
@@ -32,15 +39,20 @@ class TemplateUpdate:
         self._seen = {**fresh, person_id: (vector, now_s)}
 
     def confirmed(self, person_id: str, now_s: float) -> bool:
-        """Face and phone together opened for this person. True when a template was learnt."""
+        """Face and phone together opened for this person. True when a template is learnt, or asked for."""
         vector, at_s = self._seen.pop(person_id, (b"", float("-inf")))
         networks = self._networks()
         if networks is None or now_s - at_s > FACTOR_S or now_s - self._learnt_s.get(person_id, -EVERY_S) < EVERY_S:
             return False
         try:
-            learnt = self._residents.learn(person_id, NewFace(vector, 1.0), *networks)
+            learnt = self._learner.learn(person_id, NewFace(vector, 1.0), *networks)
         except StoreError:  # a full card must not spoil an opening; health tells of the store itself
             return False
         if learnt:
             self._learnt_s[person_id] = now_s
         return learnt
+
+    def answered(self, person_id: str, *, done: bool) -> None:
+        """What came of it. What was not stored may be tried at the next visit."""
+        if not done:
+            self._learnt_s.pop(person_id, None)

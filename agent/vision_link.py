@@ -70,6 +70,22 @@ class VisionLink:
         except PeerGoneError:
             return False
 
+    @property
+    def peer(self) -> object | None:
+        """Who is connected now."""
+        return self._connection
+
+    def offer(self, message: ToVision, peer: object) -> bool:
+        """Send without waiting, from any thread. False: no room now.
+
+        Raises:
+            PeerGoneError: `peer` is not who is connected now.
+        """
+        connection = self._connection
+        if connection is None or connection is not peer:
+            raise PeerGoneError("another process is connected, or none")
+        return connection.send_json(encode(message))
+
     def stop(self) -> None:
         """End the thread and remove the socket. Idempotent."""
         self._stopping.set()

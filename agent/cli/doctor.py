@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _IN_MEMORY = ("tmpfs", "ramfs")
+_NAMED = 5  # entries that cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +109,38 @@ def _stores(config: Config) -> Iterator[Check]:
     yield _disk(folder, config.store.quota_mib)
     try:
         store = RosterStore(folder)
-        residents = Residents(store)
-        store.close()
+        try:
+            residents = Residents(store)
+        finally:
+            store.close()
     except StoreError as e:
-        yield Check("roster", ok=False, found=str(e), expected="readable", do_this="as it says")
+        expected = "readable; until it is, nobody is recognised here, and exits and orders from afar go on"
+        yield Check("roster", ok=False, found=str(e), expected=expected, do_this="as it says")
         return
     people = len(residents.roster.persons)
+    if faults := residents.roster.faults:
+        yield _unreadable(faults)
     yield Check(
         "roster",
         ok=people > 0,
         found=f"{people} people, {residents.template_count()} face templates",
         expected="at least one resident",
         do_this="door-agent enroll NAME PICTURE PICTURE PICTURE --consent" if not people else "",
+    )
+
+
+def _unreadable(faults: Mapping[str, str]) -> Check:
+    """Entries of the roster that nobody can read: everybody else comes in, these people do not."""
+    some = "; ".join(f"{who or 'the hours'}: {why}" for who, why in sorted(faults.items())[:_NAMED])
+    who = next((one for one in sorted(faults) if one), "")
+    mend = f"door-agent enroll --remove {who}, then enrol this person again" if who else ""
+    hours = "door-agent roster import a file with the hours" if "" in faults else ""
+    return Check(
+        "roster entries",
+        ok=False,
+        found=f"{len(faults)} cannot be read: {some}",
+        expected="every entry readable; these people are not let in, everybody else is",
+        do_this="; ".join(one for one in (mend, hours) if one),
     )
 
 

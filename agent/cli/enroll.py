@@ -147,13 +147,17 @@ def _list(residents: Residents, *, as_json: bool) -> int:
         for p in residents.roster.persons.values()
     ]
     if as_json:
-        print_json({"epoch": residents.roster.epoch, "people": people})
+        faults = dict(residents.roster.faults)
+        print_json({"epoch": residents.roster.epoch, "people": people} | ({"unreadable": faults} if faults else {}))
         return 0
     for person in people:
         print(
             f"{person['id']:16} {person['name']:24} {person['kind']:10} {person['templates']} templates, "
             f"{person['phones']} phones"
         )
+    for person_id, why in residents.roster.faults.items():
+        cure = f"door-agent enroll --remove {person_id}, then enrol again" if person_id else "import the hours again"
+        print(f"{person_id or 'the hours'}: cannot be read ({why}); {cure}")
     print(f"{len(people)} people")
     return 0
 

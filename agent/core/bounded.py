@@ -38,7 +38,9 @@ def text(limit: int) -> Check:
     def check(value: object) -> str:
         if not isinstance(value, str) or len(value) > limit:
             raise BadValueError(f"must be text of at most {limit} characters")
-        if any("\ud800" <= letter <= "\udfff" for letter in value):  # JSON can say it, UTF-8 and a digest can't
+        if not value.isascii() and any(
+            "\ud800" <= letter <= "\udfff" for letter in value
+        ):  # JSON can say it, UTF-8 and a digest can't
             raise BadValueError("holds half a character")
         return value
 

@@ -8,7 +8,7 @@ on the device: nothing of this module is ever a row or a message by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Final
@@ -123,7 +123,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Everybody at one epoch. `faces_left_out`: ids of people whose faces came without a lawful consent record."""
+    """Everybody at one epoch. `faces_left_out`: ids of people whose faces came without a lawful consent record.
+
+    `faults`: what of a store could not be read (roster_stored.py), by the person's id, or "" for the site's hours.
+    """
 
     epoch: int
     persons: Mapping[str, Person]
@@ -132,6 +135,7 @@ class Roster:
     faces_left_out: tuple[str, ...] = ()
     managed: frozenset[str] = frozenset()  # people whom the server keeps
     revoked: frozenset[str] = frozenset()  # visitor passes, by id
+    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +154,7 @@ def parse(value: object) -> Roster | Rejected:
     """A roster from its JSON object, or the first thing wrong with it. All or nothing."""
     try:
         shape: _Snapshot = part(_Snapshot)(value)
-        calendar = Calendar(_by_id(shape.schedules), frozenset(shape.holidays))
-        _check_hours(shape.unlock_hours, calendar)
+        calendar = calendar_of(shape.schedules, shape.holidays, shape.unlock_hours)
         found, left_out = _persons(shape.persons, calendar)
     except BadValueError as error:
         return Rejected(f"roster: {error}")
@@ -232,14 +235,12 @@ def _check_refs(person: Person, calendar: Calendar, taken: set[str]) -> None:
         taken.add(one)
 
 
-def _by_id(found: tuple[Schedule, ...]) -> dict[str, Schedule]:
+def calendar_of(found: tuple[Schedule, ...], days: tuple[str, ...], hours: tuple[UnlockHours, ...]) -> Calendar:
+    """The site's calendar. Raises BadValueError for two schedules of one id, and for unlock hours of none."""
     by_id = {schedule.id: schedule for schedule in found}
     if len(by_id) != len(found) or ALWAYS in by_id:
         raise BadValueError(f"schedules must have different ids, none of them {ALWAYS}")
-    return by_id
-
-
-def _check_hours(hours: tuple[UnlockHours, ...], calendar: Calendar) -> None:
     for one in hours:
-        if one.schedule not in calendar.schedules:
+        if one.schedule not in by_id:
             raise BadValueError(f"unlock_hours names {one.schedule}, which is not in this roster")
+    return Calendar(by_id, frozenset(days))

@@ -19,7 +19,6 @@ from agent.core.bounded import Rejected
 from agent.core.journal import canonical
 from agent.core.roster import (
     SITE_PURPOSE,
-    VERSION,
     FaceTemplate,
     Person,
     PersonKind,
@@ -30,7 +29,9 @@ from agent.core.roster import (
 )
 from agent.core.roster_feed import PERSON, REVOKED, SITE, WITHDRAWN, Entries, Held, digest
 from agent.errors import ConfigError
-from agent.residents import NewFace, hours_json
+from agent.residents import NewFace, Residents, hours_json
+from agent.roster_changes import RosterChanges
+from agent.roster_entries import NO_HOURS, UnfitError
 from agent.roster_store import RosterStore, StoredTemplate
 from deploy.community.site_file import SiteFile
 
@@ -71,9 +72,17 @@ class People(SiteFile):
     # ------------------------------------------------------------ people and hours
 
     def roster(self) -> Roster:
-        """Everybody and the hours, with names."""
+        """Everybody and the hours, with names.
+
+        Raises:
+            ConfigError: an entry cannot be read. Doors keep what they have until it is mended or removed.
+        """
         with self._store() as store:
-            return _parsed(store.snapshot())
+            found = Residents(store).roster
+        for person_id, why in found.faults.items():
+            cure = f"`manage remove {person_id}`, then add the person again" if person_id else "`manage hours`"
+            raise ConfigError(f"{person_id or 'the hours'}: cannot be read ({why}); {cure}")
+        return found
 
     def put(self, changes: Mapping[str, Any]) -> Person:
         """Change or add one person: `id`, and fields of agent/core/roster.py's Person; what is left out stays.
@@ -82,50 +91,43 @@ class People(SiteFile):
         """
         if "faces" in changes:
             raise ConfigError("faces are enrolled, not written: see `manage enrol`")
-        with self._store() as store:
-            before = store.snapshot()
-            known = {person["id"]: person for person in before["persons"]}
-            person_id = str(changes.get("id", ""))
-            new = {**person_json(Person(id="")), **known.get(person_id, {}), **changes}
-            found = parse_person(new)
+        with self._changing() as store:
+            known = store.known(str(changes.get("id", "")))
+            before = known if isinstance(known, Person) else Person(id="")
+            found = parse_person({**person_json(before), **changes})
             if isinstance(found, Rejected):
                 raise ConfigError(found.reason)
-            known[person_id] = person_json(found)
-            _parsed({**before, "persons": list(known.values())})
-            store.put(person_json(found), None if found.faces else [])
-            store.scrub()
-        self.changed()
+            store.write(found, None if found.faces else [])
         return found
 
     def add_faces(self, person_id: str, faces: Iterable[NewFace], model_id: str, alignment_id: str) -> Person:
         """Templates for all the doors that this person may use, instead of earlier ones.
 
         Raises:
-            ConfigError: nobody of this id, or the consent is not one for a face at all doors.
+            ConfigError: nobody of this id, more than five, or the consent is not one for a face at all doors.
         """
-        person = self.roster().persons.get(person_id)
-        if person is None:
-            raise ConfigError(f"{person_id}: nobody of this id")
-        consent = person.consent
-        watched = person.kind is PersonKind.WATCHED
-        if watched or consent is None or not consent.lawful or consent.purpose != SITE_PURPOSE:
-            raise ConfigError(f"{person_id}: needs a consent of its own for {SITE_PURPOSE}; or enrol at one door")
         now = time.time_ns()
         templates = [
             StoredTemplate(person_id, f"t-{now:x}-{n}", model_id, alignment_id, face.quality, face.vector)
             for n, face in enumerate(faces)
         ]
         listed = tuple(FaceTemplate(t.template_id, model_id, alignment_id) for t in templates)
-        changed = replace(person, faces=listed)
-        with self._store() as store:
-            store.put(person_json(changed), templates)
-        self.changed()
+        with self._changing() as store:
+            person = store.known(person_id)
+            if not isinstance(person, Person):
+                raise ConfigError(f"{person_id}: nobody of this id")
+            consent = person.consent
+            watched = person.kind is PersonKind.WATCHED
+            if watched or consent is None or not consent.lawful or consent.purpose != SITE_PURPOSE:
+                raise ConfigError(f"{person_id}: needs a consent of its own for {SITE_PURPOSE}; or enrol at one door")
+            changed = replace(person, faces=listed)
+            store.write(changed, templates)
         return changed
 
     def remove(self, person_id: str) -> bool:
         """Somebody moved out: gone here and, with the next revision, from every door."""
         with self._store() as store:
-            gone = store.remove(person_id)
+            gone = RosterChanges(store).remove(person_id)
         self.changed()
         return gone
 
@@ -136,7 +138,7 @@ class People(SiteFile):
         """
         now_s = int(time.time())
         with self._store() as store:
-            store.withdraw(person_id, now_s)
+            RosterChanges(store).withdraw(person_id, now_s)
         with self.site() as db:
             db.execute("INSERT OR REPLACE INTO withdrawals VALUES (?, ?)", (person_id, now_s))
         self.changed()
@@ -144,10 +146,14 @@ class People(SiteFile):
 
     def set_hours(self, hours: Mapping[str, Any]) -> None:
         """Schedules, holidays, unlock hours: keys left out stay."""
+        if strange := hours.keys() - NO_HOURS.keys():
+            raise ConfigError(f"unknown key {min(strange)[:100]}; allowed: {', '.join(NO_HOURS)}")
         with self._store() as store:
-            before = store.snapshot()
-            found = _parsed({**before, **hours})
-            store.replace([person_json(p) for p in found.persons.values()], hours_json(found), found.epoch)
+            known = Residents(store)
+            found = parse({**known.snapshot(), **hours})
+            if isinstance(found, Rejected):
+                raise ConfigError(found.reason)
+            known.replace(found)
         self.changed()
 
     def forget(self, expired_days: int, passes_days: int, proof_days: int) -> None:
@@ -303,12 +309,17 @@ class People(SiteFile):
         with contextlib.closing(RosterStore(self.folder)) as store:
             yield store
 
-
-def _parsed(snapshot: Mapping[str, Any]) -> Roster:
-    found = parse({"v": VERSION, **snapshot})
-    if isinstance(found, Rejected):
-        raise ConfigError(found.reason)
-    return found
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[RosterStore]:
+        """A change of the store, whole or not at all; doors are to hear of it."""
+        with self._store() as store:
+            try:
+                with store.transaction():
+                    yield store
+            except UnfitError as e:
+                raise ConfigError(str(e)) from e
+            store.scrub()
+        self.changed()
 
 
 def _for_door(person: Person, *, sealed: bool) -> Person:

@@ -33,7 +33,7 @@ from agent.core.roster_feed import (
     seal_binding,
 )
 from agent.identity import checked, key_name, seal
-from agent.roster_clerk import signed
+from agent.roster_intake import signed
 from deploy.community.limits import PerMinute
 from deploy.community.news import SERVER, News
 from deploy.community.people import Door, People, Published

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyseto
 
 from agent.core.vision_messages import Alive, Hello, encode
@@ -22,7 +23,7 @@ from deploy.community.news import News
 from deploy.community.people import People
 from deploy.community.publisher import Publisher
 from deploy.site_pki import SiteAuthority
-from hardware.errors import SocketError
+from hardware.errors import PeerGoneError, SocketError
 from hardware.seqpacket import connect
 
 HELLO = Hello(v=1, engine="test", model_id="net", alignment_id="five", liveness=True, missing=None, pid=1)
@@ -66,6 +67,21 @@ agent_dir = "{folder}"
 guard_dir = "{folder}"
 {more}
 """
+
+
+def unit_vector() -> bytes:
+    """A template of nobody: float32[256], length 1."""
+    found = np.random.default_rng().normal(size=256)
+    return bytes((found / np.linalg.norm(found)).astype("<f4").tobytes())
+
+
+class NoVision:
+    """A vision link with nobody at its other end."""
+
+    peer = None
+
+    def offer(self, message: object, peer: object) -> bool:
+        raise PeerGoneError("nobody")
 
 
 def until(ask, complaint: str, timeout_s: float = 50.0) -> Any:

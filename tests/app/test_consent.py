@@ -8,9 +8,10 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
-from roster_world import Door, Site, until
+from roster_world import Door, Site, unit_vector, until
 
 from agent.clock import SystemClock
 from agent.core.events import Kind
@@ -18,12 +19,13 @@ from agent.core.journal import ClockQuality
 from agent.core.roster import FACE_PURPOSE, SITE_PURPOSE, Consent
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
 from agent.errors import ConfigError
+from agent.known_time import KnownTime
 from agent.residents import NewFace, Residents, consent_now, forget_expired
 from agent.roster_store import RosterStore
 from agent.status import StatusBoard
 from deploy.community.people import People
 
-VECTOR = secrets.token_bytes(1024)
+VECTOR = unit_vector()
 BOUND_S = 60.0
 
 
@@ -147,7 +149,7 @@ def test_a_withdrawal_at_the_door_holds_against_the_server_and_leaves_nothing_wh
     site.people.put(
         {"id": "p-li", "consent": {**CONSENT, "purpose": SITE_PURPOSE, "given_utc_s": int(time.time()) + 9}}
     )
-    site.people.add_faces("p-li", [NewFace(VECTOR[::-1], 0.9)], "net", "five")
+    site.people.add_faces("p-li", [NewFace(unit_vector(), 0.9)], "net", "five")
     until(lambda: stored_faces(door), "the face of the new consent")
 
 
@@ -218,19 +220,31 @@ class Clock(SystemClock):
         return self.good
 
 
-def test_people_whose_time_is_over_are_forgotten_after_the_configured_days_by_a_clock_that_is_right(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("clock_days", "quality", "floor_days", "forgotten"),
+    [
+        (6, ClockQuality.NTP, 0, False),
+        (7, ClockQuality.NTP, 0, True),
+        (99, ClockQuality.NONE, 6, False),
+        (26_000, ClockQuality.RTC, 6, False),  # a battery clock that stands at 2099: deleting cannot be taken back
+        (0, ClockQuality.RTC, 7, True),  # the journal knows that it is later
+    ],
+)
+def test_people_whose_time_is_over_are_forgotten_only_by_a_time_that_has_passed_for_sure(
+    tmp_path: Path, clock_days: int, quality: ClockQuality, floor_days: int, *, forgotten: bool
+):
     until_s, day_s = 1_790_000_000, 86_400
+    clock = Clock(until_s + clock_days * day_s, quality)
+    known = KnownTime(clock, ZoneInfo("Asia/Shanghai"), lambda: until_s + floor_days * day_s)
+    known.note(clock.now_s())
     with contextlib.closing(RosterStore(tmp_path)) as store:
         residents = Residents(store)
         face = [NewFace(VECTOR, 0.9)]
         over = residents.add("Over", consent_now(1), face, "net", "five", valid_until_utc_s=until_s).id
         stays = residents.add("Stays", consent_now(1), face, "net", "five").id
-        both, good, bad = {over, stays}, ClockQuality.NTP, ClockQuality.NONE
-        for days, quality, left in ((6, good, both), (99, bad, both), (7, good, {stays})):
-            forget_expired(store, Clock(until_s + days * day_s, quality), 7)
-            residents.changed()
-            assert set(residents.roster.persons) == left
-        assert [(p.person_id, p.reason) for p in store.purges()] == [(over, "removed")]
+        forget_expired(residents, known.floor_s(), 7)
+        assert set(residents.roster.persons) == ({stays} if forgotten else {over, stays})
+        assert [(p.person_id, p.reason) for p in store.purges()] == ([(over, "removed")] if forgotten else [])
 
 
 def test_the_office_forgets_what_was_kept_long_enough(tmp_path: Path):

@@ -19,7 +19,10 @@ EXTENDING = ROOT / "agent" / "EXTENDING.md"
 MAIN = [
     *(f"hardware/{name}.py" for name in ("camera_sources", "camera", "chip", "gpio")),
     *(f"agent/{name}.py" for name in ("app", "config", "console/server", "link_settings", "identity")),
-    *(f"agent/{name}.py" for name in ("outbox_disk", "roster_store", "roster_file")),
+    *(
+        f"agent/{name}.py"
+        for name in ("outbox_disk", "roster_store", "roster_file", "roster_schema", "roster_changes", "roster_verify")
+    ),
     *(
         f"deploy/community/{name}.py"
         for name in ("page", "settings", "office", "manager_command", "ledger", "postgres")

@@ -253,9 +253,7 @@ def test_sigterm_ends_in_order_and_nothing_is_lost(door: Door):
 @pytest.mark.parametrize(
     ("spoil", "code", "said"),
     [
-        (lambda d: (d / "state" / "roster.db").write_bytes(b"rubbish" * 1000), 4, "not a usable roster"),
         (lambda d: (d / "door.toml").write_text("[door]\n"), 3, "door.lock_type: is required and missing"),
-        (lambda d: (d / "state" / "roster.key").unlink(), 4, "key of the roster is gone"),
     ],
 )
 def test_what_a_person_must_mend_is_one_message_and_an_exit_code(tmp_path: Path, spoil, code: int, said: str):

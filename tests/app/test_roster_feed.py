@@ -12,9 +12,9 @@ import pyseto
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from roster_world import Door, Site, until
+from roster_world import Door, NoVision, Site, unit_vector, until
 
-from agent import roster_clerk
+from agent import roster_intake
 from agent.core import roster_feed
 from agent.core.bounded import Rejected, written
 from agent.core.journal import canonical
@@ -23,13 +23,15 @@ from agent.core.roster_feed import Head, Part, Put, Template, cut, message, seal
 from agent.core.stream import RosterArrived
 from agent.identity import Identity, seal
 from agent.residents import NewFace, Residents
-from agent.roster_clerk import RosterClerk, signed
+from agent.roster_clerk import RosterClerk
+from agent.roster_intake import signed
+from agent.roster_news import RosterOpened, RosterRead
 from agent.roster_store import RosterStore
 from deploy.community import publisher
 from deploy.pki import Authority
 
 DOOR = "garden/gate-1"
-VECTOR = secrets.token_bytes(1024)
+VECTOR = unit_vector()
 CONSENT = {"purpose": SITE_PURPOSE, "given_utc_s": 1_790_000_000, "under_14": False, "guardian": None,
            "withdrawn_utc_s": None}  # fmt: skip
 OFFICE = {"id": "office", "windows": [{"days": ["mon", "holiday"], "start_min": 480, "end_min": 1080}]}
@@ -111,16 +113,17 @@ def test_a_change_made_while_the_door_or_the_server_is_away_comes_when_both_are_
 
 
 class Posts(list):
-    """What the clerk said."""
+    """What the clerk said of the server's messages."""
 
     def __call__(self, event: object) -> None:
-        self.append(event)
+        if not isinstance(event, RosterRead | RosterOpened):
+            self.append(event)
 
 
 @pytest.fixture
 def clerk(tmp_path: Path, monkeypatch):
     """A door's clerk by itself, at revision 2 with one person; and `says`, which gives it a message and waits."""
-    monkeypatch.setattr(roster_clerk, "_TOLD_EVERY_S", 0.0)
+    monkeypatch.setattr(roster_intake, "_TOLD_EVERY_S", 0.0)
     authority = Authority(tmp_path / "ca")
     pair, signing = authority.device(DOOR), authority.signing_key("server")
     (tmp_path / "state").mkdir()
@@ -129,7 +132,7 @@ def clerk(tmp_path: Path, monkeypatch):
     private = pyseto.Key.new(version=4, purpose="public", key=signing.key.read_bytes())
     stranger = authority.signing_key("stranger").key.read_bytes()
     posts = Posts()
-    clerk = RosterClerk(DOOR, tmp_path / "state", posts, key=public, identity=identity, floor=0)
+    clerk = RosterClerk(DOOR, tmp_path / "state", posts, NoVision(), key=public, identity=identity, floor=0)
     clerk.start()
 
     def says(what: Part | bytes, *, door: str = DOOR, key=private, keep: bool = False):
@@ -200,6 +203,7 @@ def test_rubbish_replayed_rolled_back_partial_and_other_doors_chunks_are_refused
         ("purpose", "not-lawful"), ("unlawful", "not-lawful"), ("missing", "face-missing"),
         ("for another door", "not-sealed-for-this-door"), ("of another person", "not-sealed-for-this-door"),
         ("twice the same phone", "malformed"), ("an unknown schedule", "malformed"),
+        ("a template of length 2", "malformed"), ("a template of no length", "malformed"),
     ],
 )  # fmt: skip
 def test_a_sending_that_is_signed_but_wrong_changes_nothing_at_all(clerk, broken: str, reason: str):
@@ -213,7 +217,8 @@ def test_a_sending_that_is_signed_but_wrong_changes_nothing_at_all(clerk, broken
         body |= {"schedules": ["office"], "faces": []}
     door, person = ("garden/gate-2", "p-a") if broken == "for another door" else (DOOR, "p-a")
     binding = seal_binding(door, "p-b" if broken == "of another person" else person, "t-1", "net", "five")
-    sealed = seal(clerk.identity._public, VECTOR, binding)
+    vector = {"a template of length 2": b"\x00\x00\x00\x40" + bytes(1020), "a template of no length": b""}
+    sealed = seal(clerk.identity._public, vector.get(broken, VECTOR), binding)
     template = Template("p-a", "t-1", "net", "five", 0.9, sealed)
     puts = [Put("person", "p-a", canonical(body)), Put("person", "p-b", canonical(person_json(Person(id="p-b"))))]
     digest = roster_feed.digest({("person", p.id): p.body for p in puts})

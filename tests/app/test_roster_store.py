@@ -7,15 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.roster import FaceTemplate, Person
 from agent.errors import StoreError
+from agent.roster_changes import RosterChanges, consent_now
 from agent.roster_store import RosterStore, StoredTemplate
 
 VECTOR = bytes(range(256)) * 4
-ANNA = {"id": "p-anna", "name": "Anna", "groups": ["residents"]}
+NAMES = ("net", "five-points")
+
+
+def anna(*template_ids: str) -> Person:
+    faces = tuple(FaceTemplate(one, *NAMES) for one in template_ids)
+    return Person(id="p-anna", name="Anna", groups=("residents",), consent=consent_now(5), faces=faces)
 
 
 def template(vector: bytes = VECTOR, template_id: str = "t-1") -> StoredTemplate:
-    return StoredTemplate("p-anna", template_id, "net", "five-points", 0.9, vector)
+    return StoredTemplate("p-anna", template_id, *NAMES, 0.9, vector)
 
 
 @pytest.fixture
@@ -30,33 +37,33 @@ def opened(store: RosterStore) -> list[bytes]:
 
 
 def test_a_template_comes_back_only_for_its_own_network_and_alignment(store: RosterStore):
-    store.put(ANNA, [template()])
+    store.put(anna("t-1"), [template()])
     assert opened(store) == [VECTOR]
     assert list(store.templates("other", "five-points")) == []
 
 
 def test_enrolling_again_replaces_and_raises_the_epoch(store: RosterStore):
-    first = store.put(ANNA, [template()])
-    second = store.put(ANNA, [template(VECTOR[::-1]), template(template_id="t-2")])
+    first = store.put(anna("t-1"), [template()])
+    second = store.put(anna("t-1", "t-2"), [template(VECTOR[::-1]), template(template_id="t-2")])
     assert second > first
     assert sorted(opened(store)) == sorted([VECTOR, VECTOR[::-1]])
 
 
 def test_no_byte_of_a_template_stands_on_the_disk_before_or_after_withdrawal(store: RosterStore, tmp_path: Path):
-    store.put(ANNA, [template()])
+    store.put(anna("t-1"), [template()])
     with contextlib.closing(sqlite3.connect(tmp_path / "roster.db")) as db:
         sealed = db.execute("SELECT sealed FROM templates").fetchone()[0][:200]
     files = lambda: b"".join(p.read_bytes() for p in tmp_path.glob("roster.db*"))  # noqa: E731
     assert VECTOR[:32] not in files()
     assert sealed in files()
-    assert store.remove("p-anna")
+    assert RosterChanges(store).remove("p-anna")
     assert sealed not in files()
     assert b"Anna" not in files()
 
 
 def test_a_row_moved_to_another_person_does_not_open(store: RosterStore, tmp_path: Path):
-    store.put(ANNA, [template()])
-    store.put({"id": "p-thief"}, None)
+    store.put(anna("t-1"), [template()])
+    store.put(Person(id="p-thief"))
     with contextlib.closing(sqlite3.connect(tmp_path / "roster.db", isolation_level=None)) as thief:
         thief.execute("UPDATE templates SET person_id = 'p-thief'")
     with pytest.raises(StoreError, match="p-thief does not open"):
@@ -64,7 +71,7 @@ def test_a_row_moved_to_another_person_does_not_open(store: RosterStore, tmp_pat
 
 
 def test_a_stolen_database_without_its_key_says_so(store: RosterStore, tmp_path: Path):
-    store.put(ANNA, [template()])
+    store.put(anna("t-1"), [template()])
     other = tmp_path / "thief"
     other.mkdir()
     shutil.copy(tmp_path / "roster.db", other)
@@ -96,5 +103,5 @@ def test_a_newer_version_is_left_alone(tmp_path: Path):
 
 
 def test_key_and_database_are_the_owners_alone(store: RosterStore, tmp_path: Path):
-    store.put(ANNA, None)
+    store.put(anna())
     assert {p.stat().st_mode & 0o077 for p in (tmp_path / "roster.key", tmp_path / "roster.db")} == {0}

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hours_world import OFFICE as HOURS
 
+from agent.core.roster import parse
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import SCHEMA_VERSION, RosterStore
 
@@ -35,10 +36,8 @@ def test_an_import_over_somebody_else_s_change_is_refused_whole(residents: Resid
     with contextlib.closing(RosterStore(tmp_path / "state")) as other:
         roster = Residents(other).roster
         residents.add("Cai", consent_now(1_790_000_000), [NewFace(VECTOR, 0.9)], "net", "five-points")
-        late = Residents(other)
-        late.roster = roster
         with pytest.raises(OSError, match="changed the roster meanwhile"):
-            late.replace(roster)
+            Residents(other).replace_all(roster, roster.epoch)
     assert len(vectors(residents)) == 3
 
 
@@ -46,14 +45,15 @@ def test_a_reader_sees_people_and_hours_of_one_moment(residents: Residents, tmp_
     """An import that commits while another process reads must not mix old hours with new people."""
     with contextlib.closing(RosterStore(tmp_path / "state")) as other:
         writer = Residents(other)
+        persons = [{**person, "schedules": ["office"]} for person in writer.snapshot()["persons"]]
+        office = parse({**writer.snapshot(), **HOURS, "persons": persons})
         other._db.execute("PRAGMA busy_timeout = 0")  # its checkpoint need not wait for this very reader
         seen = []
 
         def trace(statement: str) -> None:
             if statement.startswith("SELECT id, body FROM persons") and not seen:
                 seen.append(statement)
-                persons = [{**p, "schedules": ["office"]} for p in other.snapshot()["persons"]]
-                other.replace(persons, HOURS, writer.roster.epoch)
+                writer.replace(office)
 
         residents._store._db.set_trace_callback(trace)
         found = residents._store.snapshot()

@@ -38,8 +38,8 @@ EVERYTHING = Person(
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "door.toml").write_text(CONFIG.format(folder=tmp_path / "state"))
-    with contextlib.closing(RosterStore(tmp_path / "state")) as store:
-        store.replace([], HOURS, store.epoch)
+    with contextlib.closing(RosterStore(tmp_path / "state")) as store, store.transaction():
+        store.put_hours(HOURS)
     return tmp_path
 
 

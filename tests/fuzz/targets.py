@@ -31,7 +31,7 @@ from agent.face_desk import _said
 from agent.guard_link import GuardLink
 from agent.pass_desk import phone_key, verify_p256
 from agent.remote import RemoteDesk, sign
-from agent.roster_clerk import RosterClerk, signed
+from agent.roster_intake import Intake, signed
 from hardware import guard, reflex
 from hardware.seqpacket import _parse as parse_packet
 
@@ -112,7 +112,7 @@ def registration(data: bytes) -> None:
 
 def roster_token(data: bytes) -> None:
     """A message on dn/roster, its signature really checked."""
-    _CLERK._opened(_CHECKING, data)
+    _INTAKE._opened(_CHECKING, data)
 
 
 def roster_claims(data: bytes) -> None:
@@ -199,8 +199,8 @@ class _Deaf(GuardLink):
 
 
 _GUARD_LINK = _Deaf()
-_CLERK: Any = RosterClerk.__new__(RosterClerk)
-_CLERK._door = NAME
+_INTAKE: Any = Intake.__new__(Intake)
+_INTAKE._door = NAME
 _REFLEXES = reflex.ReflexSettings({"exit": 0.03}, continuous_duty=True)
 _IDLE = reflex.State()
 

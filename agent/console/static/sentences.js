@@ -73,7 +73,13 @@ const KINDS = {
   "Agent/Link": ["quiet", (b) => ({ Up: zh() ? "与服务器的线路接通" : "The link to the server is up", Down: zh() ? "与服务器的线路断开，门照常工作" : "The link to the server is down; the door goes on" })[b.state] ?? after(say("pLink"), b.word ?? b.state)],
   "Agent/Store": ["bad", (b) => after(say("pStore"), b.state)],
   "Agent/Clock": ["quiet", (b) => after(say("pClock"), known("clock_", b.state)), true],
-  "Agent/Roster": ["quiet", (b) => (b.state === "Enrolled" ? (zh() ? "新住户已录入" : "A resident was enrolled") : zh() ? "住户名单已更新" : "The list of residents changed"), true],
+  "Agent/Roster": ["quiet", (b) => ({
+    Enrolled: zh() ? "新住户已录入" : "A resident was enrolled",
+    Unreadable: zh() ? `名单里有 ${b.entries} 条读不出来：这些人进不来，其他人照常` : `${b.entries} entries of the list of residents cannot be read: these people are not let in, everybody else is`,
+    Readable: zh() ? "名单里每一条都能读出来了" : "Every entry of the list of residents can be read again",
+    Unusable: zh() ? "住户名单打不开：已知的人照常进出；重启后谁也不认识，出门不受影响" : "The list of residents cannot be used: whoever is known goes on coming in, after a restart nobody is; exits work",
+    Usable: zh() ? "住户名单恢复正常" : "The list of residents can be used again",
+  })[b.state] ?? (zh() ? "住户名单已更新" : "The list of residents changed"), true],
   "Agent/CallbackFailed": ["bad", () => (zh() ? "程序内部错误" : "An internal error")],
   "Agent/Command": ["quiet", (b) => {
     const what = pick(ORDER, b.order ?? b.action ?? b.stage ?? "");
@@ -85,7 +91,7 @@ const KINDS = {
   "Journal/Tombstone": ["bad", () => (zh() ? "空间不足，删除了旧的次要记录" : "Out of room: old minor rows were dropped")],
   "Journal/Folded": ["warn", () => (zh() ? "空间不足，合并了旧的次要记录" : "Short of room: old minor rows were folded")],
 };
-const OVER = new Set(["Normal", "NotInFault", "NotInTamper", "Recovered", "Ended"]);
+const OVER = new Set(["Normal", "NotInFault", "NotInTamper", "Recovered", "Ended", "Readable", "Usable"]);
 
 // {text, tone, technical}: an event of a kind nobody described is shown by its name.
 function describe(event) {

@@ -15,6 +15,8 @@ function badges(door) {
   else if (h.camera && h.camera !== "ok") found.push(["warn", `${say("camera")}: ${known("cam_", h.camera)}`]);
   if (h.store && h.store !== "ok") found.push(["bad", `${say("pStore")}: ${h.store}`]);
   if (s.roster?.drift) found.push(["warn", say("drift", s.roster.revision ?? 0, s.roster.wanted)]);
+  if (s.roster?.usable === false) found.push(["bad", say("rosterUnusable")]);
+  if (s.roster?.unreadable > 0) found.push(["bad", say("rosterUnreadable", s.roster.unreadable)]);
   if (s.roster?.stale) found.push(["warn", say("stale")]);
   return found;
 }

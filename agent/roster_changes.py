@@ -1,0 +1,237 @@
+"""What can be asked of a roster: each change reads whom it concerns within its own transaction, and writes only then.
+
+Between a look at the roster and a change made because of it anything may have happened (a consent withdrawn, a phone
+switched off, somebody gone): a change that wrote back what was seen before would undo it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent.core.bounded import Rejected, written
+from agent.core.roster import (
+    FACE_PURPOSE,
+    LEARNT,
+    MAX_PHONES,
+    Consent,
+    FaceTemplate,
+    Person,
+    PhoneKey,
+    Roster,
+)
+from agent.errors import StoreError
+from agent.roster_entries import purge_reason
+from agent.roster_store import RosterStore, StoredTemplate
+
+
+@dataclass(frozen=True, slots=True)
+class NewFace:
+    """One template of an enrolment: float32 little endian, unit length; quality 0..1."""
+
+    vector: bytes
+    quality: float
+
+
+class RosterChanges:
+    """Used by the thread that made the store.
+
+    Everything here raises StoreBusyError where another process is writing, UnfitError for what a reader would refuse
+    (then nothing is stored), StoreError where the file cannot be written.
+    """
+
+    def __init__(self, store: RosterStore) -> None:
+        self._store = store
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[None]:
+        with self._store.transaction():
+            yield
+        self._changed()
+
+    def _changed(self) -> None:
+        """Something was written, perhaps: for whoever keeps the roster in memory."""
+
+    def add(
+        self,
+        name: str,
+        consent: Consent | None,
+        faces: Iterable[NewFace],
+        model_id: str,
+        alignment_id: str,
+        *,
+        phones: tuple[PhoneKey, ...] = (),
+        **more: object,
+    ) -> Person:
+        """A new person. `more` are other fields of Person (kind, extended_release, …).
+
+        Raises:
+            ValueError: the consent does not allow a face.
+            UnfitError: a phone is somebody's already, a name is too long, …
+        """
+        person_id = f"p-{secrets.token_hex(6)}"
+        templates = _templates(person_id, faces, model_id, alignment_id)
+        person = replace(
+            Person(id=person_id, name=name, consent=consent, phones=phones, **more),  # type: ignore[arg-type]
+            faces=_listed(templates),
+        )
+        with self._change():
+            self._store.write(person, templates)
+        return person
+
+    def learn(self, person_id: str, face: NewFace, model_id: str, alignment_id: str) -> bool:
+        """A template of a confirmed visit beside those of the enrolment, in place of the one learnt before.
+
+        False: nobody enabled of this id with a face of this network.
+        """
+        with self._change():
+            person = self._store.known(person_id)
+            faces = person.faces if isinstance(person, Person) and person.enabled else ()
+            kept = tuple(one for one in faces if not one.learnt)
+            made_by = {(one.model_id, one.alignment_id) for one in kept}
+            if not isinstance(person, Person) or (model_id, alignment_id) not in made_by:
+                return False
+            template_id = f"{LEARNT}{secrets.token_hex(8)}"
+            learnt = StoredTemplate(person_id, template_id, model_id, alignment_id, face.quality, face.vector)
+            changed = replace(person, faces=(*kept, FaceTemplate(template_id, model_id, alignment_id)))
+            self._store.write(changed)
+            self._store.keep_only(changed, [learnt])
+        return True
+
+    def set_faces(self, person_id: str, faces: Iterable[NewFace], model_id: str, alignment_id: str) -> Person:
+        """These templates instead of earlier ones.
+
+        Raises:
+            StoreError: nobody of this id.
+            ValueError: the consent does not allow a face.
+        """
+        templates = _templates(person_id, faces, model_id, alignment_id)
+        with self._change():
+            changed = replace(self._somebody(person_id), faces=_listed(templates))
+            self._store.write(changed, templates)
+        return changed
+
+    def add_phone(self, person_id: str, key: PhoneKey) -> Person:
+        """One more phone of somebody enrolled.
+
+        Raises:
+            StoreError: nobody of this id, this phone is somebody's already, or five are enough.
+        """
+        with self._change():
+            person = self._somebody(person_id)
+            if self._store.manages(person_id):
+                raise StoreError(f"{person_id}: is kept by the server; register the phone there")
+            if len(person.phones) >= MAX_PHONES:
+                raise StoreError(f"{person_id}: has {MAX_PHONES} phones already")
+            if any(phone.key_id == key.key_id for phone in person.phones):
+                raise StoreError(f"this phone is registered already, to {person_id}; see door-agent enroll --list")
+            changed = replace(person, phones=(*person.phones, key))
+            self._store.write(changed)
+        return changed
+
+    def remove(self, person_id: str) -> bool:
+        """Forget somebody: person, templates and the pages that held them. False: nobody of this id.
+
+        Raises:
+            StoreError: the server keeps this person.
+        """
+        if self._store.manages(person_id):
+            raise StoreError(
+                f"{person_id}: is kept by the server; remove the person there. To forget only the face here: "
+                f"door-agent enroll --withdraw {person_id}"
+            )
+        return self.forget(person_id)
+
+    def forget(self, person_id: str) -> bool:
+        """As `remove`, whoever keeps this person."""
+        with self._change():
+            self._store.purge([person_id], "removed", int(time.time()))
+            gone = self._store.drop(person_id)
+        self._store.scrub()
+        return gone
+
+    def withdraw(self, person_id: str, now_utc_s: int) -> bool:
+        """Consent withdrawn: the face is forgotten here, the person stays. False: nobody of this id.
+
+        Of somebody whose entry cannot be read nothing stays.
+        """
+        with self._change():
+            person = self._store.known(person_id)
+            if person is None:
+                return False
+            self._store.purge([person_id], "withdrawn", now_utc_s)
+            if isinstance(person, Rejected):
+                self._store.drop(person_id)
+            else:
+                consent = person.consent
+                if consent is not None and consent.withdrawn_utc_s is None:
+                    consent = replace(consent, withdrawn_utc_s=now_utc_s)
+                self._store.write(replace(person, consent=consent, faces=()))
+        self._store.scrub()
+        return True
+
+    def replace_all(self, roster: Roster, was_epoch: int) -> None:
+        """Everybody and the site's hours in one transaction; people left out are forgotten as by `remove`.
+
+        People who stay keep their templates unless they have no face any more.
+
+        Raises:
+            StoreError: the roster is no longer at `was_epoch`, or the server keeps it.
+        """
+        now_s = int(time.time())
+        with self._change():
+            if self._store.revision:
+                raise StoreError("this door's roster is kept by the server: change people and hours there")
+            if self._store.epoch != was_epoch:
+                raise StoreError("somebody else changed the roster meanwhile; do it again")
+            self._store.put_hours(hours_json(roster))
+            for person_id in self._store.ids() - roster.persons.keys():
+                self._store.purge([person_id], "removed", now_s)
+                self._store.drop(person_id)
+            for person in roster.persons.values():
+                self._store.write(person)
+                if not person.faces:
+                    self._store.purge([person.id], purge_reason(person), now_s)
+        self._store.scrub()
+
+    def _somebody(self, person_id: str) -> Person:
+        person = self._store.known(person_id)
+        if isinstance(person, Person):
+            return person
+        if person is None:
+            raise StoreError(f"{person_id}: nobody of this id; see door-agent enroll --list")
+        raise StoreError(
+            f"{person_id}: the entry cannot be read ({person.reason}); remove it (door-agent enroll --remove "
+            f"{person_id}) and enrol again"
+        )
+
+
+def hours_json(roster: Roster) -> dict[str, Any]:
+    """Schedules, holidays and unlock hours, JSON-shaped."""
+    return {
+        "schedules": [written(schedule) for schedule in roster.calendar.schedules.values()],
+        "holidays": sorted(roster.calendar.holidays),
+        "unlock_hours": written(roster.unlock_hours),
+    }
+
+
+def consent_now(
+    now_utc_s: int, *, guardian: str | None = None, under_14: bool = False, purpose: str = FACE_PURPOSE
+) -> Consent:
+    """A consent given now, for the face at the door."""
+    return Consent(purpose, now_utc_s, under_14, guardian)
+
+
+def _templates(person_id: str, faces: Iterable[NewFace], model_id: str, alignment_id: str) -> list[StoredTemplate]:
+    return [
+        StoredTemplate(person_id, f"t-{secrets.token_hex(8)}", model_id, alignment_id, face.quality, face.vector)
+        for face in faces
+    ]
+
+
+def _listed(templates: Iterable[StoredTemplate]) -> tuple[FaceTemplate, ...]:
+    return tuple(FaceTemplate(t.template_id, t.model_id, t.alignment_id) for t in templates)

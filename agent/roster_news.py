@@ -1,0 +1,56 @@
+"""What the roster's thread tells the controller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.core.roster_feed import Held
+from agent.directory import View
+from agent.roster_entries import Purge
+
+
+@dataclass(frozen=True, slots=True)
+class RosterRead:
+    """The roster is another one. `unreadable`: people of whom a template does not open."""
+
+    view: View
+    unreadable: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RosterUnusable:
+    """The roster's file cannot be used now; what was read before goes on standing. Tried again every few seconds."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RosterOpened:
+    """The file, which could not be used at the start, can be: what it holds of the server's roster."""
+
+    held: Held
+    heard_utc_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """Templates of somebody are gone from the store and its write-ahead log; the receipt is to be written."""
+
+    purge: Purge
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The answer to `enrol`: the new person's id, or None and why nobody was stored."""
+
+    enrolment_id: str
+    person_id: str | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """The answer to `learn`."""
+
+    person_id: str
+    done: bool
