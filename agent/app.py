@@ -14,6 +14,7 @@ from typing import Any, Self
 from agent.clock import SystemClock
 from agent.config import Config, Privacy
 from agent.config_parts import door_settings, first_facts, outbox_settings, vision_settings
+from agent.console_desk import INSTALLER_TEST
 from agent.controller import Controller
 from agent.core.events import Kind, Priority, Record
 from agent.directory import Directory
@@ -27,6 +28,7 @@ from agent.link_settings import pinned_key
 from agent.mailbox import Mailbox
 from agent.mqtt_link import LinkSettings, MqttLink
 from agent.notify import ServiceManager
+from agent.occupied import occupied
 from agent.outbox import Outbox
 from agent.pass_desk import load_pass_keys
 from agent.reception import DoorFacts, Reception
@@ -69,19 +71,25 @@ class DoorAgent:
         self._stop_asked = True
 
     def run(self) -> None:
-        """Decide until asked to stop. Must be the main thread.
+        """Decide until asked to stop. Must be the main thread. SIGUSR1, which only root can send, is the relay test.
 
         Raises:
             StoreError: the journal's thread died of a fault of ours; only a new process can go on.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.ask_to_stop())
+        tests: list[int] = []
+        signal.signal(signal.SIGUSR1, lambda number, _: tests.append(number))
         manager = ServiceManager()
         self._controller.write(Record(Kind.STARTED, {"release": self._release, "boot_id": self._clock.boot_id()}))
         manager.tell("READY=1")
         while not self._stop_asked and not self._outbox.dead():
             self._controller.turn()
+            if tests:
+                tests.clear()
+                self.mailbox.post(ConsoleAsked(INSTALLER_TEST, {}))
             manager.alive(self._clock.now_s())
+            manager.say(occupied(self.board.snapshot(), ordered=self._controller.busy))
         manager.tell("STOPPING=1")
         self._guard.secure()
         self._controller.write(Record(Kind.STOPPED, {"release": self._release}, Priority.LOW))

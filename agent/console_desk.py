@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, Final
 
 from agent.controller import Controller, Intent
 from agent.core.events import AccessAllowed, Credential
@@ -11,6 +11,9 @@ from agent.core.recognition import Level, rules_for, stranger_rate
 from agent.core.vision_messages import Finding, Settings
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
 from agent.status import StatusBoard
+
+INSTALLER_TEST: Final = "installer_test"  # by root's signal to the agent, never by a page
+_TESTS: Final = {"relay_test": "console", INSTALLER_TEST: "installer"}
 
 
 class ConsoleDesk:
@@ -25,14 +28,14 @@ class ConsoleDesk:
 
     def asked(self, event: ConsoleAsked, now_s: float) -> None:
         """A test is an opening like any other: refused where one would be, written down, bounded, by name."""
-        if event.name != "relay_test":
+        if event.name not in _TESTS:
             self._enrolment.asked(event)
             return
         self._began_s = now_s
         self._test = {"id": f"test-{secrets.token_hex(8)}", "stage": "asked"}
         self._show_test()
         allowed = AccessAllowed(self._test["id"], Credential.REMOTE)
-        self._controller.admit(Intent(self._test["id"], allowed, {"actor": "console"}))
+        self._controller.admit(Intent(self._test["id"], allowed, {"actor": _TESTS[event.name]}))
 
     def stage(self, request_id: str, stage: str, at_s: float, reason: str | None) -> None:
         """A request went on; see controller.Others."""

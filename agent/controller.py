@@ -138,6 +138,11 @@ class Controller:
         """What LED and buzzer show now: the door's own indication, or a hint for a moment."""
         return self._shown
 
+    @property
+    def busy(self) -> bool:
+        """Somebody was let in and has not gone through yet, or an order waits for its row."""
+        return bool(self._intents or self._state.grants)
+
     def join(self, others: Others) -> None:
         """Say who hears about everything else. Before the first turn; rows a restart left unsaid are written now."""
         self._others = others

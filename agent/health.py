@@ -85,12 +85,13 @@ class Health:
                 self._vision |= {"up": True, **told, "faces": []}
                 self._row(Kind.VISION, {"state": "Up", "engine": event.engine, "liveness": event.liveness})
             case VisionGone():
-                self._vision |= {"up": False, "faces": [], "detail": event.detail}
+                self._vision |= {"up": False, "faces": [], "in_view": 0, "detail": event.detail}
                 self._row(Kind.VISION, {"state": "Down", "detail": event.detail}, Priority.HIGH)
             case VisionNonsense():
                 self._row(Kind.VISION, {"state": "Nonsense", "detail": event.detail}, Priority.HIGH)
             case Alive():
-                self._vision |= {"fps": round(event.fps, 1), "camera_state": event.camera_state}
+                told = {"fps": round(event.fps, 1), "camera_state": event.camera_state, "in_view": event.in_view}
+                self._vision |= told
             case CameraChanged():
                 self._vision |= {"camera_state": event.state, "camera_detail": event.detail}
                 priority = Priority.NORMAL if event.state == "ok" else Priority.HIGH

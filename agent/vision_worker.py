@@ -87,7 +87,7 @@ class Worker:
         self._preview = Preview(on=False, fps=1.0)
         self._preview_due_s = self._alive_due_s = 0.0
         self._camera_told: str | None = None
-        self._frames = 0
+        self._frames = self._in_view = 0
         self._recent_s: deque[float] = deque(maxlen=100)
 
     def step(self) -> None:
@@ -162,6 +162,7 @@ class Worker:
     def _look(self, frame: Frame, state: CameraState, now_s: float) -> None:
         image = frame.image_bgr
         tracks = self._faces(image, state, frame.at_s)
+        self._in_view = len(tracks)
         moving = self._eyes.motion.recent(frame.at_s)
         for found in self._codes.read(image, frame.at_s, busy=bool(tracks), moving=moving):
             self._end.send(found)
@@ -223,7 +224,8 @@ class Worker:
                 self._judge.forget_strangers(now_s)
             recent = [at_s for at_s in self._recent_s if now_s - at_s <= 5 * _ALIVE_EVERY_S]
             fps = (len(recent) - 1) / max(recent[-1] - recent[0], 1e-3) if len(recent) > 1 else 0.0
-            self._end.send(Alive(self._frames, min(fps, 1000.0), state, self._people.gallery.template_count, now_s))
+            templates = self._people.gallery.template_count
+            self._end.send(Alive(self._frames, min(fps, 1000.0), state, templates, now_s, self._in_view))
 
 
 def run(settings: VisionSettings, stopping: threading.Event, notifier: Notifier) -> None:

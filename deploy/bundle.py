@@ -33,7 +33,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from agent.errors import DoorAgentError
-from deploy.device.install import SIGNED_WORDS
+from deploy.device.signature import SIGNED_WORDS
 from deploy.sbom import bill
 
 PROJECT: Final = Path(__file__).resolve().parent.parent

@@ -44,7 +44,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--dry-run", action="store_true", help="look and say what would be done, change nothing")
     parser.add_argument("--undo", action="store_true", help="take back boot, log, watchdog and SSH settings")
     parser.add_argument("--no-open", action="store_true", help="do not open the door in the self-test")
+    parser.add_argument("--open-now", action="store_true", help="open it without asking: for scripts; somebody watches")
+    parser.add_argument("--now", action="store_true", help="do not wait until nobody is at a door that is in use")
     parser.add_argument("--wires", action="store_true", help="try every wire by hand: contact, button, fire, tamper")
+    parser.add_argument(
+        "--ways", nargs="+", default=[], choices=("face", "phone", "remote"), help="come in that way, and see the row"
+    )
     parser.add_argument("--test-again", action="store_true", help="self-test even if nothing changed since the last")
     parser.add_argument("--enrol", nargs="+", metavar=("NAME", "PICTURE"), help="the first resident; who has agreed")
     parser.add_argument("--consent", action="store_true", help="that resident agreed to be recognised at this door")
@@ -91,6 +96,9 @@ def _wish(arguments: argparse.Namespace) -> Wish:
         dry_run=arguments.dry_run,
         undo=arguments.undo,
         open_door=not arguments.no_open,
+        open_now=arguments.open_now,
+        now=arguments.now,
+        ways=tuple(arguments.ways),
         wires=arguments.wires,
         test_again=arguments.test_again,
         enrol=enrol,
@@ -173,7 +181,7 @@ _SHAPES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "begin": lambda said: f"  …    {said['name']}: found {said['found']}",
     "step": _step,
     "result": _result,
-    "hand": lambda said: f"\n  >>> please {said['words']} and let go (within {said['within_s']:.0f} s)",
+    "hand": lambda said: f"\n  >>> please {said['words']} (within {said['within_s']:.0f} s)",
     "progress": lambda said: f"       {said['what']}",
     "note": lambda said: f"       {said['words']}",
 }

@@ -23,6 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--port", type=int, default=22, help="of SSH (default 22)")
     parser.add_argument("--identity", type=Path, metavar="FILE", help="SSH key; default: the site's installer key")
+    parser.add_argument("--now", action="store_true", help="even with somebody at the door: it is you")
     parser.add_argument("--allow-older", action="store_true", help="take a release older than the one that runs")
 
 
@@ -37,9 +38,15 @@ def run(arguments: argparse.Namespace) -> int:
         port=arguments.port,
         bundle=arguments.bundle,
         identity=arguments.identity,
+        now=arguments.now,
     )
     confirm = ask if sys.stdin.isatty() and not arguments.json else None
-    end = Provision(wish, Screen(quiet=arguments.json).show, confirm).update(older=arguments.allow_older).outcome.end
+    try:
+        done = Provision(wish, Screen(quiet=arguments.json).show, confirm).update(older=arguments.allow_older)
+    except KeyboardInterrupt:
+        sys.stderr.write("what the device has begun it ends by itself; the same command again says how\n")
+        return 130
+    end = done.outcome.end
     if arguments.json:
         print_json({key: value for key, value in end.items() if key != "t"})
     elif end["release"] == end["from"]:

@@ -88,7 +88,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """Every second. `frames` were taken from the camera since the start, `fps` is the rate of the last seconds."""
+    """Every second. `frames` were taken from the camera since the start, `fps` is the rate of the last seconds.
+
+    `in_view`: how many faces the newest of them shows.
+    """
 
     TYPE: ClassVar = "alive"
     frames: _Count
@@ -96,6 +99,7 @@ class Alive:
     camera_state: Annotated[str, text(16)]
     gallery_templates: _Count
     at_s: _Time
+    in_view: _Count = 0
 
 
 @dataclass(frozen=True, slots=True)

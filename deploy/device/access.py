@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy.device.commands import InstallError, call, quiet
 from deploy.device.files import ensure_folder, replace
-from deploy.device.install import InstallError, call, quiet
 from deploy.device.steps import STATE, Look, Step, Talk, keep
 
 SSHD = Path("/etc/ssh/sshd_config.d/00-door-agent.conf")  # the first word on a setting counts there

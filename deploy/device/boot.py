@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy.device.commands import call, quiet
 from deploy.device.files import ensure_folder, replace
-from deploy.device.install import call, quiet
 from deploy.device.steps import Look, Step, file_step, keep
 
 BOOT_CONFIG = Path("/boot/firmware/config.txt")

@@ -19,7 +19,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -28,8 +27,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deploy.device.commands import InstallError, call, quiet
 from deploy.device.files import ensure_folder, link, replace, sync_folder
-from deploy.device.signature import signed_by
+from deploy.device.signature import check_signature
 from deploy.device.unpack import unpack
 
 ROOT = Path("/opt/door-agent")
@@ -37,6 +37,8 @@ UNITS = Path("/etc/systemd/system")
 CONFIG = Path("/etc/door-agent/door.toml")
 WEIGHTS = Path("/var/lib/door-agent/weights")
 LINKED = frozenset({".service", ".socket", ".target", ".slice", ".timer"})
+# copied, and only once its release has proved well: what judges a release at boot must not be part of it
+OWN = frozenset({"door-settle.service"})
 # where the other files of the bundle's systemd/ folder go, which nothing reads through `current`
 PLACES = {
     ".sysusers": Path("/etc/sysusers.d"),
@@ -47,20 +49,16 @@ PLACES = {
 
 # the site's public key for releases; once it is here, an unsigned bundle is refused
 RELEASE_KEY = CONFIG.parent / "release.pub.pem"
-SIGNED_WORDS = b"door-agent release %d\n"  # before the manifest's bytes: a signature for this and nothing else
 UNLISTED = {"manifest.json", "signature.json"}
 # exists while something on the disk is newer than what runs
 RESTART_DUE = ROOT / ".restart-due"
+# for our own files alone: the rest of the system is not ours to settle
 SETTLE = (
-    "systemd-sysusers",
-    "systemd-tmpfiles --create",
+    f"systemd-sysusers {PLACES['.sysusers']}/door.conf",
+    f"systemd-tmpfiles --create {PLACES['.tmpfiles']}/door.conf",
     "udevadm control --reload",
     "udevadm trigger --subsystem-match=gpio",
 )
-
-
-class InstallError(RuntimeError):
-    """Nothing was switched; the message says what to do."""
 
 
 class Installer:
@@ -102,7 +100,8 @@ class Installer:
             mark_restart()
             self.install_release(stage)
             self.install_units()
-            self.install_weights(stage)
+            self.install_own_units()
+            self.place_weights()
             self.install_config()
             self.switch()
         if not self.done and not restart_due:
@@ -130,43 +129,66 @@ class Installer:
         if self.manifest["for"] != here:
             raise InstallError(f"the bundle is for {self.manifest['for']}, this device is {here}; make one with --for")
 
-    def install_units(self) -> None:
-        """Users, folders, rules and units, before anything can refer to them."""
+    def install_units(self, settle: Callable[..., object] | None = None) -> None:
+        """Users, folders, rules and units, before anything can refer to them; `settle` runs what makes them count."""
         changed, self.units = False, []
         for path in sorted((self.release / "systemd").iterdir()):
             if path.suffix in LINKED:
                 self.units.append(path.name)
+            if path.suffix in LINKED and path.name not in OWN:
                 changed |= link(ensure_folder(UNITS) / path.name, f"{ROOT}/current/systemd/{path.name}")
             elif path.suffix in PLACES:
                 name = path.name if path.suffix == ".rules" else path.stem + ".conf"
                 changed |= replace(ensure_folder(PLACES[path.suffix]) / name, path.read_bytes(), 0o644)
         # each of these does nothing where all is well; a run may have been broken off between file and command
         for command in SETTLE:
-            call(*command.split())
+            (settle or call)(*command.split())
         self.step("users, folders and units", did=changed)
+
+    def install_own_units(self) -> None:
+        """The units that are copied; a link to one, from an earlier release, becomes a file."""
+        did = False
+        for name in sorted(OWN):
+            source, unit = self.release / "systemd" / name, ensure_folder(UNITS) / name
+            if source.exists():
+                if unit.is_symlink():
+                    unit.unlink()
+                did |= replace(unit, source.read_bytes(), 0o644)
+        self.step("units of no release", did=did)
 
     def install_release(self, stage: Path) -> None:
         """A virtual environment for each release; it sees the system's packages because lgpio is one of them."""
         mark = self.release / ".complete"
-        if not mark.exists():
+        if did := not mark.exists():
             shutil.rmtree(self.release, ignore_errors=True)
-            call(sys.executable, "-m", "venv", "--system-site-packages", str(self.release / "venv"))
-            wheels = [str(p) for p in sorted((stage / "wheels").glob("*.whl"))]
-            pip = (str(self.release / "venv/bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet")
-            call(*pip, "install", "--no-index", "--no-deps", "--compile", *wheels)
-            shutil.copytree(stage / "systemd", self.release / "systemd")
-            shutil.copy(stage / "manifest.json", self.release)
-            (self.release / "serial").write_text(str(self.serial))
+            try:
+                self._fill(stage)
+            except BaseException:
+                shutil.rmtree(self.release, ignore_errors=True)  # a full disk must not stay full of half a release
+                raise
             os.sync()
             mark.touch()
             sync_folder(self.release)
-            self.step(f"release {self.release.name}", did=True)
-        else:
-            self.step(f"release {self.release.name}", did=False)
+        self.step(f"release {self.release.name}", did=did)
 
-    def install_weights(self, stage: Path) -> None:
-        """Model files, readable by the vision process."""
-        files = sorted((stage / "weights").glob("*")) if (stage / "weights").is_dir() else []
+    def _fill(self, stage: Path) -> None:
+        call(sys.executable, "-m", "venv", "--system-site-packages", str(self.release / "venv"))
+        wheels = [str(p) for p in sorted((stage / "wheels").glob("*.whl"))]
+        pip = (str(self.release / "venv/bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet")
+        call(*pip, "install", "--no-index", "--no-deps", "--compile", *wheels)
+        for name in ("systemd", "weights"):
+            if (stage / name).is_dir():
+                shutil.copytree(stage / name, self.release / name)
+        shutil.copy(stage / "manifest.json", self.release)
+        (self.release / "serial").write_text(str(self.serial))
+
+    def place_weights(self) -> None:
+        """The release's model files where the vision process looks for them, beside those that somebody else put there.
+
+        Each release keeps its own, so that going back brings back what the older one knows by its hash.
+        """
+        folder = self.release / "weights"
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
         did = [replace(ensure_folder(WEIGHTS) / p.name, p.read_bytes(), 0o644) for p in files]
         self.step(f"{len(files)} weight files", did=any(did))
 
@@ -207,26 +229,6 @@ class Installer:
         return (self.release / "systemd" / name).read_text()
 
 
-def check_signature(described: bytes, signature_file: Path, key: Path) -> int:
-    """The release's serial number, 0 for an unsigned bundle on a device that was given no key yet.
-
-    Raises:
-        InstallError: not signed by the site's release key.
-    """
-    if not key.exists():
-        return 0
-    try:
-        said = json.loads(signature_file.read_bytes())
-        serial, signature = int(said["serial"]), bytes.fromhex(said["signature"])
-    except FileNotFoundError as error:
-        raise InstallError("the bundle is not signed; make it with `door-agent bundle --key release.key`") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InstallError("the bundle's signature cannot be read; copy the bundle again") from error
-    if not signed_by(key, SIGNED_WORDS % serial + described, signature):
-        raise InstallError("the bundle is not signed by this site's release key: it is another site's, or changed")
-    return serial
-
-
 def serial_of(release: Path) -> int:
     """The number under which a release was signed; 0 where there is none."""
     try:
@@ -244,19 +246,6 @@ def mark_restart() -> None:
 def _print(what: str) -> None:
     sys.stdout.write(what + "\n")
     sys.stdout.flush()
-
-
-def call(*command: str, told: str = "") -> str:
-    """Run a command with `told` on its standard input; returns what it printed. Its words are shown when it fails."""
-    done = subprocess.run(command, input=told, capture_output=True, text=True, check=False)  # noqa: S603  fixed commands
-    if done.returncode:
-        raise InstallError(f"{' '.join(command[:4])} failed:\n{(done.stdout + done.stderr)[-2000:]}")
-    return done.stdout
-
-
-def quiet(*command: str) -> bool:
-    """Whether a command succeeds."""
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603  fixed commands
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from deploy.device.commands import call
 from deploy.device.files import replace, sync_folder
-from deploy.device.install import CONFIG, call, mark_restart
+from deploy.device.install import CONFIG, mark_restart
 from deploy.device.steps import Look, Step, Talk, file_step
 
 KEYS = CONFIG.parent / "keys"

@@ -3,8 +3,9 @@
 setup             the plan is the first line of standard input; talks one JSON object a line
 undo              operating system settings as before the first run; the door's own files stay
 install BUNDLE    only the release (see deploy/device/install.py)
-update BUNDLE     another release, with the health gate and the way back (see deploy/device/update.py)
-settle            at boot: finish or take back an update that a power cut interrupted
+update BUNDLE     another release, with the health gate and the way back (see deploy/device/update.py); goes on without
+                  the connection that started it; --allow-older, --now
+settle            at boot: finish or take back what a power cut interrupted
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.device import install, update
-from deploy.device.install import InstallError
+from deploy.device.commands import InstallError, quiet
+from deploy.device.detached import detached, unheard
 from deploy.device.setup import Setup
 from deploy.device.steps import Talk, note, undo
 
 LOCK = Path("/run/door-agent-setup.lock")
-LOCK_WAIT_S = 180.0
+LOCK_WAIT_S = update.GATE_WITHIN_S
+
+
+FAULTS = (InstallError, OSError, subprocess.SubprocessError, tarfile.TarError, ValueError)
 
 
 def setup() -> int:
@@ -37,7 +42,7 @@ def setup() -> int:
         with one_at_a_time(talk):
             job = Setup(plan, talk)
             tested = job.run()
-    except (InstallError, OSError, subprocess.SubprocessError, tarfile.TarError, ValueError) as error:
+    except FAULTS as error:
         talk.tell("failed", why=str(error))
         return 1
     if not plan.get("dry_run") and job.runner.done:
@@ -61,20 +66,37 @@ def one_at_a_time(talk: Talk) -> Iterator[None]:
                     raise InstallError("somebody else is setting up this device; wait and try again") from error
             talk.tell("progress", what="another run is still busy here; waiting for it")
             time.sleep(3)
+        if talk.deaf:
+            raise InstallError("whoever asked for this has gone")
         yield
 
 
 def run_update(words: list[str]) -> int:
-    """The verb update: BUNDLE [--allow-older]; the bundle is removed when it is in place."""
+    """The verb update: BUNDLE [--allow-older] [--now]."""
     talk = Talk()
     began_s = time.monotonic()
+    options = {"older": "--allow-older" in words, "now": "--now" in words}
     try:
         with one_at_a_time(talk):
-            facts = update.update(Path(words[0]), talk, older="--allow-older" in words)
-    except (InstallError, OSError, subprocess.SubprocessError, tarfile.TarError, ValueError) as error:
+            if said := unheard():
+                talk.tell("note", words=f"what ran here last had lost its laptop; it {said}")
+            facts = detached(lambda its: update.update(Path(words[0]), its, **options), talk)
+    except FAULTS as error:
         talk.tell("failed", why=str(error))
         return 1
     talk.tell("end", seconds=round(time.monotonic() - began_s, 1), **facts)
+    return 0
+
+
+def settle() -> int:
+    """The verb: an update without a verdict gets one."""
+    talk = Talk()
+    try:
+        with one_at_a_time(talk):
+            update.finish(talk)
+    except FAULTS as error:
+        sys.stderr.write(f"not settled, the next start tries again: {error}\n")
+        return 1
     return 0
 
 
@@ -82,7 +104,7 @@ def take_back() -> int:
     """The verb undo."""
     did = undo()
     for command in ("systemctl daemon-reexec", "systemctl restart systemd-journald", "systemctl reload ssh"):
-        install.quiet(*command.split())
+        quiet(*command.split())
     Talk().tell("end", steps_done=len(did), restored=did)
     return 0
 
@@ -97,8 +119,7 @@ def main() -> None:
     if verb == "update":
         sys.exit(run_update(rest))
     if verb == "settle":
-        update.finish(Talk())
-        sys.exit(0)
+        sys.exit(settle())
     if verb == "install":
         sys.exit(install.main(rest))
     sys.stderr.write(__doc__ or "")

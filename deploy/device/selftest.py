@@ -1,25 +1,32 @@
-"""Is this a door? Guard, camera, broker and the rest by `doctor`; then the lock itself, opened once before her eyes."""
+"""Is this a door? What a person at it sees and does: the lock opened once, each wire, lamps, and each way to come in.
+
+Nothing opens here by itself: the installer was asked and is there, or said so on the command line. The agent opens, at
+root's signal, so that it is an opening like any other: refused where one would be, bounded, a row of the journal.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import subprocess
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
-from deploy.device.install import CONFIG, ROOT, quiet
+from deploy.device import health
+from deploy.device.commands import quiet
+from deploy.device.guard_end import GuardEnd
+from deploy.device.health import Result
+from deploy.device.install import CONFIG, ROOT
 from deploy.device.steps import Talk
 
-GUARD = "/run/door-guard/guard.sock"
-OPEN_S = 3.0
-_LEASE_MS = 800
-_FEED_S = 0.25
-_DROP_WITHIN_S = 1.5
-_HAND_S = 45.0  # how long the installer has for each wire
+OPENED, NOT_TRIED = "opened once", "not tried"
+LONGEST_S = 12.0  # the door's cap, and what it takes to be heard
+_ENERGISED_WITHIN_S = 5.0
+_SIGNAL = ("systemctl", "kill", "-s", "SIGUSR1", "--kill-whom=main", "door-agent")
+_HAND_S = 45.0  # how long the installer has for each wire, and for each way in
+_LAMPS_S = 5.0
 _PIN = "a short circuit at the relay's pin, or a wrong pin in the site file"
 WORDS = {  # what to do at the door so that a line becomes active
     "contact": "open the door leaf",
@@ -29,90 +36,78 @@ WORDS = {  # what to do at the door so that a line becomes active
     "lock_power": "",  # at rest it is active
     "doorbell": "press the doorbell",
 }
+WAYS = {  # credential of the row that an opening leaves -> what to do
+    "face": "let the first resident look into the camera",
+    "phone": "show a resident's code to the camera",
+    "remote": "open the door from the manager's page",
+}
+_GRANTED = "AccessControl/AccessGranted/Credential"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One line of the report."""
-
-    name: str
-    ok: bool
-    found: str
-    expected: str
-    do_this: str = ""
-
-
-class GuardEnd:
-    """A connection to the guard as a person with a tool has it, beside the agent's."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.settimeout(3)
-        self._socket.connect(GUARD)
-        self.hello = self.hear(3) or {}
-
-    def hear(self, for_s: float) -> dict[str, Any] | None:
-        """The next message, or None after `for_s`."""
-        self._socket.settimeout(max(for_s, 0.001))
-        try:
-            packet = self._socket.recv(65536)
-        except TimeoutError:
-            return None
-        said: dict[str, Any] = json.loads(packet[1:]) if packet[:1] == b"J" else {}
-        return said
-
-    def send(self, message: Mapping[str, object]) -> None:
-        """One message."""
-        self._socket.send(b"J" + json.dumps(message).encode())
-
-    def close(self) -> None:
-        """Part; the guard ends what was ordered here."""
-        self._socket.close()
+def opened(plan: Mapping[str, Any], talk: Talk) -> Iterator[Result]:
+    """`plan` open: "ask" (a person is there), "now" (said on the command line), "no"."""
+    if plan["open"] == "no":
+        yield _not_tried("nobody was there to watch", "run it at a terminal, or say --open-now")
+        return
+    words = "watch the lock: it opens for as long as it does for a resident"
+    if plan["open"] == "ask" and not _yes(talk, "eyes", words):
+        yield _not_tried("not wanted now", "run the command again when somebody may see the door open")
+        return
+    talk.tell("note", words=words)
+    result = open_once()
+    yield result
+    if result.ok and plan["open"] == "ask":
+        saw = _yes(talk, "saw", "did the lock open, and is it shut again")
+        todo = "" if saw else "the relay moved, the lock did not: its supply, its wires at NO and NC, lock_type"
+        yield Result("lock seen", saw, "opened and shut" if saw else "not seen to open", "seen by the installer", todo)
 
 
-def open_once(open_s: float = OPEN_S) -> Result:
-    """Release the lock for `open_s`; the relay line must be seen energised, then dropped.
+def _not_tried(found: str, do_this: str) -> Result:
+    return Result(
+        OPENED, ok=False, found=f"not tried: {found}", expected="a lock that was seen to open", do_this=do_this
+    )
 
-    The agent rests meanwhile: it drops at once whatever nobody was allowed. The guard's bounds and exit and fire stay.
-    """
-    expected = f"relay line energised for {open_s:.0f} s, then dropped"
-    agent_ran = quiet("systemctl", "is-active", "door-agent")
-    quiet("systemctl", "stop", "door-agent")
+
+def _yes(talk: Talk, what: str, words: str) -> bool:
+    return talk.ask(what, words=words).get("yes") is True
+
+
+def open_once() -> Result:
+    """Have the agent open; the relay line must be seen energised, then dropped."""
+    expected = f"relay line energised within {_ENERGISED_WITHIN_S:.0f} s, then dropped"
     try:
-        found, advice = _pulse(open_s)
+        found, advice = _pulse()
     except OSError as error:
         found, advice = f"the guard does not answer ({error})", "journalctl -u door-guard"
-    finally:
-        if agent_ran:
-            quiet("systemctl", "start", "door-agent")
-    return Result("opened once", ok=not advice, found=found, expected=expected, do_this=advice)
+    return Result(OPENED, ok=not advice, found=found, expected=expected, do_this=advice)
 
 
-def _pulse(open_s: float) -> tuple[str, str]:
+def _pulse() -> tuple[str, str]:
     """(what was seen, what to do about it: empty when it was as it should be)."""
-    guard, began_s = GuardEnd(), _boottime_s()
-    until_s, energised_s, dropped_s, pin_on = began_s + open_s, None, None, False
-    order = {"type": "release", "lease_ms": _LEASE_MS, "hold": False, "id": f"self-test-{int(began_s)}"}
-    with contextlib.closing(guard):
-        while _boottime_s() < until_s + _DROP_WITHIN_S and dropped_s is None:
-            if _boottime_s() < until_s:
-                guard.send({**order, "until_s": until_s})
-            match guard.hear(_FEED_S):
-                case {"type": "relay", "why": "fault"}:
-                    return "the relay line does not follow", _PIN
-                case {"type": "relay", "energised": True, "at_s": float(at_s)}:
-                    energised_s, pin_on = at_s, _line_reads_on()
-                case {"type": "relay", "energised": False, "at_s": float(at_s)} if energised_s is not None:
-                    dropped_s = at_s
+    with contextlib.closing(GuardEnd()) as guard:
+        if guard.hello.get("relay"):
+            return "the lock is released already", "wait until the door is shut and quiet, then again"
+        if not quiet("systemctl", "is-active", "door-agent") or not quiet(*_SIGNAL):
+            return "the agent does not run", "journalctl -u door-agent"
+        return _watched(guard, _boottime_s())
+
+
+def _watched(guard: GuardEnd, began_s: float) -> tuple[str, str]:
+    energised_s, pin_on = None, False
+    while _boottime_s() < began_s + (_ENERGISED_WITHIN_S if energised_s is None else LONGEST_S):
+        match guard.hear(0.25):
+            case {"type": "relay", "why": "fault"}:
+                return "the relay line does not follow", _PIN
+            case {"type": "relay", "energised": True, "at_s": float(at_s)} if energised_s is None:
+                energised_s, pin_on = at_s, _line_reads_on()
+            case {"type": "relay", "energised": False, "at_s": float(at_s)} if energised_s is not None:
+                if not pin_on:
+                    return "ordered, but the pin did not move", _PIN
+                took = f"energised after {(energised_s - began_s) * 1000:.0f} ms"
+                return f"{took}, dropped after {at_s - energised_s:.1f} s", ""
     if energised_s is None:
-        return "never energised", "journalctl -u door-guard; is the fire input active, is the coil resting?"
-    if dropped_s is None:
-        return "not dropped in time", "switch the lock's power off and call the maker of this software"
-    if not pin_on:
-        return "ordered, but the pin did not move", _PIN
-    for_s = dropped_s - energised_s
-    took = f"energised after {(energised_s - began_s) * 1000:.0f} ms, dropped after {for_s:.1f} s"
-    return took, "something secured the door meanwhile; try again" if for_s < open_s / 2 else ""
+        return "never energised", "sudo door-agent events list: was it refused (lock-down)? journalctl -u door-guard"
+    return "not dropped in time", "switch the lock's power off and call the maker of this software"
 
 
 def _line_reads_on() -> bool:
@@ -124,50 +119,95 @@ def _line_reads_on() -> bool:
         second.close()
 
 
-def wires(talk: Talk) -> list[Result]:
-    """Each input by the installer's own hand, one after the other."""
+def wires(talk: Talk) -> Iterator[Result]:
+    """Each input by the installer's own hand, one after the other, then lamps and buzzer."""
     try:
         guard = GuardEnd()
-    except OSError:
-        return []
-    results = []
-    try:
+    except OSError as error:
+        yield Result("wires", ok=False, found=str(error), expected="a guard", do_this="journalctl -u door-guard")
+        return
+    with contextlib.closing(guard):
         for name in guard.hello.get("inputs", {}):
             if words := WORDS.get(name, ""):
-                talk.tell("hand", line=name, words=words, within_s=_HAND_S)
-                results.append(_wire(guard, name, words))
-                talk.tell("result", **asdict(results[-1]))
-    finally:
-        guard.close()
-    return results
+                talk.tell("hand", line=name, words=f"{words} and let go", within_s=_HAND_S)
+                yield _wire(guard, name, words)
+        lamps = [name for name in guard.hello.get("lines", []) if name not in guard.hello.get("inputs", {})]
+        if lamps:
+            yield _lamps(guard, lamps, talk)
 
 
 def _wire(guard: GuardEnd, name: str, words: str) -> Result:
     began_s, active_s = _boottime_s(), None
-    while (left_s := began_s + _HAND_S - _boottime_s()) > 0:
-        said = guard.hear(left_s) or {}
-        if said.get("type") == "input" and said.get("line") == name:
-            if said["active"]:
-                active_s = said["at_s"]
-            elif active_s is not None:
-                took = f"active after {active_s - began_s:.1f} s, back after {said['at_s'] - active_s:.1f} s"
-                return Result(f"wire {name}", ok=True, found=took, expected=words)
+    with contextlib.suppress(OSError):  # a guard that went away: nothing more comes
+        while (left_s := began_s + _HAND_S - _boottime_s()) > 0:
+            said = guard.hear(left_s) or {}
+            if said.get("type") == "input" and said.get("line") == name:
+                if said["active"]:
+                    active_s = said["at_s"]
+                elif active_s is not None:
+                    took = f"active after {active_s - began_s:.1f} s, back after {said['at_s'] - active_s:.1f} s"
+                    return Result(f"wire {name}", ok=True, found=took, expected=words)
     found = "nothing came" if active_s is None else "it did not come back"
     advice = f"check the wire, then hardware.inputs.{name}.pin and active_low in the site file"
     return Result(f"wire {name}", ok=False, found=found, expected=words, do_this=advice)
 
 
-def doctor() -> list[Result]:
-    """What the release's own doctor says, asked as the agent's user."""
-    command = ["runuser", "-u", "door-agent", "-g", "door", "-G", "video", "--"]
-    command += [f"{ROOT}/current/venv/bin/door-agent", "doctor", "--json", "--config", str(CONFIG)]
-    said = subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, cwd="/")  # noqa: S603  fixed words
-    try:
-        checks = json.loads(said.stdout)["checks"]
-    except (ValueError, KeyError):
-        found = (said.stdout + said.stderr).strip()[-300:]
-        return [Result("doctor", ok=False, found=found, expected="a report", do_this="door-agent doctor on the device")]
-    return [Result(**{key: one[key] for key in ("name", "ok", "found", "expected", "do_this")}) for one in checks]
+def _lamps(guard: GuardEnd, lamps: list[str], talk: Talk) -> Result:
+    names = ", ".join(lamps)
+    talk.tell("note", words=f"look and listen: {names} for {_LAMPS_S:.0f} s")
+    guard.show("identify")
+    time.sleep(_LAMPS_S)
+    guard.show("idle")
+    saw = _yes(talk, "saw", f"did you see or hear each of {names}")
+    todo = "" if saw else "their wires and resistors, then hardware.buzzer_pin, led_red_pin, led_green_pin"
+    return Result("lamps and buzzer", saw, "each seen or heard" if saw else "not all", names, todo)
+
+
+def ways(wanted: list[str], talk: Talk) -> Iterator[Result]:
+    """Each way to come in, tried by somebody: the row that it leaves in the journal is what counts."""
+    for way in wanted:
+        after = _newest_row()
+        talk.tell("hand", line=way, words=WAYS[way], within_s=_HAND_S)
+        yield _way(way, after)
+
+
+def _way(way: str, after: int) -> Result:
+    began_s = _boottime_s()
+    while _boottime_s() < began_s + _HAND_S:
+        for row in _rows():
+            if row["seq"] > after and way in str(row["body"].get("credential")).split("+"):
+                found = f"let in after {_boottime_s() - began_s:.1f} s, row {row['seq']}"
+                return Result(f"opens by {way}", ok=True, found=found, expected=WAYS[way])
+        time.sleep(0.5)
+    advice = "sudo door-agent events list says why; enrol, or provision with [all.server], then again"
+    return Result(f"opens by {way}", ok=False, found="nobody was let in that way", expected=WAYS[way], do_this=advice)
+
+
+def _newest_row() -> int:
+    return max((int(row["seq"]) for row in _rows()), default=0)
+
+
+def _rows() -> list[dict[str, Any]]:
+    """Openings in the journal, the newest few."""
+    program = f"{ROOT}/current/venv/bin/door-agent"
+    command = [program, "events", "list", "--json", "--kind", _GRANTED, "--newest", "5", "--config", str(CONFIG)]
+    with contextlib.suppress(OSError, LookupError, ValueError, subprocess.TimeoutExpired):
+        said = health.as_agent(command, timeout_s=30)
+        return [json.loads(line) for line in said.stdout.splitlines()]
+    return []
+
+
+def run(plan: Mapping[str, Any], talk: Talk) -> list[Result]:
+    """Everything that `plan` wants tested, told as it comes."""
+    results = []
+    parts = [health.doctor(), opened(plan, talk)]
+    parts += [wires(talk)] if plan.get("wires") else []
+    parts += [ways(plan["ways"], talk)] if plan.get("ways") else []
+    for part in parts:
+        for result in part:
+            results.append(result)
+            talk.tell("result", **asdict(result))
+    return results
 
 
 def _boottime_s() -> float:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from pathlib import Path
 from typing import Final
 
+from deploy.device.commands import InstallError
+
+SIGNED_WORDS: Final = b"door-agent release %d\n"  # before the manifest's bytes: a signature for this and nothing else
 _P: Final = 2**255 - 19
 _ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 _D: Final = -121665 * pow(121666, -1, _P) % _P
@@ -44,6 +48,26 @@ def public_key(pem: str) -> bytes:
 def signed_by(key_file: Path, message: bytes, signature: bytes) -> bool:
     """`verify` with the key in a PEM file. Raises ValueError, OSError for a file that is not one."""
     return verify(public_key(key_file.read_text()), message, signature)
+
+
+def check_signature(described: bytes, signature_file: Path, key: Path) -> int:
+    """The release's serial number, 0 for an unsigned bundle on a device that was given no key yet.
+
+    Raises:
+        InstallError: not signed by the site's release key.
+    """
+    if not key.exists():
+        return 0
+    try:
+        said = json.loads(signature_file.read_bytes())
+        serial, signature = int(said["serial"]), bytes.fromhex(said["signature"])
+    except FileNotFoundError as error:
+        raise InstallError("the bundle is not signed; make it with `door-agent bundle --key release.key`") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InstallError("the bundle's signature cannot be read; copy the bundle again") from error
+    if not signed_by(key, SIGNED_WORDS % serial + described, signature):
+        raise InstallError("the bundle is not signed by this site's release key: it is another site's, or changed")
+    return serial
 
 
 def _add(a: Point, b: Point) -> Point:

@@ -7,6 +7,7 @@ the last run ended.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -16,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.device.commands import InstallError
 from deploy.device.files import ensure_folder, replace, sync_folder
-from deploy.device.install import CONFIG, InstallError
+from deploy.device.install import CONFIG
 
 STATE = Path("/var/lib/door-agent-setup")
 JOURNAL = "journal.jsonl"
@@ -47,20 +49,39 @@ class Step:
 class Talk:
     """One JSON object a line: news to the laptop on standard output, its answers on standard input."""
 
+    deaf = False  # the laptop went away
+
     def tell(self, kind: str, **facts: Any) -> None:  # noqa: ANN401  JSON-shaped
-        """Say something. A laptop that went away ends the run here, which is as good a place as any."""
-        sys.stdout.write(json.dumps({"t": kind, **facts}) + "\n")
-        sys.stdout.flush()
+        """Say something. Telling never stops doing: without a laptop it is said to nobody."""
+        if self.deaf:
+            return
+        try:
+            sys.stdout.write(json.dumps({"t": kind, **facts}) + "\n")
+            sys.stdout.flush()
+        except (OSError, ValueError):  # a broken pipe, a terminal that is gone, a closed file
+            self.deaf = True
+            with contextlib.suppress(OSError, ValueError):  # what is still unsaid goes nowhere, without complaint
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, sys.stdout.fileno())
+                os.close(nowhere)
 
     def ask(self, what: str, **facts: Any) -> dict[str, Any]:  # noqa: ANN401  JSON-shaped
-        """Ask the laptop and wait for its answer."""
+        """Ask the laptop and wait for its answer.
+
+        Raises:
+            InstallError: it refused, said nonsense, or is not there any more.
+        """
         self.tell("ask", what=what, **facts)
-        line = sys.stdin.readline()
+        line = "" if self.deaf else sys.stdin.readline()
         if not line:
             raise InstallError("the connection ended; run the same command again, it goes on from here")
-        answer: dict[str, Any] = json.loads(line)
-        if "refused" in answer:
-            raise InstallError(str(answer["refused"]))
+        try:
+            answer: dict[str, Any] = json.loads(line)
+            refused = answer.get("refused")
+        except (ValueError, AttributeError) as error:
+            raise InstallError(f"the laptop answered {what!r} with nonsense: {line[:80]!r}") from error
+        if refused is not None:
+            raise InstallError(str(refused))
         return answer
 
 

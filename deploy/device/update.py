@@ -1,13 +1,15 @@
 """Another release on a door that is in use: one rename, a health gate, and the way back by itself.
 
 Order: check the bundle and install it beside the old one; note the trial on the disk; stop, rename, start; judge. What
-was well before has to be well again, and guard and agent in any case. Otherwise everything is led back: units and
-program (one rename), stores, configuration; also when a power cut left the trial without a verdict and the boot's own
-judgement fails.
+was well before has to be well again, and guard and agent in any case. Otherwise everything is led back: units, program,
+weights (one rename and what goes with it), stores, configuration; also when a power cut left the trial without a
+verdict and the boot's own judgement fails. Between stop and start nothing may end the run: the services are started
+whatever else fails.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -15,27 +17,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.device import install, selftest
+from deploy.device import deadman, health, install
+from deploy.device.commands import InstallError, call, quiet
 from deploy.device.files import link, replace, sync_folder
-from deploy.device.install import CONFIG, ROOT, Installer, InstallError, call, quiet
+from deploy.device.install import CONFIG, ROOT, Installer
 from deploy.device.steps import Talk, note
 
 TRIAL = ROOT / "trial.json"
 RUNNER = ROOT / "runner.pyz"  # independent of every release: what judges one must not be part of it
 STATE_DIR = "/var/lib/door-agent"
-SERVICES = ("door-guard", "door-agent", "door-vision")
-KEPT_RELEASES = 2
 QUIET_WAIT_S = 60.0
-_SETTLED_S = 6.0  # a service that dies at once is restarted within it, which is seen
-_VERDICT_S = 45.0
+GATE_TIMER = "door-agent-gate"
+GATE_WITHIN_S = 1800  # two verdicts at their longest; after that nobody judges any more, and door-settle does
+_STORES_S = 600.0
 
 
-def update(bundle: Path, talk: Talk, *, older: bool = False) -> dict[str, Any]:
-    """Install and switch; returns {"release", "from", "seconds_down"}.
+def update(bundle: Path, talk: Talk, *, older: bool = False, now: bool = False) -> dict[str, Any]:
+    """Install and switch; returns {"release", "from", "seconds_down"}. `now`: even with somebody at the door.
 
     Raises:
         InstallError: refused (nothing changed), or led back (the door is as before); the message says which.
@@ -49,18 +51,22 @@ def update(bundle: Path, talk: Talk, *, older: bool = False) -> dict[str, Any]:
     new = installer.release.name
     if new == old:
         return {"release": new, "from": old, "seconds_down": 0.0}
-    wanted = versions(old)
-    before = health()
-    wait_until_quiet(talk)
+    trial = {"from": old, "to": new, "stores": versions(old)}
+    trial["well"] = sorted(name for name, well in health.health().items() if well)
+    if not now:
+        wait_until_quiet(talk)
     keep_runner()
     replace(ROOT / ".config-before", CONFIG.read_bytes(), 0o600)
-    trial = {"from": old, "to": new, "well": sorted(before), "stores": wanted}
     replace(TRIAL, json.dumps(trial).encode(), 0o600)
     note("begin", f"update to {new}")
-    down_s = switch_to(new)
-    judge(trial, talk)
+    # this process may be killed between here and the verdict
+    deadman.arm(GATE_TIMER, GATE_WITHIN_S, "systemctl", "start", "--no-block", "door-settle.service")
+    try:
+        down_s = attempt(trial, talk)
+    finally:
+        deadman.disarm(GATE_TIMER)
     note("done", f"update to {new}")
-    prune()
+    prune({new, old})
     return {"release": new, "from": old, "seconds_down": down_s}
 
 
@@ -72,83 +78,133 @@ def prepare(installer: Installer) -> None:
         stage = Path(folder)
         installer.unpack(stage)
         installer.install_release(stage)
-        installer.install_weights(stage)
     program = str(installer.release / "venv/bin/door-agent")
     call(program, "check-config", "--config", str(CONFIG))
+
+
+def attempt(trial: Mapping[str, Any], talk: Talk) -> float:
+    """Switch and judge; for how long the guard was not there, in seconds.
+
+    Raises:
+        InstallError: led back.
+    """
+    try:
+        down_s = switch_to(trial["to"])
+    except (InstallError, OSError) as error:
+        lead_back(trial)
+        raise InstallError(f"release {trial['to']} was taken back, because the switch failed: {error}") from error
+    judge(trial, talk)
+    return down_s
 
 
 def switch_to(release: str) -> float:
     """Rename and restart. Returns for how long the guard was not there, in seconds.
 
     The guard goes last and comes back at once: while it is away the exit button has its wire only.
+
+    Raises:
+        InstallError, OSError: the rename or what goes with it failed; the services run, with what `current` names.
     """
     install.mark_restart()
-    quiet(
-        "systemctl", "stop", "door-agent", "door-vision"
-    )  # both stores closed, whatever comes next may lead them back
-    link(ROOT / "current", f"releases/{release}")
-    units = Installer(Path(), None, note=lambda _: None)
-    units.manifest = {"version": release}
-    units.install_units()
-    units.enable()
-    call("systemctl", "daemon-reload")
-    began_s = time.monotonic()
-    # a service that does not start is the gate's to judge
-    quiet("systemctl", "restart", "door-guard")
-    down_s = round(time.monotonic() - began_s, 1)
-    quiet("systemctl", "restart", "--no-block", "door-agent", "door-vision")
+    quiet("systemctl", "stop", "door-agent", "door-vision")  # no store is open while it may be led back
+    try:
+        link(ROOT / "current", f"releases/{release}")
+        parts = _parts(release)
+        parts.place_weights()
+        parts.install_units(settle=quiet)
+        parts.enable()
+    finally:
+        down_s = start_services()
     install.RESTART_DUE.unlink(missing_ok=True)
     os.sync()
     return down_s
 
 
-def judge(trial: Mapping[str, Any], talk: Talk) -> None:
-    """The gate. Raises InstallError after everything was led back."""
-    ill = ailing(trial)
+def _parts(release: str) -> Installer:
+    """For putting in place what an installed release brings with it."""
+    installer = Installer(Path(), None, note=lambda _: None)
+    installer.manifest = {"version": release}
+    return installer
+
+
+def start_services() -> float:
+    """All three, with what is on the disk now; never raises. A service that does not start is the gate's to judge."""
+    quiet("systemctl", "daemon-reload")
+    began_s = time.monotonic()
+    quiet("systemctl", "restart", "door-guard")
+    down_s = round(time.monotonic() - began_s, 1)
+    quiet("systemctl", "restart", "--no-block", "door-agent", "door-vision")
+    return down_s
+
+
+def judge(trial: Mapping[str, Any], talk: Talk, leave_out: Collection[str] = ()) -> None:
+    """The gate. Doing comes first and telling after it: the laptop may be gone.
+
+    Raises:
+        InstallError: everything was led back.
+    """
+    ill = _verdict(trial, leave_out)
     if not ill:
         TRIAL.unlink()
         sync_folder(ROOT)
+        with contextlib.suppress(OSError):  # the one that is there goes on judging
+            _parts(trial["to"]).install_own_units()
         talk.tell("note", words=f"release {trial['to']} is well")
         return
-    talk.tell("note", words=f"not well: {', '.join(ill)}; leading back to {trial['from']}")
+    note("begin", f"not well: {', '.join(ill)}; leading back to {trial['from']}")
     lead_back(trial)
-    still = ailing(trial)
+    still = _verdict(trial, leave_out)
     more = f"; not well with the old release either: {', '.join(still)}" if still else "; all well again"
     raise InstallError(f"release {trial['to']} was taken back, because of {', '.join(ill)}{more}")
 
 
-def ailing(trial: Mapping[str, Any]) -> list[str]:
-    """What was well before the trial and is not now, after a fair time."""
-    end_s = time.monotonic() + _VERDICT_S
-    while True:
-        now = health()
-        ill = sorted(({*trial["well"]} | {"service door-guard", "service door-agent"}) - now)
-        if not ill or time.monotonic() > end_s:
-            return ill
-        time.sleep(2)
+def _verdict(trial: Mapping[str, Any], leave_out: Collection[str]) -> list[str]:
+    """What ails. That the judging itself failed is an ailment too: it looks at a release that may do anything."""
+    try:
+        return health.ailing(trial["well"], leave_out)
+    except Exception as error:  # noqa: BLE001  whatever it is, no verdict means that the old release has to come back
+        return [f"no verdict ({error!r})"]
 
 
 def lead_back(trial: Mapping[str, Any]) -> None:
-    """The old release, with stores and configuration that it can read. Can be broken off and called again."""
+    """The old release, with stores and configuration that it can read. Can be broken off and called again.
+
+    Raises:
+        InstallError, OSError: not all of it could be led back; the services run, the trial stands for the next boot.
+    """
     install.mark_restart()
     quiet("systemctl", "stop", "door-agent", "door-vision")
-    python = ROOT / "releases" / trial["to"] / "venv/bin/python"
-    command = ["runuser", "-u", "door-agent", "--", str(python), "-I", "-m", "agent.store_versions"]
-    command += [STATE_DIR, json.dumps(trial["stores"])]
-    led = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  fixed words
-    if led.returncode:
-        note("begin", f"stores could not be led back: {led.stderr.strip()[-300:]}")
-    if (kept := ROOT / ".config-before").exists() and kept.read_bytes() != CONFIG.read_bytes():
-        replace(CONFIG, kept.read_bytes(), 0o640)
-        shutil.chown(CONFIG, "root", "door")
-    switch_to(trial["from"])
+    try:
+        _stores_back(trial)
+        if (kept := ROOT / ".config-before").exists() and kept.read_bytes() != CONFIG.read_bytes():
+            replace(CONFIG, kept.read_bytes(), 0o640)
+            shutil.chown(CONFIG, "root", "door")
+    finally:
+        switch_to(trial["from"])
     TRIAL.unlink()
+    shutil.rmtree(ROOT / "releases" / trial["to"], ignore_errors=True)  # another try begins with a whole bundle
     sync_folder(ROOT)
     note("done", f"led back to {trial['from']}")
 
 
+def _stores_back(trial: Mapping[str, Any]) -> None:
+    """By the newer release's program, which alone knows the way; the older one goes on whatever becomes of it."""
+    python = ROOT / "releases" / trial["to"] / "venv/bin/python"
+    command = [str(python), "-I", "-m", "agent.store_versions", STATE_DIR, json.dumps(trial["stores"])]
+    try:
+        led = health.as_agent(command, timeout_s=_STORES_S)
+        why = led.stderr.strip()[-300:] if led.returncode else ""
+    except (OSError, LookupError, subprocess.TimeoutExpired) as error:
+        why = str(error)
+    if why:
+        note("begin", f"stores could not be led back: {why}")
+
+
 def finish(talk: Talk) -> None:
-    """At boot, and before another update: a trial without a verdict gets one."""
+    """At boot, and before another update: a trial without a verdict gets one.
+
+    What depends on the world outside is left out: a router that lost its power too may take minutes.
+    """
     try:
         trial = json.loads(TRIAL.read_text())
     except FileNotFoundError:
@@ -160,44 +216,25 @@ def finish(talk: Talk) -> None:
         lead_back(trial)
         return
     try:
-        judge(trial, talk)
+        judge(trial, talk, health.OUTSIDE)
     except InstallError as error:
         talk.tell("note", words=str(error))
 
 
-def health() -> set[str]:
-    """Names of what is well: each service that stays up, and each of doctor's checks."""
-    restarts = {unit: _restarts(unit) for unit in SERVICES}
-    checks = {one.name for one in selftest.doctor() if one.ok}
-    time.sleep(_SETTLED_S)
-    stable = {u for u in SERVICES if quiet("systemctl", "is-active", u) and _restarts(u) == restarts[u]}
-    return checks | {f"service {unit}" for unit in stable}
-
-
 def wait_until_quiet(talk: Talk) -> None:
-    """Never while somebody is at the door: the relay dropped, leaf shut, no alarm.
+    """Never while somebody is at the door: nobody in view or being let in, the relay dropped, leaf shut, no alarm.
 
     Raises:
         InstallError: it was not quiet for a minute.
     """
     end_s = time.monotonic() + QUIET_WAIT_S
-    while busy := _busy():
+    while busy := health.busy():
         if time.monotonic() > end_s:
-            raise InstallError(f"somebody is at the door ({busy}); nothing was changed, try again later")
+            raise InstallError(
+                f"somebody is at the door ({busy}); nothing was changed, try again later, or say --now if it is you"
+            )
         talk.tell("progress", what=f"waiting: {busy}")
         time.sleep(3)
-
-
-def _busy() -> str:
-    try:
-        guard = selftest.GuardEnd()
-    except OSError:
-        return ""  # no guard: an update may be what it needs
-    guard.close()
-    if guard.hello.get("relay"):
-        return "the lock is released"
-    active = [n for n in ("contact", "exit", "fire") if guard.hello.get("inputs", {}).get(n)]
-    return f"{active[0]} is active" if active else ""
 
 
 def keep_runner() -> None:
@@ -213,19 +250,15 @@ def current() -> str:
 def versions(release: str) -> dict[str, int]:
     """The formats that a release reads; empty for one from before it could say so."""
     python = str(ROOT / "releases" / release / "venv/bin/python")
-    said = subprocess.run([python, "-I", "-m", "agent.store_versions"], capture_output=True, text=True, check=False)  # noqa: S603  fixed
-    found: dict[str, int] = json.loads(said.stdout) if said.returncode == 0 else {}
+    try:
+        found: dict[str, int] = json.loads(call(python, "-I", "-m", "agent.store_versions"))
+    except (InstallError, OSError, ValueError):
+        return {}
     return found
 
 
-def prune() -> None:
-    """The newest releases stay, the current one among them; a card is small."""
-    folders = sorted((ROOT / "releases").iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)
-    keep = {current(), *[p.name for p in folders if p.name != current()][: KEPT_RELEASES - 1]}
-    for folder in folders:
-        if folder.name not in keep:
+def prune(keep: Collection[str]) -> None:
+    """Only these releases stay, and what is current; a card is small."""
+    for folder in (ROOT / "releases").iterdir():
+        if folder.name not in {*keep, current()}:
             shutil.rmtree(folder)
-
-
-def _restarts(unit: str) -> str:
-    return call("systemctl", "show", "-p", "NRestarts,MainPID", unit)

@@ -39,7 +39,10 @@ class Wish:
     dry_run: bool = False
     undo: bool = False
     open_door: bool = True
+    open_now: bool = False  # somebody watches the lock, or nobody has to
+    now: bool = False  # somebody at the door is no reason to wait
     wires: bool = False
+    ways: tuple[str, ...] = ()
     test_again: bool = False
     enrol: tuple[str, tuple[Path, ...]] | None = None
 
@@ -89,6 +92,7 @@ class Provision:
             if device.current != bundle.release:
                 preflight.room(device, bundle.mib, NEEDED_FACTOR)
             plan = self._plan(bundle.release, address)
+            self._page(session)
             outcome = converse(session, f"{runner} setup", plan, self._answers(session, bundle.path), self.show)
             session.run(f"rm -rf {FOLDER}")
         facts = {
@@ -119,10 +123,20 @@ class Provision:
             runner = push_runner(session, Path(scratch))
             target = f"{FOLDER}/{bundle.path.name}"
             session.send(bundle.path, target, lambda done, size: self.show({"t": "copy", "done": done, "of": size}))
-            words = f"{runner} update {quote(target)}" + (" --allow-older" if older else "")
+            words = f"{runner} update {quote(target)}" + " --allow-older" * older + " --now" * self.wish.now
             outcome = converse(session, words, {}, {}, self.show)
             session.run(f"rm -rf {FOLDER}")
         return Done(outcome)
+
+    def _page(self, session: Session) -> None:
+        """The door's own page (camera picture with boxes) on this laptop, while the command runs."""
+        if self.config.console is None or self.wish.dry_run:
+            return
+        port = self.config.console.port
+        words = f"the door's page while this runs, once its services are up: http://127.0.0.1:{port}"
+        if not session.forward(port):
+            words = f"the door's page can't be shown: something on this laptop has port {port}"
+        self.show({"t": "note", "words": words})
 
     def _pin(self, address: Address) -> str:
         if self.wish.forget_host_key and self.known.pinned(self.name):
@@ -162,9 +176,11 @@ class Provision:
             "keep_mdns": address.host.endswith(".local"),
             "enrol": {"name": wish.enrol[0]} if wish.enrol else None,
             "dry_run": wish.dry_run,
-            "open": wish.open_door,
+            "open": "no" if not wish.open_door else "now" if wish.open_now else "ask" if self.confirm else "no",
+            "now": wish.now,
             "wires": wish.wires,
-            "test_again": wish.test_again or wish.wires,
+            "ways": list(wish.ways),
+            "test_again": wish.test_again or wish.wires or bool(wish.ways),
         }
 
     def _answers(self, session: Session, bundle: Path) -> dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]:
@@ -179,18 +195,16 @@ class Provision:
             except DoorAgentError as error:
                 return {"refused": str(error)}
 
-        def pictures(_: Mapping[str, Any]) -> Mapping[str, Any]:
-            target = "/run/door-agent-pictures"  # memory, not the card
-            session.run(f"sudo -n install -d -m 711 -o {session.address.user} {target}")
+        def pictures(said: Mapping[str, Any]) -> Mapping[str, Any]:
+            target = quote(str(said["folder"]))
+            session.run(f"sudo -n install -d -m 700 -o {session.address.user} {target}")
             for number, path in enumerate(self.wish.enrol[1] if self.wish.enrol else ()):
-                session.send(path, f"{target}/{number}{path.suffix}")
-            session.run(f"chmod 755 {target}; chmod 644 {target}/*")
-            return {"path": target}
-
-        def eyes(said: Mapping[str, Any]) -> Mapping[str, Any]:
-            if self.confirm is not None:
-                self.confirm(f"{str(said['words']).capitalize()}. Ready?")
+                session.send(path, f"{said['folder']}/{number}{path.suffix}")
             return {}
+
+        def person(said: Mapping[str, Any]) -> Mapping[str, Any]:
+            words = str(said["words"])
+            return {"yes": bool(self.confirm and self.confirm(f"{words[0].upper()}{words[1:]}?"))}
 
         def try_ssh(_: Mapping[str, Any]) -> Mapping[str, Any]:
             why = session.fresh()
@@ -200,7 +214,8 @@ class Provision:
             "bundle": send_bundle,
             "certificate": certificate,
             "pictures": pictures,
-            "eyes": eyes,
+            "eyes": person,
+            "saw": person,
             "try-ssh": try_ssh,
         }
 

@@ -109,6 +109,11 @@ class Session:
             finally:
                 process.kill()
 
+    def forward(self, port: int) -> bool:
+        """Lead this laptop's own `port` to the device's own one, through the shared connection, as long as it lasts."""
+        line = [*self._line(), "-O", "forward", "-L", f"127.0.0.1:{port}:127.0.0.1:{port}", self._target]
+        return subprocess.run(line, capture_output=True, check=False).returncode == 0  # noqa: S603  fixed words
+
     def send(self, source: Path, target: str, progress: Callable[[int, int], None] = lambda _a, _b: None) -> None:
         """Copy a file there, going on where the last try ended; its checksum is compared there.
 

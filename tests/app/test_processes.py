@@ -1,12 +1,15 @@
 """Guard and agent as real processes on simulated lines: who opens, who does not, and what a kill leaves behind."""
 
+import contextlib
 import json
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -268,3 +271,50 @@ def test_what_a_person_must_mend_is_one_message_and_an_exit_code(tmp_path: Path,
     assert done.returncode == code
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def told(listener: socket.socket) -> list[str]:
+    """What the agent has told the service manager since the last time."""
+    said = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            said += listener.recv(1024).decode().splitlines()
+    return said
+
+
+@pytest.fixture
+def listener(tmp_path, monkeypatch):
+    """This test as the service manager."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as one:
+        one.bind(str(tmp_path / "notify.sock"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify.sock"))
+        monkeypatch.setenv("WATCHDOG_USEC", "400000")
+        yield one
+
+
+def test_whoever_wants_to_restart_the_agent_reads_in_its_status_that_somebody_is_at_the_door(listener, door):
+    said: list[str] = []
+
+    def status(words: str) -> None:
+        door.until(lambda: said.extend(told(listener)) or f"STATUS={words}" in said, f"no status {words}: {said}")
+        said.clear()
+
+    status("quiet")
+    alive = Alive(frames=9, fps=10, camera_state="ok", gallery_templates=1, at_s=now_s(), in_view=1)
+    door.vision.send_json(encode(alive))
+    status("busy: a face is in view")
+    door.vision.send_json(encode(replace(alive, in_view=0)))
+    status("quiet")
+    door.find(door.resident)
+    status("busy: somebody is being let in")
+    door.relay(on=True)
+    door.relay(on=False)
+    status("quiet")
+
+
+def test_the_installers_signal_opens_once_by_way_of_the_journal(listener, door):
+    """So that a self-test is a row like every opening, and bounded like one."""
+    door.processes["agent"].send_signal(signal.SIGUSR1)
+    door.relay(on=True)
+    door.wrote("AccessControl/AccessGranted/Credential", actor="installer", credential="remote")
+    door.relay(on=False)

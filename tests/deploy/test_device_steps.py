@@ -5,7 +5,7 @@ import json
 import pytest
 
 from deploy.device import access, boot, steps
-from deploy.device.install import InstallError
+from deploy.device.commands import InstallError
 from deploy.device.steps import Look, Runner, Step, Talk, broken_off, file_step, keep, note, undo
 
 

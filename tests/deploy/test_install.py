@@ -12,6 +12,8 @@ import pytest
 
 from deploy.bundle import sign
 from deploy.device import files, install
+from deploy.device.commands import InstallError
+from deploy.device.signature import check_signature
 from deploy.pki import Authority
 
 HERE = {"machine": platform.machine(), "python": f"cp{sys.version_info.major}{sys.version_info.minor}"}
@@ -119,7 +121,7 @@ def test_a_run_that_broke_off_in_the_release_starts_it_anew(tmp_path, device, ca
     def no_room(*words: str) -> None:
         if "venv" in words:
             cleared.append(not (half / "leftover").exists())
-            raise install.InstallError("no room")
+            raise InstallError("no room")
 
     monkeypatch.setattr(install, "call", no_room)
     status, _, err = run(make_bundle(tmp_path / "b.tar"), "--no-start", capsys=capsys)
@@ -189,5 +191,5 @@ def test_the_serial_number_is_signed_too_and_an_older_release_is_refused(tmp_pat
         described = tar.extractfile("manifest.json").read()
     forged = tmp_path / "signature.json"
     forged.write_bytes(sign(described, own, 4).replace(b'"serial": 4', b'"serial": 9'))
-    with pytest.raises(install.InstallError, match="not signed by this site"):
-        install.check_signature(described, forged, install.RELEASE_KEY)
+    with pytest.raises(InstallError, match="not signed by this site"):
+        check_signature(described, forged, install.RELEASE_KEY)

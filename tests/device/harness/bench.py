@@ -112,7 +112,10 @@ class Bench:
         """The command line of one verb."""
         base = [sys.executable, "-m", "agent.cli.main", verb, "pi@127.0.0.1", "--port", str(self.port), "--json"]
         base += ["--site", str(self.site / "site.toml"), "--door", DOOR, *options]
-        return base + (["--host-key", words or self.words()] if verb == "provision" else [])
+        if verb != "provision":
+            return base
+        watched = [] if {"--no-open", "--dry-run", "--undo"} & set(options) else ["--open-now"]
+        return [*base, *watched, "--host-key", words or self.words()]
 
     def words(self) -> str:
         """The device's host key, as somebody who stands before it reads it."""
