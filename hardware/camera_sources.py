@@ -1,4 +1,4 @@
-"""The only file that opens a capture: V4L2, RTSP, CSI through rpicam-vid, a film file, a picture replaced in place.
+"""The only file that opens a capture: V4L2, RTSP, a film file, a picture replaced in place (CSI: ribbon_camera.py).
 
 A source is opened by `open_source` and then asked for pictures with `grab()`, which gives up within about two seconds:
 the picture, or None for "nothing yet". Both raise CameraError with a message that says what to do. The caller is a
@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-import select
-import shutil
-import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "2")  # seconds; read when the library first captures
 
@@ -23,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.errors import CameraError, SettingsError
+from hardware.ribbon_camera import RibbonCamera
 
 if TYPE_CHECKING:
     from hardware.camera import CameraSettings
@@ -33,8 +31,6 @@ MAX_STILL_BYTES = 16 * 1024 * 1024
 _OPEN_TIMEOUT_MS = 5000
 _READ_TIMEOUT_MS = 2000
 _POLL_S = 0.01
-_CSI_WIDTH_STEP_PX = 64  # rpicam-vid pads rows to this, and then a frame's size on the pipe is not width x height
-_RPICAM = "rpicam-vid"
 
 
 class Source(Protocol):
@@ -63,7 +59,7 @@ def open_source(settings: CameraSettings) -> Source:
         case "rtsp" | "rtsps":
             return Rtsp(settings.source)
         case "csi":
-            return Csi(settings, rest or "0")
+            return RibbonCamera(settings, rest or "0")
         case "file":
             return Film(rest)
         case "still":
@@ -208,55 +204,6 @@ class Still:
         except (OSError, cv2.error):  # replaced under our hands, or half written: the next one will do
             return None
         return None if image is None else _own(image)
-
-
-class Csi:
-    """A ribbon-cable camera, through rpicam-vid in a process of its own: raw YUV 4:2:0 on a pipe."""
-
-    def __init__(self, settings: CameraSettings, number: str) -> None:
-        if not number.isdigit():
-            raise SettingsError(f"camera source csi:{number}: write the camera's number, csi:0")
-        if settings.width_px % _CSI_WIDTH_STEP_PX or settings.height_px % 2:
-            raise SettingsError(
-                f"csi: width {settings.width_px} must be a multiple of {_CSI_WIDTH_STEP_PX} and height "
-                f"{settings.height_px} even, e.g. 1280 x 720"
-            )
-        program = shutil.which(_RPICAM)
-        if program is None:
-            raise CameraError(f"{_RPICAM} is not installed: apt-get install rpicam-apps-lite")
-        self._shape = (settings.height_px * 3 // 2, settings.width_px)
-        self._frame = bytearray(self._shape[0] * self._shape[1])
-        self._have = 0
-        command = [program, "--camera", number, "--codec", "yuv420", "--width", str(settings.width_px), "--height"]
-        command += [str(settings.height_px), "--framerate", str(settings.fps)]
-        command += ["--timeout", "0", "--nopreview", "--flush", "--output", "-"]
-        self._child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603  fixed words
-
-    def grab(self) -> Image | None:
-        """The next picture; None when the pipe was silent for 2 s."""
-        pipe = self._child.stdout
-        assert pipe is not None  # noqa: S101  Popen was given PIPE
-        view = memoryview(self._frame)
-        while self._have < len(self._frame):
-            if not select.select([pipe], [], [], _READ_TIMEOUT_MS / 1000)[0]:
-                return None
-            count = os.readv(pipe.fileno(), [view[self._have :]])
-            if count == 0:
-                self._fail()
-            self._have += count
-        self._have = 0
-        planes = np.frombuffer(self._frame, np.uint8).reshape(self._shape)
-        return _own(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420))
-
-    def close(self) -> None:
-        """End the child, and collect it."""
-        self._child.kill()
-        self._child.communicate()
-
-    def _fail(self) -> NoReturn:
-        self._child.kill()
-        words = self._child.communicate()[1].decode(errors="replace").strip().splitlines()
-        raise CameraError(f"{_RPICAM} ended: {words[-1] if words else 'without a word'}. Try: {_RPICAM} --list-cameras")
 
 
 def _read(capture: cv2.VideoCapture, complaint: str) -> Image | None:

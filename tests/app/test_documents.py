@@ -17,7 +17,7 @@ TROUBLE = ROOT / "deploy" / "TROUBLESHOOTING.md"
 EXTENDING = ROOT / "agent" / "EXTENDING.md"
 # where the messages come from that stop a program or an order; campaigns and converters speak to engineers only
 MAIN = [
-    *(f"hardware/{name}.py" for name in ("camera_sources", "camera", "chip", "gpio")),
+    *(f"hardware/{name}.py" for name in ("camera_sources", "camera", "ribbon_camera", "chip", "gpio")),
     *(f"agent/{name}.py" for name in ("app", "config", "console/server", "link_settings", "identity")),
     *(
         f"agent/{name}.py"
