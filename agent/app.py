@@ -195,7 +195,11 @@ class DoorAgent:
             residents=Directory(first.residents.view if first.residents is not None else None),
             vision=self._vision,
             board=self.board,
-            health=Health(self.board, self._clock, self._controller.write, self._outbox.status),
+            health=Health(
+                *(self.board, self._clock, self._controller.write, self._outbox.status),
+                has_camera=config.camera.source != "none",
+                dropped=lambda: self.mailbox.dropped,
+            ),
             remote=remote,
             roster=roster,
             clerk=clerk,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from math import inf
 from typing import Any
 
 from agent.clock import Clock
@@ -24,6 +25,7 @@ from agent.vision_link import VisionGone, VisionNonsense
 
 _QUEUE_EVERY_S = 0.25
 _CLOCK_EVERY_S = 10.0
+VISION_WITHIN_S = 60.0  # of the agent's start; on a Pi its first start converts the models and takes longest
 _BACKLOG_ROWS = 20  # fewer are on their way, not waiting
 
 
@@ -31,16 +33,26 @@ class Health:
     """Used by the controller's thread only."""
 
     def __init__(
-        self, board: StatusBoard, clock: Clock, write: Callable[[Record], None], queue: Callable[[], OutboxStatus]
+        self,
+        board: StatusBoard,
+        clock: Clock,
+        write: Callable[[Record], None],
+        queue: Callable[[], OutboxStatus],
+        *,
+        has_camera: bool = True,
+        dropped: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`dropped`: events that the controller's mailbox had no room for, since the start."""
         self._board, self._clock, self._write, self._queue = board, clock, write, queue
+        self._dropped, self._dropped_told = dropped, 0
+        self._vision_due_s = clock.now_s() + VISION_WITHIN_S if has_camera else inf
         self._vision: dict[str, Any] = {"up": False, "faces": []}
         self._clock_quality = ""
         self._queue_due_s = self._clock_due_s = 0.0
         self._link_detail = ""
 
     def tend(self, now_s: float) -> None:
-        """Queue and clock for the page; a changed clock quality is a row."""
+        """Queue and clock for the page; a changed clock quality is a row, and so is what never came or was lost."""
         if now_s >= self._queue_due_s:
             self._queue_due_s = now_s + _QUEUE_EVERY_S
             self._board.update(queue=asdict(self._queue()))
@@ -51,6 +63,15 @@ class Health:
                 self._clock_quality = quality
                 self._board.update(clock={"quality": quality})
                 self._row(Kind.CLOCK, {"state": quality}, Priority.LOW)
+            if self._dropped() > self._dropped_told:
+                lost, self._dropped_told = self._dropped() - self._dropped_told, self._dropped()
+                said = f"{lost} events were dropped: too many waited for the controller"
+                self._row(Kind.UNEXPECTED, {"event": "Mailbox", "reason": said}, Priority.HIGH)
+        if now_s >= self._vision_due_s:
+            self._vision_due_s = inf
+            self._vision_news(
+                VisionGone(f"it has not come within {VISION_WITHIN_S:.0f} s: systemctl status door-vision")
+            )
 
     def summary(self) -> dict[str, Json]:
         """How the parts are, for up/state; what is known of the guard stands in `guard` of the board."""
@@ -81,6 +102,7 @@ class Health:
     def _vision_news(self, event: Hello | VisionGone | VisionNonsense | Alive | CameraChanged | Faces) -> None:
         match event:
             case Hello():
+                self._vision_due_s = inf
                 told: dict[str, Json] = {"engine": event.engine, "missing": event.missing, "liveness": event.liveness}
                 self._vision |= {"up": True, **told, "faces": []}
                 self._row(Kind.VISION, {"state": "Up", "engine": event.engine, "liveness": event.liveness})

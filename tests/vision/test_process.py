@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
+import numpy as np
 import pytest
 
+from agent.clock import SystemClock
+from agent.core.events import Kind, Priority, Record
+from agent.core.stream import OutboxStatus
 from agent.core.vision_messages import (
     Alive,
     CameraChanged,
@@ -32,6 +36,8 @@ from agent.core.vision_messages import (
     Preview,
     Settings,
 )
+from agent.health import Health
+from agent.status import StatusBoard
 from agent.vision_link import VisionGone, VisionLink
 from models.arrays import Image
 
@@ -225,6 +231,36 @@ def test_a_missing_camera_is_told_and_work_begins_when_it_is_there(
     door.feed.show(frames("resident_walks_up")[55:70])
     assert door.wait(CameraChanged, lambda one: one.state == "ok").detail == ""
     door.wait(Finding, _recognised)
+
+
+@pytest.mark.slow
+def test_a_dark_a_covered_and_a_frozen_camera_is_a_row_within_ten_seconds_and_another_when_it_sees_again(
+    door: _Door, frames: Callable[[str], list[Image]]
+) -> None:
+    """The whole way: pictures, vision process, socket, row."""
+    rows: list[Record] = []
+    health = Health(StatusBoard({}), SystemClock(), rows.append, OutboxStatus)
+    seeing = frames("empty")
+    grain = np.random.default_rng(1).integers(0, 4, (20, 120, 160, 3)).astype(np.uint8)
+    door.feed.show(seeing)
+    door.start()
+    for state, trouble in (
+        ("dark", [picture + 3 for picture in grain]),
+        ("blind", [picture + 90 for picture in grain]),
+        ("frozen", seeing[:1]),
+    ):
+        door.feed.show(seeing)
+        health.news(door.wait(CameraChanged, lambda one: one.state == "ok"))
+        door.forget()
+        began_s = time.monotonic()
+        door.feed.show(trouble)
+        told = door.wait(CameraChanged, lambda one, state=state: one.state == state)
+        assert time.monotonic() - began_s < 10.0
+        health.news(told)
+        door.forget()
+    said = [(row.body["state"], row.priority) for row in rows if row.kind is Kind.CAMERA]
+    normal, high = Priority.NORMAL, Priority.HIGH
+    assert said == [("ok", normal), ("dark", high), ("ok", normal), ("blind", high), ("ok", normal), ("frozen", high)]
 
 
 @pytest.mark.slow
