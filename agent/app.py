@@ -91,7 +91,7 @@ class DoorAgent:
             manager.alive(self._clock.now_s())
             manager.say(occupied(self.board.snapshot(), ordered=self._controller.busy))
         manager.tell("STOPPING=1")
-        self._guard.secure()
+        self._guard.let_go()
         self._controller.write(Record(Kind.STOPPED, {"release": self._release}, Priority.LOW))
         if self._outbox.dead():
             raise StoreError("what keeps the journal failed, see the line before; door-agent ends to be started again")

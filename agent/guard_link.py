@@ -70,9 +70,14 @@ class GuardLink:
         """Begin to connect."""
         self._thread.start()
 
+    def let_go(self) -> None:
+        """End what this agent has ordered, for it stops; who goes out by the button keeps the guard's release."""
+        self._order = None
+        self._send({"type": "secure", "leases_only": True})
+
     def stop(self) -> None:
-        """Secure, hang up, end."""
-        self.secure()
+        """Let go, hang up, end."""
+        self.let_go()
         self._stopping.set()
         self._thread.join(timeout=2.0)
 

@@ -69,7 +69,7 @@ class Guard:
             release_time_s=settings.release_time_s,
             cap_s=settings.cap_s,
         )
-        self._state = reflex.State()
+        self._state = reflex.State(heat_s=0.0 if self._limits.continuous_duty else reflex.WARM_S)
         self._agents: dict[int, Connection] = {}  # by file number, as poll names them
         self._knocks = select.poll()  # one system call a turn tells who has something to say
         self._knocks.register(listener, select.POLLIN)
@@ -148,8 +148,8 @@ class Guard:
             case {"type": "release", **terms} if (order := _release(terms)) is not None:
                 self._ordering.add(agent)
                 self._step(order, now_s)
-            case {"type": "secure"}:
-                self._step(reflex.SecureOrdered(), now_s)
+            case {"type": "secure", **terms}:
+                self._step(reflex.SecureOrdered(leases_only=terms.get("leases_only") is True), now_s)
             case {"type": "indicate", "indication": str(indication)}:
                 self._indication = (indication, now_s)
             case _:

@@ -247,6 +247,22 @@ def test_a_lost_vision_process_is_a_row_and_the_exit_works(door: Door):
     door.relay(on=True)
 
 
+def test_an_agent_that_is_stopped_takes_nothing_from_a_person_going_out_and_its_own_opening_along(door: Door):
+    """`systemctl stop door-agent`, or an update, while somebody is on the way to the handle."""
+    door.set("exit", active=True)
+    pressed_s = door.relay(on=True)
+    door.wrote("AccessControl/AccessGranted/Anonymous")
+    assert door.kill("agent", signal.SIGTERM) == 0
+    assert door.relay(on=False) - pressed_s > 1.9
+    door.vision.close()
+    door.start_agent()
+    door.wrote("Agent/Vision", state="Up")
+    door.find(door.resident)
+    raised_s = door.relay(on=True)
+    assert door.kill("agent", signal.SIGTERM) == 0
+    assert door.relay(on=False) - raised_s < 1.9
+
+
 def test_sigterm_ends_in_order_and_nothing_is_lost(door: Door):
     assert door.kill("agent", signal.SIGTERM) == 0
     assert door.kinds()[-1] == "Agent/Stopped"

@@ -10,6 +10,8 @@ from reflex_bench import MAGNET, STRIKE, TURN_S, Bench
 
 from hardware.reflex import (
     EXIT_AT_LEAST_S,
+    EXIT_HOT_S,
+    EXIT_UNBROKEN_S,
     FIRE_REST_S,
     HEAT_LIMIT_S,
     MAX_LEASE_S,
@@ -111,6 +113,26 @@ def test_grants_in_a_row_make_one_release_under_one_bound(bench):
         assert not (up and not down) or fall_s - rise_s <= 10.0 + TURN_S
 
 
+def test_a_feed_that_was_on_its_way_when_another_took_its_place_energises_nothing_after_secure(bench):
+    """The feeder's thread may send what it read a moment before the controller's thread replaced it and secured."""
+    for id_ in ("a", "b", "c"):
+        bench.give(Ordered(id_, 1.5))
+        bench.run(0.5)
+    bench.give(SecureOrdered())
+    for id_ in ("a", "b", "c"):
+        bench.give(Ordered(id_, 1.5))
+        bench.run(0.1)
+    assert [up for _, up, _ in bench.relay()] == [True, False]
+
+
+def test_an_agent_that_stops_takes_its_leases_along_and_leaves_the_exit_alone(bench):
+    bench.feed("a", 1.0)
+    bench.press_exit()
+    bench.give(SecureOrdered(leases_only=True))
+    bench.run(8.0)
+    assert close(bench.relay(), [(0.0, True, "order"), (6.03, False, "exit")])
+
+
 def test_a_hold_outlasts_the_bound_only_on_a_lock_made_for_it():
     magnet, strike = Bench(MAGNET), Bench(STRIKE)
     for bench in (magnet, strike):
@@ -150,6 +172,76 @@ def test_a_stuck_exit_button_opens_once_and_is_reported_once(bench):
     bench.set("exit", active=False)
     bench.press_exit()
     assert bench.state.energised
+
+
+def chatter(bench: Bench, for_s: float, every_s: float = 0.4) -> None:
+    """A bad contact or wire: presses that nobody makes."""
+    for _ in range(round(for_s / every_s)):
+        bench.press_exit()
+        bench.run(every_s - 0.1)
+
+
+def faults(bench: Bench) -> list[str]:
+    return [report.detail for _, report in bench.told if isinstance(report, FaultReport)]
+
+
+def test_an_exit_button_that_chatters_is_told_once_each_time_it_holds_the_door_open():
+    bench = Bench(MAGNET)
+    for _ in range(2):
+        chatter(bench, 2 * EXIT_UNBROKEN_S)
+        bench.run(10.0)
+    assert len(faults(bench)) == 2
+    assert "60 s without a break" in faults(bench)[0]
+    assert [up for _, up, _ in bench.relay()] == [True, False] * 2
+
+
+def test_people_who_leave_one_after_the_other_are_no_fault(bench):
+    for _ in range(40):
+        bench.press_exit()
+        bench.run(6.0)
+    assert not any("without a break" in fault for fault in faults(bench))
+
+
+def test_a_strike_whose_exit_button_chatters_gets_pulses_and_the_chatter_is_told():
+    bench = Bench(STRIKE)
+    chatter(bench, 600.0)
+    assert _on_time_s(bench.relay(), bench.now_s - 100) < EXIT_HOT_S + 600 * 10 / (10 + FIRE_REST_S) + 10
+    runs = list(itertools.pairwise(bench.relay()))
+    assert all(fall[0] - rise[0] < 10.1 for rise, fall in runs[2:] if rise[1])
+    assert {why for at_s, up, why in bench.relay() if not up and at_s > EXIT_HOT_S} == {"bound"}
+    assert len(faults(bench)) == 2  # unbroken; pulses
+
+
+def test_a_press_while_a_hot_strike_rests_is_kept_and_let_out_after_it_for_the_whole_time():
+    """Nobody is locked in: five seconds at most, then the release time that everybody gets."""
+    bench = Bench(STRIKE)
+    chatter(bench, 90.0)
+    while bench.state.energised:
+        bench.run(0.05)
+    bench.run(1.0)
+    asked_s = bench.now_s - 100
+    bench.press_exit()
+    bench.give(SecureOrdered())
+    bench.told.clear()
+    bench.run(FIRE_REST_S + 6.0)
+    (rise_s, _, why), (fall_s, _, _) = bench.relay()
+    assert why == "exit"
+    assert rise_s - asked_s <= FIRE_REST_S
+    assert fall_s - rise_s == pytest.approx(EXIT_AT_LEAST_S, abs=0.05)  # secure came; without it the whole time
+    bench.run(300.0, 0.1)
+    bench.press_exit()
+    assert bench.state.energised  # cool again: at once
+
+
+def test_a_press_a_moment_before_a_hot_strike_rests_has_its_time_after_the_rest():
+    bench = Bench(STRIKE)
+    chatter(bench, 90.0)
+    while not (bench.state.energised and 9.5 < bench.now_s - bench.state.since_s < 9.8):
+        bench.press_exit()
+    bench.told.clear()
+    bench.run(FIRE_REST_S + 8.0)
+    assert [up for _, up, _ in bench.relay()] == [False, True, False]
+    assert _on_time_s(bench.relay()[1:], bench.now_s - 100) > 4.5
 
 
 def test_an_exit_button_found_pressed_at_the_start_opens_nothing():
