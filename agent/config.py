@@ -19,6 +19,7 @@ from agent.errors import ConfigError
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Pin = Annotated[int, Field(ge=0, le=27)]
 
+MAX_WAY_OUT_DEBOUNCE_MS = 50
 MAX_CONFIG_BYTES = 256 * 1024
 
 
@@ -73,7 +74,7 @@ class InputLine(Section):
     pin: Pin = Field(description="BCM number")
     active_low: bool = Field(default=True, description="true: the named thing is so when the line reads low")
     pull: Literal["up", "down", "none"] = Field(default="up")
-    debounce_ms: int = Field(default=30, ge=0, le=500)
+    debounce_ms: int = Field(default=30, ge=0, le=500, description="exit and fire: at most 50")
 
 
 class Inputs(Section):
@@ -85,6 +86,16 @@ class Inputs(Section):
     tamper: InputLine | None = None
     lock_power: InputLine | None = None
     doorbell: InputLine | None = None
+
+    @model_validator(mode="after")
+    def _in_time(self) -> Inputs:
+        for name, line in (("exit", self.exit), ("fire", self.fire)):
+            if line is not None and line.debounce_ms > MAX_WAY_OUT_DEBOUNCE_MS:
+                raise ValueError(
+                    f"{name}.debounce_ms is {line.debounce_ms}, at most {MAX_WAY_OUT_DEBOUNCE_MS} is allowed: the lock "
+                    "is released within 100 ms of a press or an alarm"
+                )
+        return self
 
 
 class Hardware(Section):

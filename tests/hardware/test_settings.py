@@ -72,7 +72,9 @@ def test_defaults_are_written_out():
         ("hardware.led_red_pin", -1, "from 0 to 27, found -1"),
         ("hardware.inputs.exti", {"pin": 4}, r"unknown key 'exti' \(did you mean exit\?\)"),
         ("hardware.inputs.exit.pull", "weak", "up, down, none"),
-        ("hardware.inputs.exit.debounce_ms", 501, "from 0 to 500"),
+        ("hardware.inputs.contact", {"pin": 4, "debounce_ms": 501}, "from 0 to 500"),
+        ("hardware.inputs.exit.debounce_ms", 51, "from 0 to 50"),
+        ("hardware.inputs.fire", {"pin": 4, "debounce_ms": 80}, "from 0 to 50"),
         ("hardware.inputs.exit.pin", 17, "GPIO17 is used for both relay and exit"),
         ("hardware.buzzer_pin", 6, "GPIO6 is used for both buzzer and led_red"),
         ("runtime.guard_dir", 5, "guard_dir must be text"),
@@ -122,6 +124,7 @@ def test_a_file_that_is_no_toml_or_not_there(tmp_path):
 def test_the_agents_configuration_has_the_same_defaults_and_names():
     ours, theirs = parse_settings(DOOR, "x"), config.Hardware.model_validate(DOOR["hardware"])
     assert tuple(config.Inputs.model_fields) == INPUTS
+    assert config.MAX_WAY_OUT_DEBOUNCE_MS == guard_settings.MAX_WAY_OUT_DEBOUNCE_MS
     assert theirs.inputs.exit is not None
     assert ours.inputs["exit"] == InputPin(**theirs.inputs.exit.model_dump())
     assert ours.relay == OutputPin(**theirs.relay.model_dump())
@@ -146,7 +149,7 @@ LINE = st.fixed_dictionaries(
     optional={
         "active_low": mostly(st.booleans(), "no", 1),
         "pull": mostly(st.sampled_from(["up", "down", "none"]), "x", None),
-        "debounce_ms": mostly(st.sampled_from([0, 30, 500]), 501, -1, 3.5),
+        "debounce_ms": mostly(st.sampled_from([0, 30, 50, 51, 500]), 501, -1, 3.5),
     },
 )
 
