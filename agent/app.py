@@ -50,7 +50,7 @@ class DoorAgent:
         self._stack = ExitStack()
         self.mailbox = Mailbox()
         self.board = StatusBoard(first_facts(config, release))
-        self._clock = SystemClock()
+        self._clock = SystemClock(Path(config.runtime.agent_dir) / "clock")
         self._name = f"{config.door.site}/{config.door.id}"
 
     def __enter__(self) -> Self:
