@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from agent.clock import SystemClock
 from agent.config import Config, Privacy
-from agent.config_parts import door_settings, first_facts, outbox_settings, vision_settings
+from agent.config_parts import door_settings, first_facts, link_settings, outbox_settings, vision_settings
 from agent.console_desk import INSTALLER_TEST
 from agent.controller import Controller
 from agent.core.events import Kind, Priority, Record
@@ -26,7 +26,7 @@ from agent.health import Health
 from agent.identity import Identity
 from agent.link_settings import pinned_key
 from agent.mailbox import Mailbox
-from agent.mqtt_link import LinkSettings, MqttLink
+from agent.mqtt_link import MqttLink
 from agent.notify import ServiceManager
 from agent.occupied import occupied
 from agent.outbox import Outbox
@@ -121,7 +121,7 @@ class DoorAgent:
         self._open_console()
 
     def _open_clerk(self, facts: Mapping[str, Any], known: Residents | None) -> tuple[Identity | None, RosterClerk]:
-        settings, folder = self._link_settings(), Path(self._config.store.state_dir)
+        settings, folder = link_settings(self._config, self._release), Path(self._config.store.state_dir)
         identity = Identity(self._name, settings.cert, settings.key, folder) if settings is not None else None
         clerk = RosterClerk(
             self._name,
@@ -137,23 +137,8 @@ class DoorAgent:
         return identity, clerk
 
     def _open_link(self) -> MqttLink | None:
-        settings = self._link_settings()
+        settings = link_settings(self._config, self._release)
         return MqttLink(settings, self.mailbox.post, self._outbox) if settings is not None else None
-
-    def _link_settings(self) -> LinkSettings | None:
-        server, door_ = self._config.server, self._config.door
-        if server is None:
-            return None
-        return LinkSettings(
-            host=server.host,
-            port=server.port,
-            ca=Path(server.ca_file),
-            cert=Path(server.cert_file),
-            key=Path(server.key_file),
-            server_key=Path(server.server_key_file),
-            site=door_.site,
-            door=door_.id,
-        )
 
     def _join(
         self,

@@ -165,6 +165,9 @@ class Server(Section):
     command_keys_dir: str = Field(
         default="/etc/door-agent/command-keys", description="NAME.pem: public keys that may order this door from afar"
     )
+    first_connect_spread_s: float = Field(
+        default=30.0, ge=0.0, le=600.0, description="after a boot, connect at a random moment within it"
+    )
 
 
 class Passes(Section):

@@ -9,7 +9,9 @@ from typing import Any
 from agent.config import Config
 from agent.core import door
 from agent.core.vision_messages import Settings
+from agent.link_settings import LinkSettings
 from agent.outbox import OutboxSettings
+from agent.wire import MAX_VERSION_CHARS
 
 _MIB = 1024 * 1024
 
@@ -39,6 +41,25 @@ def vision_settings(config: Config) -> Settings:
     faces = config.faces
     memory_h = config.privacy.strangers_memory_h
     return Settings(faces.policy, faces.strangers_per_year, faces.stranger_passages_per_day, memory_h)
+
+
+def link_settings(config: Config, release: str) -> LinkSettings | None:
+    """Where the server's broker is and who this door is to it; None for a door that works alone."""
+    server = config.server
+    if server is None:
+        return None
+    return LinkSettings(
+        host=server.host,
+        port=server.port,
+        ca=Path(server.ca_file),
+        cert=Path(server.cert_file),
+        key=Path(server.key_file),
+        server_key=Path(server.server_key_file),
+        site=config.door.site,
+        door=config.door.id,
+        version=release[:MAX_VERSION_CHARS],
+        first_connect_spread_s=server.first_connect_spread_s,
+    )
 
 
 def outbox_settings(config: Config) -> OutboxSettings:

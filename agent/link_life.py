@@ -14,6 +14,7 @@ from agent.link_inbox import Inbox
 from agent.link_settings import Cause, Down, LinkSettings
 from agent.mailbox import guarded
 
+_BOOTED_S = 600.0  # a start that comes later is one door's alone
 LOOK_AGAIN = Down(Cause.CLOCK, "this clock is right now: the broker's certificate is looked at again, with its times")
 
 
@@ -47,7 +48,8 @@ class LinkLife:
 
     def _run(self) -> None:
         backoff = self._settings.backoff
-        wait_s = random.uniform(0.0, self._settings.first_connect_spread_s)  # noqa: S311  spread, not secrecy
+        spread_s = self._settings.first_connect_spread_s if self._clock.now_s() < _BOOTED_S else 0.0
+        wait_s = random.uniform(0.0, spread_s)  # noqa: S311  spread, not secrecy
         tries = 0
         while self._rest(wait_s):
             if not self._on:

@@ -75,7 +75,8 @@ def cause_of(e: Exception) -> Down:
 class LinkSettings:
     """Where the broker is and who this door is. Paths are PEM files; `server_key` is the server's public Ed25519 key.
 
-    `first_connect_spread_s`: after a power cut in a whole district, doors connect at a random moment within it.
+    `first_connect_spread_s`: after a power cut in a whole district, doors that boot connect at a random moment within
+    it; a start of the agent alone, later on, does not wait.
     """
 
     host: str

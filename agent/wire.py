@@ -22,6 +22,7 @@ WIRE_VERSION = 1
 MAX_ACK_BYTES = 2048
 MAX_BATCH_BYTES = 200 * 1024
 MAX_EVENTS = 50
+MAX_VERSION_CHARS = 40
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 EpochName = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -55,7 +56,7 @@ class Hello(_Shape):
     acked: Annotated[int, Field(ge=0, lt=2**40)] = Field(description="newest row known to be committed by the server")
     clock: ClockQuality = Field(strict=False)
     utc_ms: Millis
-    version: str = Field(max_length=40)
+    version: str = Field(max_length=MAX_VERSION_CHARS)
     run: Nonce | Literal[""] = Field(
         default="", description="random, new at every start of the agent: two that speak in turns are two devices"
     )

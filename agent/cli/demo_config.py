@@ -34,6 +34,7 @@ policy = "{policy}"
 
 [server]
 host = "127.0.0.1"
+first_connect_spread_s = 0.0
 port = {port}
 ca_file = "{ca}"
 cert_file = "{cert}"

@@ -155,6 +155,10 @@ def _disk(folder: Path, quota_mib: int) -> Check:
     do_this = "put store.state_dir on a disk, see deploy/README.md" if kind in _IN_MEMORY else ""
     if room_mib <= quota_mib:
         do_this = "free space there, or lower store.quota_mib"
+    if space.f_flag & os.ST_RDONLY:
+        do_this = "it is mounted read-only, rows wait in memory: look at the system's log, then at the card"
+    if holds_up_the_boot(folder, Path("/etc/fstab")):
+        do_this = "add nofail to its line in /etc/fstab: without that partition nothing boots, nor the exit button"
     return Check(
         "state disk",
         ok=not do_this,
@@ -162,6 +166,16 @@ def _disk(folder: Path, quota_mib: int) -> Check:
         expected=f"a disk with more than {quota_mib} MiB (store.quota_mib)",
         do_this=do_this,
     )
+
+
+def holds_up_the_boot(folder: Path, fstab: Path) -> bool:
+    """True when this folder is a mount that the boot waits for: then a lost partition means no guard, and no exit."""
+    try:
+        lines = [line.split() for line in fstab.read_text().splitlines() if not line.lstrip().startswith("#")]
+    except OSError:
+        return False
+    options = [line[3].split(",") for line in lines if len(line) > 3 and line[1].rstrip("/") == str(folder)]  # noqa: PLR2004
+    return any(not {"nofail", "noauto"} & set(one) for one in options)
 
 
 def _file_system(folder: Path) -> tuple[str, bool]:

@@ -52,6 +52,7 @@ pin = 22
 source = "none"
 [server]
 host = "127.0.0.1"
+first_connect_spread_s = 0.0
 port = {port}
 ca_file = "{ca}"
 cert_file = "{cert}"

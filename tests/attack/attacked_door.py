@@ -53,6 +53,7 @@ pin = 22
 source = "none"
 [server]
 host = "127.0.0.1"
+first_connect_spread_s = 0.0
 ca_file = "{ca}"
 cert_file = "{cert}"
 key_file = "{key}"

@@ -165,3 +165,27 @@ def test_the_users_exist_and_have_their_devices_only():
     memberships = set(re.findall(r"^m (\S+) +(\S+)", text, re.MULTILINE))
     assert sorted(users) == sorted(UNITS)
     assert memberships == {(unit, "door") for unit in UNITS} | {("door-guard", "gpio"), ("door-vision", "video")}
+
+
+_GENERATOR = Path("/usr/lib/systemd/system-generators/systemd-fstab-generator")
+
+
+@pytest.mark.skipif(not _GENERATOR.exists(), reason="systemd's fstab generator is not installed")
+def test_a_missing_partition_for_the_state_keeps_neither_the_boot_nor_the_guard_waiting(tmp_path):
+    """The line of deploy/README.md, as systemd makes units of it: emergency mode would mean a door without an exit."""
+    readme = (FOLDER.parent / "deploy" / "README.md").read_text()
+    [line] = re.findall(r"^echo '(LABEL=door-state .*)' >> /etc/fstab$", readme, re.MULTILINE)
+    (tmp_path / "fstab").write_text(line + "\n")
+    folders = [tmp_path / name for name in ("normal", "early", "late")]
+    for folder in folders:
+        folder.mkdir()
+    environment = {"SYSTEMD_FSTAB": str(tmp_path / "fstab"), "SYSTEMD_SYSROOT_FSTAB": "/dev/null"}
+    subprocess.run([_GENERATOR, *folders], env=environment, check=True, timeout=30)
+    unit = "var-lib-door\\x2dagent.mount"
+    wanted_by = {p.parent.name for p in folders[0].rglob(unit) if p.is_symlink()}
+    assert (folders[0] / unit).exists()
+    assert "local-fs.target.requires" not in wanted_by
+    assert one("door-agent", "StateDirectory") == "door-agent"  # requires the mount, and waits for it
+    for key in ("StateDirectory", "RequiresMountsFor", "ReadWritePaths", "BindPaths"):
+        assert key not in settings("door-guard")
+        assert key not in settings("door-guard", "Unit")

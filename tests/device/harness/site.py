@@ -29,6 +29,7 @@ FILES = "/etc/door-agent/keys"
 SERVER_CONFIG = f"""
 [server]
 host = "10.0.2.100"
+first_connect_spread_s = 0.0
 port = {BROKER_PORT}
 ca_file = "{FILES}/ca.pem"
 cert_file = "{FILES}/device.pem"
