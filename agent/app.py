@@ -201,13 +201,16 @@ class DoorAgent:
     def _open_console(self) -> None:
         if self._config.console is None:
             return
+        from agent.console.entry import ConsoleKey
         from agent.console.server import Console, ConsoleSettings
 
-        settings = ConsoleSettings(port=self._config.console.port, frame_ancestors=self._config.console.frame_ancestors)
-        console = Console(settings, _ConsoleSource(self))
+        asked, folder = self._config.console, Path(self._config.store.state_dir)
         try:
+            key = ConsoleKey.made(folder, self._clock)
+            settings = ConsoleSettings(asked.port, key, self._clock, frame_ancestors=asked.frame_ancestors)
+            console = Console(settings, _ConsoleSource(self))
             console.start()
-        except ConfigError as e:  # a door goes on without its page
+        except (ConfigError, OSError) as e:  # a door goes on without its page
             logging.getLogger(__name__).warning("no console: %s", e)
             self._controller.write(Record(Kind.UNEXPECTED, {"event": "Console", "reason": str(e)}, Priority.HIGH))
             return

@@ -49,8 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
             ready = world.wait_ready(_READY_S, stop)
             took_s = time.monotonic() - started_s
             _say(f"ready after {took_s:.1f} s" if ready else "still starting; see the page")
-            addresses = {"page": page.url, **controls.addresses()}
-            print(json.dumps(addresses) if arguments.json else f"\n  open {page.url}\n", flush=True)
+            addresses = {"page": page.url, **controls.addresses(), "console_link": controls.console("")}
+            told = f"\n  open {page.url}\n  (the door's console alone: {addresses['console_link']})\n"
+            print(json.dumps(addresses) if arguments.json else told, flush=True)
             if arguments.rounds:
                 from agent.cli.demo_rounds import act_rounds
 
@@ -143,6 +144,10 @@ class DemoControls:
     def counters(self) -> dict[str, Any]:
         """What the door wrote, what the server has, and how often a process was killed: nothing may get lost."""
         return self._world.counters()
+
+    def console(self, query: str) -> str:
+        """A link that signs this browser in at the door's console."""
+        return self._world.console_link(query)
 
     def enter(self) -> str:
         """A link that signs this browser in at the manager's page."""

@@ -31,6 +31,9 @@ class DemoControls(Protocol):
     def counters(self) -> Mapping[str, Any]:
         """{"written": rows at the door, "epoch": of its journal, "held": {epoch: rows at the server}, "kills": n}."""
 
+    def console(self, query: str) -> str:
+        """A link that signs a browser in at the door's console, once; `query` goes on to its page."""
+
     def enter(self) -> str:
         """A link that signs a browser in at the server's page, once."""
 
@@ -61,6 +64,11 @@ def make_app(demo: DemoControls) -> Flask:
         only_own_page()
         address, _, secret = demo.enter().partition("#")
         return redirect(f"{address}?lang={'en' if request.args.get('lang') == 'en' else 'zh-CN'}#{secret}")
+
+    @app.get("/console")
+    def console() -> AnyResponse:
+        only_own_page()
+        return redirect(demo.console(request.query_string.decode()))
 
     @app.post("/api/act/<name>")
     def act(name: str) -> Response:

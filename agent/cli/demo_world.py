@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -24,8 +24,11 @@ from agent.cli.demo_config import DOOR_CONFIG, SERVER_CONFIG
 from agent.cli.demo_hand import Hand
 from agent.cli.demo_manager import DemoManager
 from agent.cli.demo_processes import Child, Uplink, wait_for
+from agent.clock import SystemClock
+from agent.console.entry import ConsoleKey
+from agent.console.server import link
 from agent.core.passes import base45_encode, phone_message
-from agent.errors import DoorAgentError
+from agent.errors import ConfigError, DoorAgentError
 from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.history import History
 from deploy.community.ledger import SqliteConnection
@@ -240,8 +243,24 @@ class DemoWorld:
 
     def door_status(self) -> dict[str, Any] | None:
         """The console's snapshot, or None while the agent is away."""
-        found = _get(f"http://127.0.0.1:{self.console_port}/api/snapshot")
-        return found or None
+        url = f"http://127.0.0.1:{self.console_port}/api/snapshot"
+        return _get(Request(url, headers=self.console_headers())) or None
+
+    def console_link(self, query: str = "") -> str:
+        """A link that signs a browser in at the door's console; without an agent so far it only leads there."""
+        url, key = f"http://127.0.0.1:{self.console_port}/", self._console_key()
+        return f"{url}?{query}" if key is None else link(url, key, query)
+
+    def console_headers(self) -> dict[str, str]:
+        """What a request to the door's console needs."""
+        key = self._console_key()
+        return {} if key is None else {"Cookie": f"{key.cookie}={key.session()}"}
+
+    def _console_key(self) -> ConsoleKey | None:
+        try:
+            return ConsoleKey.read(self.folder / "state", SystemClock())
+        except ConfigError:
+            return None
 
     def server_entries(self) -> list[dict[str, Any]]:
         """The newest entries of the server's feed."""
@@ -260,9 +279,9 @@ class DemoWorld:
         return False
 
 
-def _get(url: str) -> dict[str, Any]:
+def _get(asked: Request) -> dict[str, Any]:
     try:
-        with urlopen(url, timeout=2) as answer:  # noqa: S310  our own loopback servers
+        with urlopen(asked, timeout=2) as answer:  # noqa: S310  our own loopback servers
             found: dict[str, Any] = json.load(answer)
             return found
     except (OSError, ValueError):

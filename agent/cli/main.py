@@ -15,7 +15,7 @@ from hardware.errors import HardwareError
 from models.errors import ModelError, PictureUnusableError
 
 # name of the subcommand -> module with add_parser(subparsers) and run(arguments) -> exit code
-COMMANDS = ("run", "demo", "check_config", "enroll", "events", "doctor", "relay_off")
+COMMANDS = ("run", "demo", "check_config", "enroll", "events", "doctor", "relay_off", "console")
 MORE_COMMANDS = ("roster", "models", "evaluate", "bench", "explain", "calibrate", "replay")
 DEPLOY_COMMANDS = ("provision", "update", "bundle", "site", "support_bundle")
 ALL_COMMANDS = (*COMMANDS, *MORE_COMMANDS, *DEPLOY_COMMANDS)

@@ -17,7 +17,9 @@ from typing import Any, Final, Protocol
 
 from flask import Flask, Response, abort, jsonify, request
 
+from agent.clock import Clock, SystemClock
 from agent.console import metrics
+from agent.console.entry import ConsoleKey, Entry
 from agent.console.local import LOOPBACK, LocalServer, only_own_page, protect
 from agent.errors import ConfigError
 
@@ -54,6 +56,8 @@ class ConsoleSettings:
     """Where it listens. `port` 0 takes a free one. `token`: what a POST must carry; random unless given."""
 
     port: int
+    key: ConsoleKey = field(repr=False)
+    clock: Clock = field(default_factory=SystemClock, repr=False)
     host: str = "127.0.0.1"
     frame_ancestors: str = "'none'"
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
@@ -88,6 +92,10 @@ class Console:
         """Address of the page, empty before `start`."""
         return self._server.url if self._server is not None else ""
 
+    def link(self, query: str = "") -> str:
+        """An address that signs a browser in, once within ten minutes; `query` goes on to the page."""
+        return link(self.url, self._settings.key, query)
+
     def stop(self) -> None:
         """End open streams and stop listening."""
         self._stopping.set()
@@ -95,11 +103,17 @@ class Console:
             self._server.close()
 
 
+def link(url: str, key: ConsoleKey, query: str = "") -> str:
+    """See Console.link. The secret stands behind the #: browsers never send that part, so no log has it."""
+    return f"{url}enter{'?' if query else ''}{query}#{key.link()}"
+
+
 def build(settings: ConsoleSettings, source: ConsoleSource, stopping: threading.Event) -> Flask:
     """The application."""
     app = Flask("console", static_folder=str(STATIC), static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = _MAX_BODY_BYTES
     protect(app, settings.frame_ancestors)
+    Entry(settings.key, settings.clock).install(app)
     app.add_url_rule("/", view_func=lambda: app.send_static_file("index.html"))
     _add_seeing(app, source, stopping)
     _add_asking(app, source, settings.token)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -26,6 +28,7 @@ TESTED = "tested.json"
 NEEDED_FACTOR = 4  # the bundle, unpacked, installed, and room to breathe
 PICTURES = Path("/run/door-agent-pictures")  # memory, not the card; made by the installer's user for itself alone
 ENROL_S = 600.0
+_PAGE_S = 60.0
 
 
 class Setup:
@@ -48,6 +51,7 @@ class Setup:
         self.runner.take(self._settings())
         self.runner.take(boot_steps(self.plan))
         self.runner.take([self._services()])
+        self._page()
         self.runner.take(self._people())
         self.runner.take(access_steps(self.plan, self.talk))
         self.runner.take([self._test()])
@@ -120,6 +124,17 @@ class Setup:
             return "enabled and started"
 
         return Step("services", "guard, agent, vision up", look, do, "started at every boot, restarted for ever")
+
+    def _page(self) -> None:
+        """A link to the door's own page, for the laptop's browser through the tunnel, where there is a [console]."""
+        program = str(self.release / "venv/bin/door-agent")
+        if self.plan.get("dry_run") or not Path(program).exists():
+            return
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired, KeyError, ValueError):  # the door matters more
+            said = health.as_agent([program, "console", "--json"], timeout_s=_PAGE_S)
+            if said.returncode == 0:
+                link = json.loads(said.stdout)["link"]
+                self.talk.tell("note", words=f"the door's page, while this runs (the link works once): {link}")
 
     def _people(self) -> Iterator[Step]:
         person = self.plan.get("enrol")

@@ -129,14 +129,13 @@ class Provision:
         return Done(outcome)
 
     def _page(self, session: Session) -> None:
-        """The door's own page (camera picture with boxes) on this laptop, while the command runs."""
+        """The door's own page (picture with boxes) on this laptop, while the command runs; its link comes later."""
         if self.config.console is None or self.wish.dry_run:
             return
         port = self.config.console.port
-        words = f"the door's page while this runs, once its services are up: http://127.0.0.1:{port}"
         if not session.forward(port):
             words = f"the door's page can't be shown: something on this laptop has port {port}"
-        self.show({"t": "note", "words": words})
+            self.show({"t": "note", "words": words})
 
     def _pin(self, address: Address) -> str:
         if self.wish.forget_host_key and self.known.pinned(self.name):

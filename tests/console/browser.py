@@ -96,6 +96,11 @@ class Browser:
         self.call("Page.navigate", url=url)
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
 
+    def enter(self, console: Any, query: str = "lang=en", **size: Any) -> None:
+        """Show the console's page as somebody who has its link."""
+        self.open(console.link(query), **size)
+        self.until("location.pathname === '/' && document.readyState === 'complete'")
+
     def leave(self) -> None:
         """Show nothing, so that a page does not complain about a server that its test ends."""
         self.call("Page.navigate", url="about:blank")

@@ -1,5 +1,6 @@
 """A console on a free port with a scripted door behind it, and one browser for all pages."""
 
+import secrets
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from browser import Browser
 from scripted import ScriptedDoor, hall_jpeg
 
+from agent.clock import SystemClock
+from agent.console.entry import ConsoleKey
 from agent.console.server import Console, ConsoleSettings
 
 
@@ -19,8 +22,13 @@ def door():
 
 
 @pytest.fixture
-def console(door):
-    console = Console(ConsoleSettings(port=0, frame_ancestors="http://127.0.0.1:*"), door)
+def key():
+    return ConsoleKey(secrets.token_bytes(32), SystemClock())
+
+
+@pytest.fixture
+def console(door, key):
+    console = Console(ConsoleSettings(0, key, frame_ancestors="http://127.0.0.1:*"), door)
     console.start()
     yield console
     console.stop()

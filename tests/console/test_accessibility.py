@@ -40,7 +40,7 @@ def test_the_console(browser, console, door, hall_picture, width, phone, dark):
     door.event("AccessControl/Denied/CredentialNotFound", credential="face", reason="CredentialNotFound")
     door.event("Door/State/DoorAlarm", 3, state="DoorForcedOpen")
     door.door(alarms=["DoorForcedOpen"])
-    browser.open(f"{console.url}?lang=en", width=width, height=860, phone=phone, dark=dark)
+    browser.enter(console, width=width, height=860, phone=phone, dark=dark)
     browser.until("document.querySelector('#live-dot').classList.contains('good')")
     browser.until("document.querySelector('#picture').src")
     assert findings(browser) == []
@@ -87,7 +87,7 @@ def test_the_phone_page(browser, width, phone, dark):
 
 @pytest.mark.parametrize(("width", "phone", "dark"), SIZES)
 def test_the_demos_page(browser, console, width, phone, dark):
-    server = LocalServer(make_app(Demo(console.url)), "127.0.0.1", 0, 4, "demo")
+    server = LocalServer(make_app(Demo(console)), "127.0.0.1", 0, 4, "demo")
     try:
         browser.open(f"{server.url}?lang=en", width=width, height=860, phone=phone, dark=dark)
         browser.until("document.querySelector('#act-resident')?.getAttribute('aria-disabled') === 'false'")

@@ -1,5 +1,7 @@
 """The demo's page: buttons do what they say or say why not; both framed pages follow the language."""
 
+import threading
+
 import pytest
 
 from agent.cli.demo_page import make_app
@@ -9,9 +11,10 @@ from agent.console.local import LocalServer
 class Demo:
     """DemoControls that note what was pressed."""
 
-    def __init__(self, console_url="http://127.0.0.1:1/"):
+    def __init__(self, console=None):
         self.pressed = []
-        self.console_url = console_url
+        self._console = console
+        self.console_url = console.url if console else "http://127.0.0.1:1/"
         self.held = 12
 
     def act(self, name):
@@ -28,13 +31,16 @@ class Demo:
     def counters(self):
         return {"written": 12, "epoch": "e2", "held": {"e1": 40, "e2": self.held}, "kills": 3}
 
+    def console(self, query):
+        return self._console.link(query)
+
     def enter(self):
         return f"{self.console_url}static/icon.svg#secret"
 
 
 @pytest.fixture
 def demo(console):
-    return Demo(console.url)
+    return Demo(console)
 
 
 @pytest.fixture
@@ -89,6 +95,16 @@ def test_only_the_demo_page_itself_gets_a_sign_in_link(demo):
     assert client.get("/server", base_url="http://127.0.0.1", headers={"Sec-Fetch-Site": "none"}).status_code == 403
     found = client.get("/server?lang=en", base_url="http://127.0.0.1", headers={"Sec-Fetch-Site": "same-origin"})
     assert found.location == f"{demo.console_url}static/icon.svg?lang=en#secret"
+    assert client.get("/console", base_url="http://127.0.0.1", headers={"Sec-Fetch-Site": "none"}).status_code == 403
+
+
+def test_the_framed_console_is_signed_in_by_the_demo(browser, address, door):
+    """Its stream answers a session only."""
+    followed, wait = threading.Event(), door.wait
+    door.wait = lambda *asked: followed.set() or wait(*asked)
+    browser.open(f"{address}?lang=en", width=1500)
+    assert followed.wait(20)
+    browser.leave()
 
 
 def test_a_capability_that_the_page_does_not_know_gets_a_button_too(page, demo):

@@ -18,7 +18,7 @@ RESIDENT = {"person_id": "p1", "name": "陈美玲"}
 def page(browser, console, door, hall_picture):
     """The page, open and live, in English."""
     door.board.put_picture(hall_picture)
-    browser.open(f"{console.url}?lang=en")
+    browser.enter(console)
     live(browser)
     yield browser
     assert browser.problems == []
@@ -162,19 +162,19 @@ def test_parts_that_are_down_say_so_and_missing_sections_are_unknown(page, door)
     assert "Recognition is restarting" in page.text("#no-picture")
 
 
-def test_an_unreachable_door_is_not_shown_as_it_was_and_comes_back_by_itself(browser, hall_picture):
+def test_an_unreachable_door_is_not_shown_as_it_was_and_comes_back_by_itself(browser, hall_picture, key):
     door = ScriptedDoor()
     door.board.put_picture(hall_picture)
-    console = Console(ConsoleSettings(port=0), door)
+    console = Console(ConsoleSettings(0, key), door)
     console.start()
-    browser.open(f"{console.url}?lang=en")
+    browser.enter(console)
     live(browser)
     console.stop()
     reads(browser, "#sentence", "This door cannot be seen right now")
     assert browser.js("document.querySelector('#door-title').textContent") == "The leaf is unknown, the lock is unknown"
     assert {said for _, said in health(browser).values()} == {"unknown"}
     assert browser.js("document.querySelector('#picture').style.opacity") == "0.25"
-    again = Console(ConsoleSettings(port=urlsplit(console.url).port), door)
+    again = Console(ConsoleSettings(urlsplit(console.url).port, key), door)
     again.start()
     try:
         reads(browser, "#sentence", "The door is locked")
@@ -268,7 +268,7 @@ def test_everything_can_be_reached_and_pressed_with_the_keyboard(page, door):
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_nothing_runs_off_the_side_and_language_follows_the_address(browser, console, door, width, phone, language):
     door.event("AccessControl/AccessGranted/Credential", credential="face", **RESIDENT)
-    browser.open(f"{console.url}?lang={language}", width=width, height=800, phone=phone)
+    browser.enter(console, f"lang={language}", width=width, height=800, phone=phone)
     browser.until("document.querySelector('#live-dot').classList.contains('good')")
     assert browser.js("document.documentElement.scrollWidth") <= width
     assert browser.js("document.documentElement.lang") == language
@@ -285,7 +285,7 @@ def test_screenshots(browser, console, door, hall_picture, tmp_path, dark):
     door.event("AccessControl/AccessTaken/Credential", credential="face", **RESIDENT)
     shade = "dark" if dark else "light"
     for name, width, phone in (("desktop", 1360, False), ("phone", 390, True)):
-        browser.open(f"{console.url}?lang=en", width=width, height=860, phone=phone, dark=dark)
+        browser.enter(console, width=width, height=860, phone=phone, dark=dark)
         live(browser)
         reads(browser, "#events", "陈美玲 came in")
         path = browser.screenshot(folder / f"console-{name}-{shade}.png")

@@ -13,15 +13,18 @@ from agent.errors import ConfigError
 
 
 class Client:
-    """Plain HTTP, so that every header is the test's own."""
+    """Plain HTTP, so that every header is the test's own. With the door's key it has a session."""
 
-    def __init__(self, console):
+    def __init__(self, console, key=None):
         self.host = urlsplit(console.url).netloc
+        self.own = {"Cookie": f"{key.cookie}={key.session()}"} if key else {}
 
     def ask(self, method, path, body=None, **headers):
         connection = http.client.HTTPConnection(self.host, timeout=10)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body=body, headers={"Host": self.host, "Connection": "close", **named})
+        connection.request(
+            method, path, body=body, headers={"Host": self.host, "Connection": "close", **self.own, **named}
+        )
         answer = connection.getresponse()
         data = answer.read()
         connection.close()
@@ -35,14 +38,14 @@ class Client:
 
 
 @pytest.fixture
-def client(console):
-    return Client(console)
+def client(console, key):
+    return Client(console, key)
 
 
-def lines_of_stream(console, wanted):
+def lines_of_stream(client, wanted):
     """The first `wanted` data lines of a stream, parsed; the connection is closed afterwards."""
-    connection = http.client.HTTPConnection(urlsplit(console.url).netloc, timeout=10)
-    connection.request("GET", "/api/stream")
+    connection = http.client.HTTPConnection(client.host, timeout=10)
+    connection.request("GET", "/api/stream", headers=client.own)
     answer = connection.getresponse()
     try:
         while wanted:
@@ -114,8 +117,8 @@ def test_every_answer_forbids_foreign_scripts_and_frames(client):
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_stream_tells_everything_once_and_then_only_what_changed(console, door):
-    stream = lines_of_stream(console, 3)
+def test_the_stream_tells_everything_once_and_then_only_what_changed(client, door):
+    stream = lines_of_stream(client, 3)
     first = next(stream)
     assert first["site"] == "kangle-garden"
     door.board.update(clock={"quality": "rtc"})
@@ -127,8 +130,8 @@ def test_the_stream_tells_everything_once_and_then_only_what_changed(console, do
     stream.close()
 
 
-def test_the_seventh_open_page_is_told_so_and_a_closed_one_makes_room(console, client, door):
-    open_pages = [lines_of_stream(console, 9) for _ in range(6)]
+def test_the_seventh_open_page_is_told_so_and_a_closed_one_makes_room(client, door):
+    open_pages = [lines_of_stream(client, 9) for _ in range(6)]
     for page in open_pages:
         next(page)
     assert client.ask("GET", "/api/stream")[0] == 503
@@ -136,7 +139,7 @@ def test_the_seventh_open_page_is_told_so_and_a_closed_one_makes_room(console, c
     changes = threading.Event()
     for number in range(200):
         door.board.update(clock={"quality": str(number)})
-        late = lines_of_stream(console, 1)
+        late = lines_of_stream(client, 1)
         try:
             assert next(late)["site"] == "kangle-garden"
             break
@@ -161,21 +164,21 @@ def test_no_picture_is_no_content(client):
     assert client.ask("GET", "/api/picture")[0] == 204
 
 
-def test_it_cannot_be_opened_to_the_network():
+def test_it_cannot_be_opened_to_the_network(key):
     with pytest.raises(ConfigError, match="SSH tunnel"):
-        ConsoleSettings(port=8480, host="0.0.0.0")  # noqa: S104  what is refused
+        ConsoleSettings(8480, key, host="0.0.0.0")  # noqa: S104  what is refused
 
 
-def test_a_taken_port_is_said_with_the_key_to_change(console):
+def test_a_taken_port_is_said_with_the_key_to_change(console, key):
     port = urlsplit(console.url).port
     with pytest.raises(ConfigError, match=rf"127.0.0.1:{port} .*change \[console\] port"):
-        Console(ConsoleSettings(port=port), ScriptedDoor()).start()
+        Console(ConsoleSettings(port, key), ScriptedDoor()).start()
 
 
-def test_stop_ends_open_streams(door):
-    console = Console(ConsoleSettings(port=0), door)
+def test_stop_ends_open_streams(door, key):
+    console = Console(ConsoleSettings(0, key), door)
     console.start()
-    stream = lines_of_stream(console, 99)
+    stream = lines_of_stream(Client(console, key), 99)
     next(stream)
     console.stop()
     with pytest.raises(AssertionError, match="the stream ended"):

@@ -14,7 +14,7 @@ THEME = (STATIC / "theme.css").read_text()
 
 @pytest.fixture
 def page(browser, console):
-    browser.open(f"{console.url}?lang=en")
+    browser.enter(console)
     return browser
 
 

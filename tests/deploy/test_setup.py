@@ -1,6 +1,7 @@
 """What provisioning does on a played device that is more than a file: releases, restarts, people, the opening."""
 
 import json
+import subprocess
 import time
 
 import pytest
@@ -191,3 +192,20 @@ def test_a_door_that_does_not_open_is_no_tested_door(door, monkeypatch):
     with pytest.raises(InstallError, match=r"did not open: never energised.*events list"):
         step.do()
     assert not step.look().ok
+
+
+@pytest.mark.parametrize(("exit_code", "said"), [(0, 1), (3, 0), (2, 0)])
+def test_the_door_itself_gives_the_laptop_a_link_to_its_page_where_it_has_one(
+    device, tmp_path, monkeypatch, exit_code, said
+):
+    """Loopback is no right any more: without the link the page that comes through the tunnel is a locked one."""
+    link = "http://127.0.0.1:8480/enter#secret"
+    done = subprocess.CompletedProcess([], exit_code, json.dumps({"link": link}), "no [console]")
+    monkeypatch.setattr(setup.health, "as_agent", lambda command, **_: done)
+    laptop = Laptop()
+    work = job(laptop)
+    program = work.release / "venv/bin/door-agent"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.touch()
+    work._page()
+    assert [link in facts["words"] for kind, facts in laptop.told if kind == "note"] == [True] * said

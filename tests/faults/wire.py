@@ -185,9 +185,9 @@ def _act(journal: Path, deed: Callable[[], object], kind: str) -> None:
 def _enrol_guest(world: DemoWorld) -> None:
     """As the installer would on the page at the door."""
     page = f"http://127.0.0.1:{world.console_port}/api"
-    token = json.load(urlopen(f"{page}/token", timeout=5))["token"]  # noqa: S310  our own loopback page
+    token = json.load(urlopen(Request(f"{page}/token", headers=world.console_headers()), timeout=5))["token"]  # noqa: S310  ours
     asked = json.dumps({"name": "enrol_start", "args": {"name": _GUEST, "consent": True}}).encode()
-    headers = {"X-Door-Console": token, "Content-Type": "application/json"}
+    headers = {**world.console_headers(), "X-Door-Console": token, "Content-Type": "application/json"}
     urlopen(Request(f"{page}/act", asked, headers), timeout=5).close()  # noqa: S310  the same
 
 

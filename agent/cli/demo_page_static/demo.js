@@ -132,9 +132,10 @@ async function look() {
 function frame() {
   const real = capabilities?.resident?.ready === false;
   if (!addresses.console) return;
-  byId("console").src = `${addresses.console}?lang=${language}&embed=1${real ? "&enrol=1" : ""}`;
-  byId("console-link").href = `${addresses.console}?lang=${language}`;
-  byId("server").src = byId("server-link").href = `/server?lang=${language}`; // signs this browser in on its way
+  // each signs this browser in on its way
+  byId("console").src = `/console?lang=${language}&embed=1${real ? "&enrol=1" : ""}`;
+  byId("console-link").href = `/console?lang=${language}`;
+  byId("server").src = byId("server-link").href = `/server?lang=${language}`;
 }
 
 function speak() {

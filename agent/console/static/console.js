@@ -21,8 +21,15 @@ function follow() {
       connected = false;
       show();
     }
-    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 2000);
+    if (stream.readyState === EventSource.CLOSED) setTimeout(again, 2000);
   };
+}
+
+// A stream does not say why it was refused: without a session only the way in is left.
+async function again() {
+  const reply = await fetch("/api/token").catch(() => null);
+  if (reply?.status === 401) location.replace(`/enter${location.search}`);
+  else follow();
 }
 
 function noteRelease() {

@@ -7,6 +7,9 @@ const WORDS = {
   details: ["详细数据", "Details"], other: ["English", "中文"],
   live: ["实时", "live"], away: ["门禁程序没有回应，正在重连…", "the door's program does not answer, trying again…"],
   unknown: ["未知", "unknown"],
+  enter: ["请先登录", "Please sign in"], entering: ["正在登录…", "signing in…"],
+  enterHow: ["本页只给能登录这台设备的人看。在设备上（或者经 SSH）运行下面这条命令，十分钟内打开它给出的链接：", "This page is for whoever may log in to this device. There (over SSH, say) run the command below, and open the link that it prints within ten minutes:"],
+  enterUsed: ["这个链接已经用过，或者超过了十分钟：请再运行一次命令。", "This link was used already or is older than ten minutes: run the command again."],
 
   // the door
   lock: ["锁", "Lock"], leaf: ["门扇", "Leaf"], mode: ["模式", "Mode"], relay: ["继电器", "Relay"], kind: ["锁型", "Lock type"],
