@@ -133,7 +133,7 @@ class Door:
 
     def start(self) -> None:
         """Start the agent on what lies in its folders."""
-        ends = {"GuardLink": Guard, "VisionLink": Vision, "MqttLink": Link, "SystemClock": lambda: self.clock}
+        ends = {"GuardLink": Guard, "VisionLink": Vision, "MqttLink": Link, "SystemClock": lambda _keep: self.clock}
         with mock.patch.multiple(app, **ends), contextlib.redirect_stdout(Nowhere()):
             self._agent = app.DoorAgent(parse(self._config.encode()), "attacked")
             self._agent.__enter__()
