@@ -22,9 +22,9 @@ from agent.core.journal import Row
 from agent.core.stream import Committed, OutboxStatus, StoreReported
 from agent.core.sync import MAX_PREVIEWS
 from agent.outbox_desk import OutboxSettings
-from agent.outbox_disk import bytes_on_disk
+from agent.outbox_disk import bytes_on_disk, is_full
 from agent.outbox_keeper import Keeper
-from agent.outbox_quota import Limits, level, live_bytes, tidy
+from agent.outbox_quota import Limits, level, live_bytes, make_room, tidy
 from agent.outbox_store import Store
 from agent.outbox_work import Entry, Fetch, FetchRows, Stop, Wake, Weigh, Work, carry, fetched, weighed
 
@@ -112,8 +112,11 @@ class Outbox(Keeper):
         now_s = self.clock.now_s()
         if self._trouble.on and (now_s >= self._trouble.again_s or self._stopping):
             self._guarded(self._recover)
+            self._tidy_at_s = 0.0
         while len(self._ring) and not self._trouble.on:
             self._guarded(self._commit)
+        if self._trouble.on:
+            self._waiting.write(self._ring)
         if now_s >= self._tidy_at_s and not self._trouble.on:
             self._tidy_at_s = now_s + _TIDY_EVERY_S
             self._guarded(self._tidy)
@@ -139,8 +142,10 @@ class Outbox(Keeper):
         if store is None:
             raise sqlite3.OperationalError("the journal is not open")
         group = self._ring.first(_GROUP_ROWS)
-        rows = store.append([(e.when, e.record) for e in group])
+        rows = store.append([(e.when, e.record) for e in group], waited=self._waiting.note(group[-1].number))
         self._ring.done(len(group))
+        if not len(self._ring):
+            self._waiting.clear()
         self._status = self._snapshot()  # who hears of the commit must not read an older status
         for entry, row in zip(group, rows, strict=True):
             if entry.token is not None:
@@ -193,7 +198,8 @@ class Outbox(Keeper):
         if store is None:
             return
         last = store.current.last_seq
-        if carry(store) or tidy(store, self._limits, self._moment()):
+        now = self._moment()
+        if (is_full(store.path) and make_room(store, now)) or carry(store) or tidy(store, self._limits, now):
             self._tidy_at_s = 0.0  # more to do; rows that came in meanwhile go first
         if store.current.last_seq != last:
             self._tell_head()

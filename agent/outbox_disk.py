@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.errors import StoreError
 
+_NO_ROOM_BYTES = 2 * 1024 * 1024
 _TAKES_NOTHING = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
@@ -73,6 +74,15 @@ class Ballast:
         """Free its space."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
+
+
+def is_full(journal: Path) -> bool:
+    """Whether the disk has no room to speak of."""
+    try:
+        space = os.statvfs(journal.parent)
+    except OSError:
+        return False
+    return space.f_bavail * space.f_frsize < _NO_ROOM_BYTES
 
 
 def bytes_on_disk(journal: Path) -> int:

@@ -23,6 +23,7 @@ from agent.outbox_open import Stored, is_damage, open_journal, peek, replace_jou
 from agent.outbox_quota import make_room
 from agent.outbox_schema import JournalDamagedError
 from agent.outbox_store import Store
+from agent.outbox_waiting import WaitingRoom
 from agent.outbox_work import Ring, Trouble
 
 _REPLACE_EVERY_S = 60.0
@@ -40,6 +41,7 @@ class Keeper(Desk):
         self._lock = FolderLock(settings.path)
         self._ballast = Ballast(settings.path, settings.ballast_bytes)
         self._ring = Ring(settings.ring_rows)
+        self._waiting = WaitingRoom(settings.path)
         self._store: Store | None = None
         self._status = OutboxStatus()
         self._stored = Stored()
@@ -60,6 +62,19 @@ class Keeper(Desk):
             self._begin_without(e)
         else:
             self._stored = stored(self._store) if self._store is not None else self._stored
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Rows that waited for the disk when the last run was killed go first, and count for how the door stands."""
+        left = self._waiting.read()
+        name, number = self._stored.waited or ("", 0)
+        known = number if self._waiting.note(0) == (name, 0) else 0
+        facts = dict(self._stored.facts)
+        for entry in (e for e in left if e.number > known):
+            self._ring.put(entry)
+            facts |= entry.record.facts or {}
+        self._stored = replace(self._stored, facts={k: v for k, v in facts.items() if v is not None})
+        self._waiting.keep()
 
     def _open(self, *, replacing: bool = True) -> None:
         settings = self._settings
@@ -151,6 +166,7 @@ class Keeper(Desk):
             self._post(StoreRecovered(waited, dropped))
         self._trouble.ends()
         self._ballast.keep()
+        self._waiting.keep()
         self._tell_head()
 
     def _tell(self, news: HeadMoved | Batch | AckJudged) -> None:

@@ -99,11 +99,15 @@ def replace_journal(
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """How the door stood when its journal was last written; newest rows oldest first, a time that has passed."""
+    """How the door stood when its journal was last written.
+
+    `newest` rows are oldest first, `floor_ms` is a time that has passed, `waited` says what of an outage is in it.
+    """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     newest: tuple[Row, ...] = ()
     floor_ms: int = 0
+    waited: tuple[str, int] | None = None
 
 
 def stored(store: Store) -> Stored:
@@ -112,7 +116,7 @@ def stored(store: Store) -> Stored:
     with contextlib.suppress(JournalDamagedError, sqlite3.Error, IndexError):
         e = store.current
         rows = store.read(e, max(e.last_seq - _REMEMBERED_ROWS, e.base_seq) + 1, _REMEMBERED_ROWS)
-    return Stored(store.facts(), tuple(i for i in rows if isinstance(i, Row)), store.floor_ms)
+    return Stored(store.facts(), tuple(i for i in rows if isinstance(i, Row)), store.floor_ms, store.waited())
 
 
 def peek(path: Path) -> Stored | None:

@@ -30,7 +30,7 @@ _TRUSTED = (ClockQuality.NTP, ClockQuality.RTC)
 _LOOK_ROWS = 5000  # at a time, for one with a trustworthy clock
 _SURE = f"""SELECT id, wall_ms FROM rows WHERE id BETWEEN ? AND ? AND clock IN (?, ?) AND wall_ms <= ?
     AND body NOT LIKE '%"{COPY_OF}":%' ORDER BY id LIMIT ?"""  # noqa: S608  a fixed name; copies are older than their place
-_ROOM_BYTES = 256 * 1024
+_ROOM_BYTES = 512 * 1024  # some 2,000 rows
 _WORTHWHILE_ROWS = 20  # replacing fewer would cost more than it frees
 _KEEP_KINDS = (Kind.EPOCH, Kind.CHECKPOINT, Kind.FOLDED, Kind.TOMBSTONE)
 
@@ -137,16 +137,17 @@ def _forget(store: Store, now: Moment, e: Epoch, last: int, *, shrink: bool) -> 
     return True
 
 
-def make_room(store: Store, now: Moment) -> None:
+def make_room(store: Store, now: Moment) -> bool:
     """Room inside the file, on a disk that has none: the log starts anew, rows that the server has make way.
+
+    True when there is more to do.
 
     Raises:
         sqlite3.Error: not even that can be written.
     """
     store.db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
     free, size = (int(store.db.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("freelist_count", "page_size"))
-    if free * size < _ROOM_BYTES:
-        prune(store, now, None, shrink=False)
+    return free * size < _ROOM_BYTES and prune(store, now, None, shrink=False)
 
 
 def fold(store: Store, now: Moment, highest: Priority, kind: Kind) -> bool:

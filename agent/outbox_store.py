@@ -20,7 +20,7 @@ from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, canonical, c
 from agent.outbox_rows import NOT_AS_WRITTEN, RowReader, hexed, last_of
 from agent.outbox_schema import Epoch, JournalDamagedError, Moment, connect, key, seq_of, transaction
 
-_HEAD = ".head"
+_HEAD, _WAITED = ".head", ".waited"
 _NOT_SENT = ("fork", "restored")
 
 
@@ -152,12 +152,17 @@ class Store(RowReader):
         self.epochs.append(new)
         return row
 
-    def append(self, records: Sequence[tuple[Moment, Record]]) -> list[Row]:
-        """Store records and their facts in one transaction; on the disk when this returns."""
+    def append(self, records: Sequence[tuple[Moment, Record]], *, waited: tuple[str, int] | None = None) -> list[Row]:
+        """Store records and their facts in one transaction; on the disk when this returns.
+
+        `waited` is remembered with them: name of an outage and number of the newest of these that waited for its end.
+        """
         floor_ms = self.floor_ms
         try:
             with self.transaction():
                 rows = self.append_within(records)
+                if waited is not None:
+                    outbox_facts.put_one(self.db, _WAITED, json.dumps(waited))
         except BaseException:
             self.floor_ms = floor_ms
             raise
@@ -274,6 +279,14 @@ class Store(RowReader):
         """Mark a range as folded or dropped, within a transaction."""
         values = (key(e.no, mark.first), mark.last, bytes.fromhex(mark.hash), mark.declared)
         self.db.execute("INSERT INTO skipped VALUES (?,?,?,?)", values)
+
+    def waited(self) -> tuple[str, int] | None:
+        """What `append` was last told to remember."""
+        try:
+            name, number = outbox_facts.one(self.db, _WAITED) or ("", 0)
+            return str(name), int(number)
+        except NOT_AS_WRITTEN:
+            return None
 
     def facts(self) -> dict[str, Any]:
         """The door's facts; a spoiled one is left out."""

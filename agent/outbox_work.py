@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from agent.core.events import Record
@@ -17,11 +18,12 @@ from agent.outbox_store import Store
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Store this record; with a token, say when it is safe."""
+    """Store this record; with a token, say when it is safe. The ring numbers them as they come."""
 
     when: Moment
     record: Record
     token: str | None
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Ring:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._entries: deque[Entry] = deque()
+        self._number = 0
         self.dropped: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -80,11 +83,15 @@ class Ring:
 
     def put(self, entry: Entry) -> None:
         """Keep a record; when full, the oldest of the lowest priority goes."""
-        self._entries.append(entry)
+        self._number = max(self._number + 1, entry.number)  # one that an earlier run left has its number
+        self._entries.append(replace(entry, number=self._number))
         if len(self._entries) > self._limit:
             victim = min(self._entries, key=lambda e: e.record.priority)
             self._entries.remove(victim)
             self.dropped[str(victim.record.kind)] += 1
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
 
     def first(self, count: int) -> list[Entry]:
         """The oldest ones; they stay until `done`."""

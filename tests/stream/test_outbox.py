@@ -216,10 +216,10 @@ def test_a_disk_that_fails_is_an_alarm_and_not_a_locked_door(make, monkeypatch):
     failing = True
     real = Store.append
 
-    def append(self, records):
+    def append(self, records, **more):
         if failing:
             raise sqlite3.OperationalError("disk I/O error")
-        return real(self, records)
+        return real(self, records, **more)
 
     monkeypatch.setattr(Store, "append", append)
     for n in range(2, 9):
