@@ -37,6 +37,7 @@ from agent.mailbox import CallbackFailed, Mailbox
 INTENT_WAIT_S = 0.3
 BEAT_S = 0.25  # how often the guard hears that this loop lives, at the least
 _HINT_S = 2.0
+_LOUD = {Indication.ALARM, Indication.CLOSE_THE_DOOR}  # what a hint may not silence
 _ENDS = {
     Kind.ACCESS_TAKEN: "taken",
     Kind.ACCESS_NOT_TAKEN: "not-taken",
@@ -174,6 +175,7 @@ class Controller:
                 case Record():
                     self.write(effect)
                 case Indicate():
+                    self._hint_until_s = None
                     self._indicate(effect.indication)
         self._tell_changed()
 
@@ -208,7 +210,9 @@ class Controller:
         self.write(self._intent_row(intent), token=intent.request_id)
 
     def hint(self, indication: Indication) -> None:
-        """Show a hint to the person at the door for a moment (come closer, uncover your face)."""
+        """Show a hint to the person at the door for a moment (come closer, uncover your face); never over an alarm."""
+        if door.indication(self._state, self._settings) in _LOUD:
+            return
         self._hint_until_s = self._now_s() + _HINT_S
         self._indicate(indication)
         self._tell_changed()

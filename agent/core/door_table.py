@@ -232,13 +232,18 @@ def locked_out(state: DoorState) -> bool:
 
 
 def indication(state: DoorState, settings: DoorSettings) -> Indication:
-    """What the person at the door should see and hear, from the door's side. Tamper and duress stay silent here."""
+    """What the person at the door should see and hear, from the door's side. Tamper and duress stay silent here.
+
+    Welcome is said of a lock that is released, never of one that only should be; of one that cannot be, refused.
+    """
     if forced(state) or held(state):
         return Indication.ALARM
     if pre_alarm(state, settings):
         return Indication.CLOSE_THE_DOOR
-    if should_release(state):
+    if should_release(state) and lock_released(state, settings):
         return Indication.WELCOME
+    if should_release(state) and (state.relay_dead or not state.lock_power):
+        return Indication.REFUSED
     if locked_out(state):
         return Indication.LOCKED_OUT
     if state.at_s < state.refused_shown_until_s:

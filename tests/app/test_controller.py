@@ -232,6 +232,25 @@ def test_a_hint_is_on_the_page_for_as_long_as_the_lamps_show_it():
     assert world.shown[-1] is Indication.IDLE
 
 
+def test_a_hint_does_not_silence_an_alarm_nor_the_warning_before_it():
+    """Whoever stands before the camera of a forced door must not end its noise."""
+    world = World()
+    world.tell(LineChanged(Input.CONTACT, active=True, at_s=world.now_s))
+    assert world.controller.shown is Indication.ALARM
+    world.controller.hint(Indication.COME_CLOSER)
+    assert world.controller.shown is Indication.ALARM
+
+
+def test_what_the_door_says_ends_a_hint_and_is_not_said_again_when_its_time_is_over():
+    world = World()
+    world.controller.hint(Indication.COME_CLOSER)
+    world.tell(LineChanged(Input.CONTACT, active=True, at_s=world.now_s))
+    assert world.controller.shown is Indication.ALARM
+    world.shown.clear()
+    world.turn_until(world.now_s + 4.0)
+    assert world.shown == []
+
+
 @pytest.mark.parametrize(
     ("order", "told"),
     [
