@@ -85,7 +85,7 @@ class Calendar:
         schedule = self.schedules.get(schedule_id)
         if schedule is None:
             return None
-        return min((start.astimezone(UTC) for start in self._holding(schedule, local)), default=None)
+        return min((_first_moment(start) for start in self._holding(schedule, local)), default=None)
 
     def unlocked(self, hours: UnlockHours, local: datetime | None, last_entry: datetime | None) -> bool:
         """Whether the door should stand unlocked by these hours. Without a trusted clock it should not.
@@ -108,3 +108,15 @@ class Calendar:
                 end_min = window.end_min + (_DAY_MIN if window.end_min <= window.start_min else 0)
                 if name in window.days and window.start_min <= now_of_day_min < end_min:
                     yield datetime.combine(day, time(*divmod(window.start_min, 60)), local.tzinfo)
+
+
+def _first_moment(wall: datetime) -> datetime:
+    """When (UTC) the clock on the wall first shows this time or a later one: a skipped time is over at once."""
+    moment = wall.astimezone(UTC)
+    if moment.astimezone(wall.tzinfo).replace(tzinfo=None) == wall.replace(tzinfo=None):
+        return moment
+    earlier = wall.replace(fold=1).astimezone(UTC)  # a skipped time by the offset of after the change: still before it
+    minutes = (moment - earlier) // timedelta(minutes=1)
+    shows = (earlier + timedelta(minutes=past) for past in range(minutes + 1))
+    naive = wall.replace(tzinfo=None)
+    return next((m for m in shows if m.astimezone(wall.tzinfo).replace(tzinfo=None) >= naive), moment)

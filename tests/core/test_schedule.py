@@ -68,6 +68,21 @@ def test_an_untrusted_clock_allows_only_always():
     assert not any(CALENDAR.allows(schedule, None) for schedule in ALL)
 
 
+@pytest.mark.parametrize("zone", [BERLIN, ZoneInfo("Australia/Lord_Howe")])  # an hour, half an hour
+def test_a_window_that_begins_in_the_skipped_time_begins_when_it_is_over(zone: ZoneInfo):
+    """Whoever comes in in the first minutes of it is its first person in."""
+    day, skipped = ("2026-03-29", 140) if zone is BERLIN else ("2026-10-04", 135)
+    calendar = Calendar({"early": Schedule("early", (Window(("sun",), skipped, 300),))})
+    over = at(f"{day} 03:00" if zone is BERLIN else f"{day} 02:30", zone)
+    before = (over.astimezone(UTC) - timedelta(seconds=1)).astimezone(zone)
+    assert calendar.began("early", before) is None
+    for minutes in (0, 1, 15, 90):
+        now = (over.astimezone(UTC) + timedelta(minutes=minutes)).astimezone(zone)
+        assert calendar.began("early", now) == over.astimezone(UTC)
+        hours = UnlockHours("early", first_person_in=True)
+        assert calendar.unlocked(hours, now, over.astimezone(UTC))
+
+
 def test_when_the_clocks_go_forward_the_skipped_part_does_not_happen():
     """In Berlin 02:00 becomes 03:00 on 2026-03-29: of 01:30 to 02:30 only half an hour is left."""
     first = datetime(2026, 3, 29, 0, 0, tzinfo=UTC)
