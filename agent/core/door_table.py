@@ -231,7 +231,7 @@ def locked_out(state: DoorState) -> bool:
     return state.at_s < state.lockout_until_s
 
 
-def indication(state: DoorState, settings: DoorSettings) -> Indication:
+def indication(state: DoorState, settings: DoorSettings) -> Indication:  # noqa: PLR0911  one return for each word
     """What the person at the door should see and hear, from the door's side. Tamper and duress stay silent here.
 
     Welcome is said of a lock that is released, never of one that only should be; of one that cannot be, refused.
