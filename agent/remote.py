@@ -34,6 +34,8 @@ _ORDERS: Final = {
     Action.RELEASE_LOCK_DOWN: Order.RELEASE_LOCK_DOWN,
     Action.HOLD_OPEN: Order.HOLD_OPEN,
     Action.END_HOLD_OPEN: Order.END_HOLD_OPEN,
+    Action.BLOCK: Order.BLOCK,
+    Action.UNBLOCK: Order.UNBLOCK,
 }
 _CHALLENGES_PER_S: Final = 2.0
 _REFUSALS_WRITTEN_PER_S: Final = 1.0  # the rest is counted, so junk can't fill the journal

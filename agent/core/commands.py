@@ -41,6 +41,8 @@ class Action(StrEnum):
     RELEASE_LOCK_DOWN = "release-lock-down"
     HOLD_OPEN = "hold-open"
     END_HOLD_OPEN = "end-hold-open"
+    BLOCK = "block"  # one door out of use: its lock is broken, its leaf is being painted
+    UNBLOCK = "unblock"
     IDENTIFY = "identify"
 
 

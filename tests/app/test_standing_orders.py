@@ -42,7 +42,11 @@ def test_a_locked_down_door_refuses_openings_over_a_kill_until_it_is_taken_back_
     door.wrote(kind="Agent/Command", outcome="accepted", order="lock-down", actor="manager-1")
     until(lambda: len([r for r in door.rows("Agent/Link") if r["state"] == "Up"]) == 2, door._words)
     assert order(site, Action.OPEN)["reason"] == "LockedDown"
+    assert order(site, Action.BLOCK)["stage"] != "refused"
     assert order(site, Action.RELEASE_LOCK_DOWN)["stage"] != "refused"
+    door.wrote(kind="Door/State/DoorMode", state="Blocked")
+    assert order(site, Action.OPEN)["reason"] == "Blocked"
+    assert order(site, Action.UNBLOCK)["stage"] != "refused"
     assert order(site, Action.HOLD_OPEN, for_s=1.0)["stage"] != "refused"
     door.wrote(kind="Door/State/DoorMode", state="LockedOpen")
     door.wrote(kind="Door/State/LockPhysicalState", state="Unlocked")

@@ -113,6 +113,22 @@ def test_an_order_asks_for_its_reason_and_shows_the_doors_own_stages(manager, si
     reads(manager, "#doors .answer", "nobody went in")
 
 
+def test_a_door_is_taken_out_of_use_and_put_back(manager, site):
+    """The button that is there is the one that changes something."""
+    buttons = "[...document.querySelectorAll('#doors .orders button')].map(b => b.textContent)"
+    manager.js("document.querySelector('#doors summary').click()")
+    assert "Take out of use" in manager.js(buttons)
+    manager.js(
+        "[...document.querySelectorAll('#doors .orders button')].find(b => b.textContent == 'Take out of use').click()"
+    )
+    give_reason(manager)
+    reads(manager, "#doors .answer", "the door accepted")
+    assert [order[:2] for order in site.ordered] == [("garden/gate-1", "block")]
+    site.door("garden/gate-1", mode="Blocked")
+    reads(manager, "#doors", "Back into use")
+    assert "Take out of use" not in manager.js(buttons)
+
+
 def test_a_refused_order_says_why(manager, site):
     site.answer = {"stage": "refused", "reason": "LockedDown", "id": "0123456789abcdef"}
     manager.js("document.querySelector('#doors summary').click()")

@@ -1,7 +1,7 @@
 // Doors at a glance, and the orders to them: a dialog asks for the reason, the door's own answers are shown, never a hope.
 "use strict";
 
-const ORDERS = ["open", "lock-down", "release-lock-down", "hold-open", "end-hold-open", "identify"];
+const ORDERS = ["open", "lock-down", "release-lock-down", "hold-open", "end-hold-open", "block", "unblock", "identify"];
 const HOLD_S = 900;
 const answers = {}; // device -> { id, words, tone }
 const opened = new Set(); // which doors are unfolded
@@ -54,8 +54,8 @@ function orderButtons(name, door, facts) {
     box.append(make("p", say(mayOrder() ? "noKey" : "notManager"), "quiet"));
     return box;
   }
-  const down = facts.mode === "LockedDown", held = facts.mode === "LockedOpen";
-  const shown = ["open", down ? "release-lock-down" : "lock-down", held ? "end-hold-open" : "hold-open", "identify"];
+  const down = facts.mode === "LockedDown", held = facts.mode === "LockedOpen", blocked = facts.mode === "Blocked";
+  const shown = ["open", down ? "release-lock-down" : "lock-down", held ? "end-hold-open" : "hold-open", blocked ? "unblock" : "block", "identify"];
   for (const action of shown) {
     const b = buttonOf(say(`a_${action}`), action === "open" ? "primary" : action === "lock-down" ? "danger" : "", () => askOrder([name], action));
     b.disabled = !door.online;
