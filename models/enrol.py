@@ -11,16 +11,19 @@ import numpy as np
 from models.arrays import Floats, Image
 from models.detect import Detection, carefully
 from models.errors import PictureUnusableError
+from models.gallery import likeness
 from models.pipeline import Pipeline
 from models.quality import Flaw, assess
 from models.template import Template
 
+MIN_PICTURES: Final = 3  # one refuses several times as many residents as three do (EVALUATION.md)
 MAX_PICTURES: Final = 5
 _FULL_WIDTH_PX: Final = 1920  # somebody small in a large picture is looked for again in more detail
 _BYSTANDER: Final = 0.5  # a second face less than this wide, compared with the first, is somebody in the background
 _MIN_LIVE: Final = 0.3
 _MIN_QUALITY: Final = 0.3
 _TOO_ALIKE: Final = 0.985  # cosine above which a new view of a person adds nothing
+_SAME: Final = 0.998  # likeness above which two pictures are one; two frames of a webcam are below 0.995
 _MIN_APART_S: Final = 0.4
 _MAX_APART_S: Final = 2.0  # somebody who holds still is taken as he is
 
@@ -57,6 +60,47 @@ def enrol(pipeline: Pipeline, pictures: Sequence[tuple[str, Image]]) -> tuple[Te
                 f"{name} does not look like the person on the pictures before it", picture=name, reason="other-person"
             )
     return tuple(templates)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """Templates of one person; `alike` are pairs of pictures that show nearly the same view: the second adds little."""
+
+    templates: tuple[Template, ...]
+    alike: tuple[tuple[str, str], ...]
+
+
+def enrol_person(pipeline: Pipeline, pictures: Sequence[tuple[str, Image]]) -> Enrolled:
+    """As `enrol`, for somebody who is to be let in: MIN_PICTURES to MAX_PICTURES pictures, none of them twice.
+
+    Raises PictureUnusableError as `enrol` does; further reasons are number, twice.
+    """
+    check_number([name for name, _ in pictures])
+    templates = enrol(pipeline, pictures)
+    alike = []
+    for n, later in enumerate(templates):
+        for m, earlier in enumerate(templates[:n]):
+            first, second, cosine = pictures[m][0], pictures[n][0], later.vector @ earlier.vector
+            near = float(likeness(np.array([cosine]), pipeline.embedder.baseline)[0])
+            if near > _SAME:
+                raise PictureUnusableError(
+                    f"{second} is the same picture as {first}: another one is needed, best of another day or light",
+                    picture=second,
+                    reason="twice",
+                )
+            alike += [(first, second)] if near > _TOO_ALIKE else []
+    return Enrolled(templates, tuple(alike))
+
+
+def check_number(names: Sequence[str]) -> None:
+    """Raises PictureUnusableError unless so many pictures make one person."""
+    if not MIN_PICTURES <= len(names) <= MAX_PICTURES:
+        raise PictureUnusableError(
+            f"{len(names)} picture(s) of one person: {MIN_PICTURES} to {MAX_PICTURES} are needed, of different days, "
+            "light or distance; the camera at the door collects them by itself (the page at the door, Enrol)",
+            picture=names[0] if names else "",
+            reason="number",
+        )
 
 
 def the_face(pipeline: Pipeline, name: str, image: Image) -> Detection:

@@ -66,36 +66,32 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
+    from agent.from_pictures import PictureReader
     from agent.pass_desk import phone_key
-    from agent.residents import NewFace
-    from models.enrol import enrol
-    from models.pictures import read_picture
-    from models.pipeline import PipelineSettings, load_pipeline
 
     if not arguments.name or not arguments.pictures:
         raise PictureError(f"a name and pictures are needed; {_EXAMPLE}", exit_code=2)
     consent, more = _allowed(config, arguments)
-    folder = Path(config.faces.weights_dir) if config.faces.weights_dir else None
-    pipeline = load_pipeline(PipelineSettings(weights_folder=folder, liveness="off"))
-    pictures = [(str(path), read_picture(path)) for path in arguments.pictures]
-    enrolled = enrol(pipeline, pictures)
-    faces = [NewFace(one.vector.astype("<f4").tobytes(), one.quality) for one in enrolled]
-    network = pipeline.embedder
+    reader = PictureReader(Path(config.faces.weights_dir) if config.faces.weights_dir else None)
+    found, (model_id, alignment_id) = reader.faces(arguments.pictures), reader.network
     phones = (phone_key(arguments.phone),) if arguments.phone else ()
     person = residents.add(
         arguments.name,
         consent,
-        faces,
-        network.model_id,
-        network.alignment_id,
+        found.faces,
+        model_id,
+        alignment_id,
         extended_release=arguments.slow_walker,
         phones=phones,
         **more,
     )
+    count = len(found.faces)
     if arguments.json:
-        print_json({"id": person.id, "templates": len(faces), "model": network.model_id})
+        said = {"id": person.id, "templates": count, "model": model_id}
+        print_json(said | ({"notes": list(found.notes)} if found.notes else {}))
     else:
-        print(f"enrolled {arguments.name} as {person.id} from {len(faces)} pictures; a running door knows within 2 s")
+        print(f"enrolled {arguments.name} as {person.id} from {count} pictures; a running door knows within 2 s")
+        print("".join(f"note: {note}\n" for note in found.notes), end="")
     return 0
 
 

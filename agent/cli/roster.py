@@ -146,12 +146,13 @@ def _import(residents: Residents, config: Config, arguments: argparse.Namespace)
     made = {} if dry_run else enrolled(config, arguments.pictures or file.parent, pictures)
     if any(difference.values()) and not dry_run:
         residents.replace(found)
-    for person_id, (faces, model_id, alignment_id) in made.items():
-        residents.set_faces(person_id, faces, model_id, alignment_id)
+    for person_id, (new, network) in made.items():
+        residents.set_faces(person_id, new.faces, *network)
     if arguments.json:
         print_json({**difference, "dry_run": dry_run} | ({"enrolled": sorted(pictures)} if pictures else {}))
     else:
         lines = [*_lines(difference, before, found), *(f"* {i}: {len(n)} picture(s)" for i, n in pictures.items())]
+        lines += [f"note: {i}: {note}" for i, (one, _) in made.items() for note in one.notes]
         print("\n".join(lines) or "no difference")
 
 

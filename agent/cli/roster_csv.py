@@ -21,9 +21,13 @@ from agent.errors import ConfigError, PictureError
 
 if TYPE_CHECKING:
     from agent.config import Config
-    from agent.residents import NewFace
+    from agent.directory import Network
+    from agent.from_pictures import Faces
+
+    Enrolment = tuple[Faces, Network]
 
 MAX_ROWS: Final = 20_000
+_NAMED: Final = 20  # rows whose pictures cannot be used, in one message
 _OFF: Final = "off:"  # before the code of a phone that is switched off
 _FORMULA: Final = ("=", "+", "-", "@", "\t")  # what a spreadsheet would run
 _YES: Final = frozenset({"yes", "true", "1", "是"})
@@ -71,22 +75,27 @@ def write_table(persons: list[Mapping[str, Any]], zone: ZoneInfo) -> bytes:
     return out.getvalue().encode("utf-8-sig")
 
 
-def enrolled(config: Config, folder: Path, pictures: dict[str, list[str]]) -> dict[str, tuple[list[NewFace], str, str]]:
-    """Templates of everybody's pictures; all are made before anything is stored."""
+def enrolled(config: Config, folder: Path, pictures: dict[str, list[str]]) -> dict[str, Enrolment]:
+    """Templates of everybody's pictures; all are made before anything is stored.
+
+    Raises:
+        PictureError: the rows whose pictures cannot be used, all of them at once.
+    """
     if not pictures:
         return {}
-    from agent.residents import NewFace
-    from models.enrol import enrol
-    from models.pictures import read_picture
-    from models.pipeline import PipelineSettings, load_pipeline
+    from agent.from_pictures import PictureReader
+    from models.errors import PictureUnusableError
 
-    weights = Path(config.faces.weights_dir) if config.faces.weights_dir else None
-    pipeline = load_pipeline(PipelineSettings(weights_folder=weights, liveness="off"))
-    network, made = pipeline.embedder, {}
+    reader = PictureReader(Path(config.faces.weights_dir) if config.faces.weights_dir else None)
+    made, troubles = {}, []
     for person_id, names in pictures.items():
-        found = enrol(pipeline, [(str(path), read_picture(path)) for path in _paths(folder, names)])
-        faces = [NewFace(one.vector.astype("<f4").tobytes(), one.quality) for one in found]
-        made[person_id] = (faces, network.model_id, network.alignment_id)
+        try:
+            made[person_id] = (reader.faces(_paths(folder, names)), reader.network)
+        except (PictureError, PictureUnusableError) as e:
+            troubles.append(f"{person_id}: {e}")
+    if troubles:
+        more = f"; and {len(troubles) - _NAMED} more" if len(troubles) > _NAMED else ""
+        raise PictureError(f"{'; '.join(troubles[:_NAMED])}{more}; nothing was changed")
     return made
 
 

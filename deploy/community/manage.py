@@ -124,22 +124,19 @@ def _door(people: People, _settings: Settings, given: argparse.Namespace) -> dic
 
 
 def _enrol(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
-    from agent.residents import NewFace, consent_now
-    from models.enrol import enrol
-    from models.pictures import read_picture
-    from models.pipeline import PipelineSettings, load_pipeline
+    from agent.from_pictures import PictureReader
+    from agent.residents import consent_now
 
     if not given.consent:
         raise ConfigError("no consent record, no face: ask the person, then add --consent")
     consent = consent_now(int(time.time()), guardian=given.guardian, under_14=given.under_14, purpose=SITE_PURPOSE)
     if not consent.lawful:
         raise ConfigError("a person under 14 needs a guardian's consent: add --guardian NAME")
-    pipeline = load_pipeline(PipelineSettings(liveness="off"))
-    enrolled = enrol(pipeline, [(str(path), read_picture(path)) for path in given.pictures])
+    reader = PictureReader(None)
+    found = reader.faces(given.pictures)
     people.put({"id": given.id, "consent": written(consent)})
-    faces = [NewFace(one.vector.astype("<f4").tobytes(), one.quality) for one in enrolled]
-    network = pipeline.embedder
-    return _shown(people.add_faces(given.id, faces, network.model_id, network.alignment_id))
+    shown = _shown(people.add_faces(given.id, found.faces, *reader.network))
+    return shown | ({"notes": list(found.notes)} if found.notes else {})
 
 
 def _pass(people: People, settings: Settings, given: argparse.Namespace) -> dict[str, Any]:

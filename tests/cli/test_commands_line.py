@@ -96,6 +96,26 @@ def test_no_consent_no_face(shell: Shell, portraits: list[str]):
     assert "--guardian" in err
 
 
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_too_few_or_too_many_pictures_are_refused_and_the_roster_stays_readable(shell: Shell, portraits, count: int):
+    """Six made the whole roster unreadable: every later `enroll` failed, and so did the agent."""
+    code, _, err = shell.run("enroll", "Li", *[*portraits, portraits[0]][:count], "--consent")
+    assert (code, f"{count} picture(s)" in err) == (7, True)
+    code, out, _ = shell.run("enroll", "--list", "--json")
+    assert (code, json.loads(out)["people"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["x" * 201], "name must be text of at most 200"), (["An", "--under-14", "--guardian", "x" * 201], "guardian")],
+    ids=["a long name", "a long guardian"],
+)
+def test_words_that_the_roster_cannot_hold_are_refused_and_it_stays_readable(shell: Shell, portraits, arguments, said):
+    code, _, err = shell.run("enroll", arguments[0], *portraits[:3], "--consent", *arguments[1:])
+    assert (code, said in err) == (4, True)
+    assert shell.run("enroll", "--list", "--json")[0] == 0
+
+
 def huge_png() -> bytes:
     """A PNG of a few hundred bytes that says it is 10,000 x 10,000 pixels."""
 
@@ -121,7 +141,7 @@ def huge_png() -> bytes:
 def test_a_picture_that_cannot_be_used_is_named_with_the_reason(shell: Shell, content: bytes, said: str):
     path = shell.folder / "li-1.jpg"
     path.write_bytes(content)
-    code, _, err = shell.run("enroll", "Li", str(path), "--consent")
+    code, _, err = shell.run("enroll", "Li", str(path), str(path), str(path), "--consent")
     assert code == 7
     assert "li-1.jpg" in err
     assert said in err

@@ -121,40 +121,61 @@ def test_a_bad_cell_is_named_and_nothing_is_changed(folder: Path, run, row: dict
     assert people(folder) == {}
 
 
-def test_pictures_become_templates_of_their_own_row_and_only_from_the_given_folder(folder: Path, run, monkeypatch):
-    """The networks themselves are tested elsewhere: here a picture's vector is its name."""
-    import models.enrol
-    import models.pictures
-    import models.pipeline
+@pytest.fixture
+def vectors(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], np.ndarray]:
+    """The networks themselves are tested elsewhere: here a picture's vector is its text."""
+    from agent import from_pictures
+    from models import enrol
 
     def vector(name: str) -> np.ndarray:
         found = np.random.default_rng(abs(hash(name)) % 2**32).normal(size=256)
         return found / np.linalg.norm(found)
 
-    network = SimpleNamespace(model_id="net", alignment_id="five")
-    monkeypatch.setattr(models.pipeline, "load_pipeline", lambda _settings: SimpleNamespace(embedder=network))
-    monkeypatch.setattr(models.pictures, "read_picture", lambda path: path.read_bytes())
-    monkeypatch.setattr(models.enrol, "enrol", lambda _pipeline, pictures: [
+    network = SimpleNamespace(model_id="net", alignment_id="five", baseline=0.0)
+    monkeypatch.setattr(from_pictures, "load_pipeline", lambda _settings: SimpleNamespace(embedder=network))
+    monkeypatch.setattr(from_pictures, "read_picture", lambda path: path.read_bytes())
+    monkeypatch.setattr(enrol, "enrol", lambda _pipeline, pictures: tuple(
         SimpleNamespace(vector=vector(data.decode()), quality=0.9) for _, data in pictures
-    ])  # fmt: skip
+    ))  # fmt: skip
+    return vector
+
+
+def test_pictures_become_templates_of_their_own_row_and_only_from_the_given_folder(folder: Path, run, vectors):
     pictures = folder / "pictures"
     pictures.mkdir()
-    for name in ("li-1.jpg", "li-2.jpg", "bo.jpg"):
+    for name in (f"{who}-{n}.jpg" for who in ("li", "bo") for n in range(1, 6)):
         (pictures / name).write_text(name)
     agreed = {"consent_date": "2026-10-01"}
     (folder / "people.csv").write_text(
-        table({"id": "li", **agreed, "pictures": "li-1.jpg; li-2.jpg"}, {"id": "bo", **agreed, "pictures": "bo.jpg"},
+        table({"id": "li", **agreed, "pictures": ";".join(f"li-{n}.jpg" for n in range(1, 6))},
+              {"id": "bo", **agreed, "pictures": "bo-1.jpg; bo-2.jpg; bo-3.jpg"},
               {"id": "an", "consent_date": "", "pictures": ""})
     )  # fmt: skip
     assert run("import", folder / "people.csv", "--pictures", pictures)[0] == 0
-    assert {i: len(p.faces) for i, p in people(folder).items()} == {"li": 2, "bo": 1, "an": 0}
+    assert {i: len(p.faces) for i, p in people(folder).items()} == {"li": 5, "bo": 3, "an": 0}
     with contextlib.closing(RosterStore(folder / "state")) as store:
-        kept = {t.person_id: t.vector for t in store.templates("net", "five") if t.person_id == "bo"}
-    assert kept["bo"] == vector("bo.jpg").astype("<f4").tobytes()
-    (folder / "people.csv").write_text(table({"id": "li", **agreed, "pictures": "../door.toml"}))
+        kept = {t.vector for t in store.templates("net", "five") if t.person_id == "bo"}
+    assert kept == {vectors(f"bo-{n}.jpg").astype("<f4").tobytes() for n in (1, 2, 3)}
+    (folder / "people.csv").write_text(table({"id": "li", **agreed, "pictures": "../door.toml; li-1.jpg; li-2.jpg"}))
     code, said = run("import", folder / "people.csv", "--pictures", pictures)
     assert (code, "is not in" in said) == (7, True)
     assert len(people(folder)) == 3
+
+
+def test_every_row_whose_pictures_cannot_be_used_is_named_at_once_and_nothing_is_changed(folder: Path, run, vectors):
+    """Six pictures in one row made the whole roster unreadable, after it was stored."""
+    for n in range(6):
+        (folder / f"{n}.jpg").write_text(str(n))
+    agreed, names = {"consent_date": "2026-10-01"}, [f"{n}.jpg" for n in range(6)]
+    (folder / "people.csv").write_text(
+        table(*({"id": who, **agreed, "pictures": ";".join(some)} for who, some in
+                (("six", names), ("two", names[:2]), ("good", names[:3]), ("same", [names[0]] * 3))))
+    )  # fmt: skip
+    code, said = run("import", folder / "people.csv")
+    assert code == 7
+    assert all(f"{who}: " in said for who in ("six", "two", "same"))
+    assert "good: " not in said
+    assert people(folder) == {}
 
 
 @settings(max_examples=200, deadline=None)

@@ -15,7 +15,7 @@ from models.align import ALIGNMENTS, CUTS, chip, similarity
 from models.arrays import Image
 from models.detect import Detection, follow, overlap, reduced
 from models.embed import OnnxEmbedder
-from models.enrol import Collector, enrol
+from models.enrol import Collector, enrol, enrol_person
 from models.errors import ModelError, ModelFileError, PictureUnusableError
 from models.liveness import surroundings
 from models.manifest import entry
@@ -161,6 +161,45 @@ def test_enrolment_names_the_picture_and_the_reason(better: Pipeline, picture: P
         assert str(caught.value).startswith("bad.jpg ")
     with pytest.raises(PictureUnusableError, match="does not look like"):
         enrol(better, [("good.jpg", face), ("bad.jpg", picture("hopper"))])
+
+
+def _saved_again(frame: Image) -> Image:
+    return cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, 95])[1], cv2.IMREAD_COLOR)
+
+
+def _views(frame: Image, count: int) -> list[tuple[str, Image]]:
+    """One face in different light, from a little aside and from further away."""
+    height, width = frame.shape[:2]
+    found = []
+    for n in range(count):
+        turned = cv2.getRotationMatrix2D((width / 2, height / 2), 7 * n - 10, 1 - 0.06 * n)
+        found.append(
+            (f"{n}.jpg", np.asarray(cv2.warpAffine(frame, turned, (width, height)) * (1 - 0.12 * n), np.uint8))
+        )
+    return found
+
+
+@pytest.mark.parametrize(("count", "taken"), [(1, False), (2, False), (3, True), (5, True), (6, False)])
+def test_three_to_five_pictures_make_a_person(pipeline: Pipeline, picture: Place, count: int, *, taken: bool) -> None:
+    """Six used to be stored, and then nobody's entry could be read any more."""
+    views = _views(picture("collins"), count)
+    if taken:
+        assert len(enrol_person(pipeline, views).templates) == count
+    else:
+        with pytest.raises(PictureUnusableError, match="3 to 5 are needed") as caught:
+            enrol_person(pipeline, views)
+        assert caught.value.reason == "number"
+
+
+def test_one_picture_twice_is_no_second_view_and_a_nearly_equal_one_is_named(
+    pipeline: Pipeline, picture: Place
+) -> None:
+    views = _views(picture("collins"), 2)
+    with pytest.raises(PictureUnusableError, match=r"copy\.jpg is the same picture as 0\.jpg") as caught:
+        enrol_person(pipeline, [*views, ("copy.jpg", views[0][1].copy())])
+    assert caught.value.reason == "twice"
+    found = enrol_person(pipeline, [*views, ("again.jpg", _saved_again(views[0][1]))])
+    assert ("0.jpg", "again.jpg") in found.alike
 
 
 def test_a_bystander_far_behind_does_not_stop_an_enrolment(better: Pipeline, picture: Place) -> None:
