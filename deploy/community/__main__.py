@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 import traceback
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from flask import Blueprint
 
 from agent.console.local import LocalServer
 from agent.core.commands import Action
-from agent.core.events import Kind
 from agent.errors import ConfigError, DoorAgentError
 from agent.stopping import stop_on_signal
 from deploy.community.commander import Commander
@@ -73,7 +71,8 @@ def run(settings: Settings) -> None:
     commander = _commander(settings)
 
     people = People(settings.people_dir)
-    publisher = _publisher(settings, people, ledger, feed)
+    history = History(lambda: database(settings.database))
+    publisher = _publisher(settings, people, ledger, feed, history)
 
     orders = threading.BoundedSemaphore(_ORDERS_AT_ONCE)
 
@@ -91,7 +90,6 @@ def run(settings: Settings) -> None:
         commander.connect(consumer.send_command)
     publisher.connect(consumer.send_roster, consumer.send_command)
     office = Office(database(settings.managers_database))
-    history = History(lambda: database(settings.database))
     passes = PassDesk(people, settings.pass_key_file) if settings.pass_key_file else None
     more = () if commander is None else (_phones(settings, people, commander, feed),)
     server = _serve(
@@ -163,15 +161,23 @@ def _page_url(settings: Settings) -> str:
     return settings.public_url or f"http://{settings.http_host}:{settings.http_port}"
 
 
-def _publisher(settings: Settings, people: People, ledger: Ledger, feed: Feed) -> Publisher:
+def _publisher(settings: Settings, people: People, ledger: Ledger, feed: Feed, history: History) -> Publisher:
+    keep = (settings.expired_keep_days, settings.passes_keep_days, settings.proof_keep_days)
+    handed_on = [people.receipts_read()]
+
+    def hourly() -> None:
+        people.forget(*keep)
+        people.read_receipts(handed_on[0])  # what came an hour ago has been taken since
+        handed_on[0] = history.newest_id()
+
     try:
         key = pyseto.Key.new(version=4, purpose="public", key=settings.signing_key_file.read_bytes())
-        keep = (settings.expired_keep_days, settings.passes_keep_days, settings.proof_keep_days)
-        publisher = Publisher(people, key, settings.ca_file.read_bytes(), feed.add, partial(people.forget, *keep))
+        publisher = Publisher(people, key, settings.ca_file.read_bytes(), feed.add, hourly)
     except (OSError, ValueError) as e:
         raise ConfigError(f"{settings.signing_key_file}, {settings.ca_file}: cannot be used ({e})") from e
-    for device, body in ledger.bodies(Kind.ROSTER):  # a receipt that came while this server was being killed
-        with contextlib.suppress(Exception):  # what it was told while it ran, it has said then
+    known = handed_on[0] if handed_on[0] <= history.newest_id() else 0  # another database, or all of it forgotten
+    for device, body in ledger.of_rosters(known):  # a receipt that came while this server was being killed
+        with contextlib.suppress(Exception):  # what is wrong with it was told when it came
             publisher.receipt(device, body)
     return publisher
 

@@ -66,7 +66,6 @@ class Consumer:
         self._queue: FairQueue[Message] = FairQueue(_QUEUE, _QUEUE_EACH)
         self.overflowed = 0
         self._stopping = False
-        self._silent: set[str] = set()
         self._intake = Intake(ledger)
         self._database_down = False
         self._check_s = self._forget_s = 0.0
@@ -208,6 +207,7 @@ class Consumer:
             match note:
                 case Up():
                     self._listening.up(time.monotonic())
+                    self._intake.connected()
                 case Down():
                     self._listening.down(time.monotonic(), note.why)
                 case Refused():
@@ -225,19 +225,32 @@ class Consumer:
             self._alarm(SERVER, "link", words)
 
     def _forget(self) -> None:
+        """Piece by piece: the doors wait while the ledger is at it."""
         if time.monotonic() >= self._forget_s:
-            self._forget_s = time.monotonic() + _FORGET_EVERY_S
             with self._ledger.transaction():
-                self._ledger.forget(time.time_ns() // 1_000_000 - self._settings.keep_days * 86_400_000)
+                more = self._ledger.forget(time.time_ns() // 1_000_000 - self._settings.keep_days * 86_400_000)
+            self._forget_s = time.monotonic() + (0 if more else _FORGET_EVERY_S)
 
     def _look_for_silence(self) -> None:
+        """Of the doors that this process listens to, by the time that it did listen."""
         now_ms = time.time_ns() // 1_000_000
-        for device, heard_ms, _, _ in self._ledger.doors():
-            if now_ms - heard_ms <= self._settings.silence_s * 1000:
-                self._silent.discard(device)
-            elif device not in self._silent:
-                self._silent.add(device)
-                self._alarm(device, "silence", f"nothing heard for {(now_ms - heard_ms) // 1000} s")
+        edge_ms = self._listening.edge_ms(time.monotonic(), now_ms, self._settings.silence_s)
+        if edge_ms is None:
+            return
+        news: list[News] = []
+        with self._ledger.transaction():
+            for device, heard_ms in self._ledger.silent(edge_ms, doors_like(self._settings.subscription)):
+                alarm = Alarm("silence", f"nothing heard for {(now_ms - heard_ms) // 1000} s")
+                news += self._intake.alarms(device, [alarm], now_ms)
+        self._tell_all(news)
+
+
+def doors_like(subscription: str) -> str:
+    """The doors of an MQTT filter (`doors/lujiang/+/up/#`, also behind `$share/…/`) as a pattern of SQL's LIKE."""
+    parts = subscription.split("/")
+    names = parts[parts.index("doors") + 1 :] if "doors" in parts else []
+    site, door = (*names, "#", "#")[:2]
+    return "%" if site == "#" else "/".join("%" if name in ("+", "#") else name for name in (site, door))
 
 
 def _merged(earlier: Ack | None, ack: Ack) -> Ack:

@@ -29,6 +29,14 @@ class Copies:
     def __init__(self) -> None:
         self._doors: dict[str, _Runs] = {}
 
+    def late(self, device: str, run: str, now_s: float) -> bool:
+        """Whether this start was followed by another one a moment ago: its hello was still on its way."""
+        runs = self._doors.get(device)
+        if runs is None or run not in runs.first_s:
+            return False
+        newest_s = max(runs.first_s.values())
+        return runs.first_s[run] < newest_s and now_s - newest_s <= LATE_S
+
     def heard(self, device: str, run: str, now_s: float) -> Alarm | None:
         """A hello of this start of the door's agent; an alarm, once for each start, if a later one was there already.
 

@@ -50,7 +50,7 @@ class Feed:
                 self._append({**self._link, **own})
             elif news.kind == "state":
                 self._said.add(news.device)
-                door = self._door(news.device, now_ms)
+                door = self._door(news.device, None if news.kept else now_ms)
                 door["state"], door["online"] = _shown(news.what), bool(news.what.get("online"))
                 self._append({**door, **own})
             else:
@@ -59,9 +59,9 @@ class Feed:
                 self._append({**news.what, "received_ms": now_ms, **own})
             self._changed.notify_all()
 
-    def _door(self, device: str, now_ms: int) -> dict[str, Any]:
-        door = self._doors.setdefault(device, {"online": True, "state": {}})
-        door["heard_ms"] = now_ms
+    def _door(self, device: str, heard_ms: int | None) -> dict[str, Any]:
+        door = self._doors.setdefault(device, {"online": True, "state": {}, "heard_ms": None})
+        door["heard_ms"] = heard_ms or door["heard_ms"]
         return door
 
     def _append(self, entry: dict[str, Any]) -> None:

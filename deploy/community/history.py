@@ -14,9 +14,14 @@ from deploy.community.ledger import Connection
 
 DAY_MOST: Final = 2000
 _CHUNK: Final = 500
-_FIELDS: Final = ("id", "device", "epoch", "seq", "kind", "priority", "wall_ms", "clock", "body")
-_SELECT: Final = f"SELECT {', '.join(_FIELDS)} FROM events WHERE wall_ms >= ? AND wall_ms < ? AND id > ?"  # noqa: S608
-COLUMNS: Final = ("time", "clock", "door", "kind", "state", "reason", "credential", "person", "actor", "row", "body")
+_FIELDS: Final = ("id", "device", "epoch", "seq", "kind", "priority", "wall_ms", "clock", "at_ms", "at_clock", "body")
+_SELECT: Final = (
+    f"SELECT {', '.join(_FIELDS)} FROM events WHERE at_ms >= ? AND at_ms < ?"  # noqa: S608
+    " AND (at_ms > ? OR (at_ms = ? AND id > ?))"
+)
+COLUMNS: Final = (
+    "time", "clock", "door", "kind", "state", "reason", "credential", "person", "actor", "row", "door_time", "body",
+)  # fmt: skip
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -27,30 +32,40 @@ class History:
         self._connect, self._lock = connect, threading.Lock()
         self._db: Connection | None = None
 
-    def between(self, from_ms: int, to_ms: int, device: str | None = None) -> Iterator[dict[str, Any]]:
-        """Events whose own time lies in [from_ms, to_ms), in the order of their arrival."""
-        after = 0
+    def between(self, from_ms: int, to_ms: int, where: str | None = None) -> Iterator[dict[str, Any]]:
+        """What happened in [from_ms, to_ms), oldest first, as far as it is known when (see boot_times.py).
+
+        `where` is a door (site/door) or a whole site.
+        """
+        after = (from_ms - 1, 0)
         while True:
-            rows = self._read(from_ms, to_ms, device, after)
+            rows = self._read(from_ms, to_ms, where, after)
             yield from ({**row, "body": json.loads(row["body"])} for row in rows)
             if len(rows) < _CHUNK:
                 return
-            after = int(rows[-1]["id"])
+            after = int(rows[-1]["at_ms"]), int(rows[-1]["id"])
 
-    def as_csv(self, from_ms: int, to_ms: int, device: str | None = None) -> Iterator[str]:
-        """The same as lines of CSV with a header, for a spreadsheet: no cell can be taken for a formula."""
+    def as_csv(self, from_ms: int, to_ms: int, where: str | None = None) -> Iterator[str]:
+        """The same as lines of CSV with a header, for a spreadsheet: no cell can be taken for a formula.
+
+        `time` is the best that is known and `clock` how far to believe it; `door_time` what the door's clock said.
+        """
         yield _line(COLUMNS)
-        for event in self.between(from_ms, to_ms, device):
+        for event in self.between(from_ms, to_ms, where):
             body = event["body"]
             told = [body.get(name, "") for name in ("state", "reason", "credential", "person_id", "actor")]
-            time, row = rfc3339(event["wall_ms"]), f"{event['epoch']}/{event['seq']}"
-            rest = json.dumps(body, ensure_ascii=False, sort_keys=True)
-            yield _line((time, event["clock"], event["device"], event["kind"], *told, row, rest))
+            time, row = rfc3339(event["at_ms"]), f"{event['epoch']}/{event['seq']}"
+            rest = rfc3339(event["wall_ms"]), json.dumps(body, ensure_ascii=False, sort_keys=True)
+            yield _line((time, event["at_clock"], event["device"], event["kind"], *told, row, *rest))
 
     def held(self, device: str) -> dict[str, int]:
         """Epoch -> how many different rows of it the server has."""
         found = self._run("SELECT epoch, COUNT(DISTINCT seq) FROM events WHERE device = ? GROUP BY epoch", (device,))
         return {str(epoch): int(count) for epoch, count in found}
+
+    def newest_id(self) -> int:
+        """The number of the newest event, 0 when there is none."""
+        return int(self._run("SELECT COALESCE(MAX(id), 0) FROM events", ())[0][0])
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -59,9 +74,11 @@ class History:
                 self._db.close()
                 self._db = None
 
-    def _read(self, from_ms: int, to_ms: int, device: str | None, after: int) -> list[dict[str, Any]]:
-        sql = f"{_SELECT}{' AND device = ?' if device else ''} ORDER BY id LIMIT {_CHUNK}"
-        values = (from_ms, to_ms, after, *((device,) if device else ()))
+    def _read(self, from_ms: int, to_ms: int, where: str | None, after: tuple[int, int]) -> list[dict[str, Any]]:
+        some = "" if not where else " AND device = ?" if "/" in where else " AND device LIKE ?"
+        names = () if not where else (where,) if "/" in where else (f"{where}/%",)
+        sql = f"{_SELECT}{some} ORDER BY at_ms, id LIMIT {_CHUNK}"
+        values = (from_ms, to_ms, after[0], *after, *names)
         return [dict(zip(_FIELDS, row, strict=True)) for row in self._run(sql, values)]
 
     def _run(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:

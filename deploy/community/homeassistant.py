@@ -126,4 +126,4 @@ def access(event: Mapping[str, Any]) -> bytes | None:
         return None
     body = event["body"]
     told = {k: body[k] for k in ("person_id", "credential", "reason", "request_id") if isinstance(body.get(k), str)}
-    return json.dumps({"event_type": word, **told, "seq": event["seq"], "wall_ms": event["wall_ms"]}).encode()
+    return json.dumps({"event_type": word, **told, "seq": event["seq"], "at_ms": event["at_ms"]}).encode()

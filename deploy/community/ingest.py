@@ -23,7 +23,8 @@ class Chain:
 
     `heard` is the newest row the door ever said it had. `claimed` is one such row that is still on its way, with its
     hash, so that not even rows that are yet to come can be exchanged unnoticed. `re` is the nonce of the door's last
-    hello, `fork` the row at which its history split from the one kept here (0: it did not).
+    hello, `run` the start of its agent that sent it, `fork` the row at which its history split from the one kept here
+    (0: it did not).
     """
 
     epoch: str
@@ -34,6 +35,7 @@ class Chain:
     claimed_hash: str = GENESIS
     re: str = ""
     fork: int = 0
+    run: str = ""
 
     def ack(self, *, gap: int | None = None, seen: tuple[int, ...] = ()) -> Ack:
         """The acknowledgement of everything up to here."""
@@ -42,7 +44,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something a manager should look at. Words: rows-lost, fork, restored, damaged, cloned."""
+    """Something a manager should look at; README.md has the words."""
 
     word: str
     detail: str
@@ -63,10 +65,17 @@ class Taken:
 Known = Callable[[int], str | None]  # the stored hash of a row of this chain, None when it is not there
 
 
-def take_hello(chain: Chain | None, hello: Hello) -> Taken:
-    """Answer a hello with where to go on, and notice what its claims say about the door's store."""
+def take_hello(chain: Chain | None, hello: Hello, *, late: bool = False) -> Taken:
+    """Answer a hello with where to go on, and notice what its claims say about the door's store.
+
+    `late`: a newer start of the door's agent was heard already. A store is not rolled back under a running agent, so
+    a hello of the same start that has fewer rows was overtaken on its way as well. What comes late changes nothing.
+    """
     fresh = chain is None
     chain = chain or Chain(hello.epoch)
+    overtaken = bool(hello.run) and hello.run == chain.run and hello.last < max(chain.next - 1, chain.heard)
+    if not fresh and (late or overtaken):
+        return Taken(chain, ack=chain.ack())
     alarms: list[Alarm] = []
     missed: tuple[Skipped, ...] = ()
     if hello.first > chain.next and not chain.fork:
@@ -83,7 +92,7 @@ def take_hello(chain: Chain | None, hello: Hello) -> Taken:
     if known.get(hello.last, hello.last_hash) != hello.last_hash and not chain.fork:
         alarms.append(Alarm("fork", f"row {hello.last} on the door is not the one it had before"))
         chain = replace(chain, fork=max(hello.last, 1))
-    chain = replace(chain, re=hello.nonce, heard=hello.last)
+    chain = replace(chain, re=hello.nonce, heard=hello.last, run=hello.run)
     if chain.next > chain.claimed or alarms:
         chain = replace(chain, claimed=hello.last, claimed_hash=hello.last_hash)
     return Taken(chain, missed=missed, alarms=tuple(alarms), ack=chain.ack())

@@ -16,7 +16,9 @@ from typing import Any, Final
 from agent.core.journal import Row, Skipped
 from agent.core.sync import Ack
 from agent.wire import WireError, parse_batch, parse_hello
+from deploy.community.boot_times import Placed
 from deploy.community.copies import Copies
+from deploy.community.gaps import Gaps
 from deploy.community.ingest import Alarm, Chain, Taken, take_hello, take_previews, take_rows
 from deploy.community.ledger import Ledger
 from deploy.community.limits import PerMinute
@@ -62,7 +64,8 @@ class Intake:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._copies = Copies()
+        self._copies, self._gaps = Copies(), Gaps()
+        self._fresh: set[str] = set()
         self._often, self._held = PerMinute(_ALARMS_PER_MINUTE), Counter[str]()
 
     def take(self, message: Message, now_ms: int) -> Outcome:
@@ -73,6 +76,10 @@ class Intake:
         except WireError as e:
             alarm = Alarm("malformed", f"{message.leaf or message.topic[:80]!r}: {e}")
             return Outcome(device or SERVER, self.alarms(device or SERVER, [alarm], now_ms))
+
+    def connected(self) -> None:
+        """A new connection: what the broker kept comes first, and may be older than what was heard before."""
+        self._fresh.clear()
 
     def alarms(self, device: str, alarms: Iterable[Alarm], now_ms: int) -> list[News]:
         """Store alarms and give them as news; a door that gives rise to one without end is told of now and then."""
@@ -95,12 +102,10 @@ class Intake:
             raise WireError("a topic that is no door's")
         if message.kept and message.leaf != "state":
             raise WireError("kept by the broker: only a state is")
-        if message.leaf == "state":
-            state = read(State, message.payload)
-            self._ledger.heard(device, now_ms, state)
-            return Outcome(device, [News("state", device, state)])
-        self._ledger.heard(device, now_ms)
+        self._ledger.heard(device, now_ms, kept=message.kept)
         match message.leaf:
+            case "state":
+                return self._state(device, message)
             case "reply":
                 return Outcome(device, [News("reply", device, read(Reply, message.payload))])
             case "hello":
@@ -111,12 +116,24 @@ class Intake:
                 return self._previews(device, message.payload, now_ms)
         return Outcome(device)
 
+    def _state(self, device: str, message: Message) -> Outcome:
+        """A kept one (RabbitMQ keeps one on each node) never takes the place of what the door said itself."""
+        state = read(State, message.payload)
+        if message.kept and device in self._fresh:
+            return Outcome(device)
+        if not message.kept:
+            self._fresh.add(device)
+        self._ledger.state(device, state)
+        return Outcome(device, [News("state", device, state, kept=message.kept)])
+
     def _hello(self, device: str, payload: bytes, now_ms: int) -> Outcome:
         hello = parse_hello(payload)
         if hello.device != device:
             raise WireError(f"speaks for {hello.device}")
-        taken = take_hello(self._ledger.chain(device, hello.epoch), hello)
-        if alarm := self._copies.heard(device, hello.run, time.monotonic()):
+        now_s = time.monotonic()
+        late = self._copies.late(device, hello.run, now_s)
+        taken = take_hello(self._ledger.chain(device, hello.epoch), hello, late=late)
+        if alarm := self._copies.heard(device, hello.run, now_s):
             taken = replace(taken, alarms=(*taken.alarms, alarm))
         done = self._applied(device, taken, now_ms)
         return replace(done, news=[News("hello", device, {}), *done.news])
@@ -124,9 +141,10 @@ class Intake:
     def _rows(self, device: str, payload: bytes, now_ms: int) -> Outcome:
         epoch, items = _one_chain(device, payload)
         chain = self._ledger.chain(device, epoch) or Chain(epoch)
-        return self._applied(
-            device, take_rows(chain, items, lambda seq: self._ledger.hash_of(device, epoch, seq)), now_ms
-        )
+        taken = take_rows(chain, items, lambda seq: self._ledger.hash_of(device, epoch, seq))
+        if taken.ack is not None and (alarm := self._gaps.asked(device, taken.ack, time.monotonic())):
+            taken = replace(taken, alarms=(*taken.alarms, alarm))
+        return self._applied(device, taken, now_ms)
 
     def _previews(self, device: str, payload: bytes, now_ms: int) -> Outcome:
         epoch, items = _one_chain(device, payload)
@@ -134,11 +152,10 @@ class Intake:
         return self._applied(device, take_previews(chain, [i for i in items if isinstance(i, Row)]), now_ms)
 
     def _applied(self, device: str, taken: Taken, now_ms: int) -> Outcome:
-        fresh = [r for r in taken.rows if not self._ledger.had(r)]
-        alarms = self._ledger.apply(device, taken, now_ms)
-        news = [News("event", device, _shown(r)) for r in fresh]
-        news += [News("preview", device, _shown(r)) for r in taken.previews]
-        return Outcome(device, news + self.alarms(device, alarms, now_ms), taken.ack)
+        stored = self._ledger.apply(device, taken, now_ms)
+        news = [News("event", device, _shown(r, at)) for r, at in stored.rows]
+        news += [News("preview", device, _shown(r, at)) for r, at in stored.previews]
+        return Outcome(device, news + self.alarms(device, stored.alarms, now_ms), taken.ack)
 
 
 def _one_chain(device: str, payload: bytes) -> tuple[str, list[Row | Skipped]]:
@@ -156,8 +173,8 @@ def _one_chain(device: str, payload: bytes) -> tuple[str, list[Row | Skipped]]:
     return epochs.pop(), items
 
 
-def _shown(r: Row) -> dict[str, Any]:
+def _shown(r: Row, at: Placed) -> dict[str, Any]:
     return {
         "epoch": r.epoch, "seq": r.seq, "kind": r.kind, "priority": r.priority, "wall_ms": r.wall_ms,
-        "clock": str(r.clock), "body": dict(r.body),
+        "clock": str(r.clock), "at_ms": at[0], "at_clock": at[1], "body": dict(r.body),
     }  # fmt: skip

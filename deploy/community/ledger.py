@@ -8,40 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
+from agent.core.events import Kind
 from agent.core.journal import Row, canonical, originals
 from agent.errors import StoreError
+from deploy.community.boot_times import BootTimes, Placed
 from deploy.community.ingest import Alarm, Chain, Taken
+from deploy.community.ledger_schema import prepare
 
-SCHEMA_VERSION = 1
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS meta (version INTEGER NOT NULL)",
-    """CREATE TABLE IF NOT EXISTS doors (
-        device TEXT PRIMARY KEY, heard_ms BIGINT NOT NULL, online INTEGER NOT NULL, state TEXT NOT NULL)""",
-    """CREATE TABLE IF NOT EXISTS chains (
-        device TEXT NOT NULL, epoch TEXT NOT NULL, next BIGINT NOT NULL, hash TEXT NOT NULL, heard BIGINT NOT NULL,
-        claimed BIGINT NOT NULL, claimed_hash TEXT NOT NULL, re TEXT NOT NULL, fork BIGINT NOT NULL,
-        PRIMARY KEY (device, epoch))""",
-    """CREATE TABLE IF NOT EXISTS events (
-        id {serial}, device TEXT NOT NULL, epoch TEXT NOT NULL, seq BIGINT NOT NULL, kind TEXT NOT NULL,
-        priority INTEGER NOT NULL, wall_ms BIGINT NOT NULL, clock TEXT NOT NULL, boot_id TEXT NOT NULL,
-        boottime_ms BIGINT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL, received_ms BIGINT NOT NULL,
-        UNIQUE (device, epoch, seq))""",
-    """CREATE TABLE IF NOT EXISTS previews (
-        device TEXT NOT NULL, epoch TEXT NOT NULL, seq BIGINT NOT NULL, hash TEXT NOT NULL, kind TEXT NOT NULL,
-        wall_ms BIGINT NOT NULL, body TEXT NOT NULL, received_ms BIGINT NOT NULL, confirmed INTEGER NOT NULL,
-        PRIMARY KEY (device, epoch, seq, hash))""",
-    """CREATE TABLE IF NOT EXISTS missed (
-        device TEXT NOT NULL, epoch TEXT NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL, hash TEXT NOT NULL,
-        declared BIGINT NOT NULL, PRIMARY KEY (device, epoch, first))""",
-    """CREATE TABLE IF NOT EXISTS alarms (
-        id {serial}, device TEXT NOT NULL, word TEXT NOT NULL, detail TEXT NOT NULL, at_ms BIGINT NOT NULL)""",
-    "CREATE INDEX IF NOT EXISTS events_by_time ON events (wall_ms)",
-)
+_EPOCH: Final = re.compile("[0-9a-f]{32}")
+_FORGET_AT_ONCE: Final = 5000  # rows a turn: the doors wait meanwhile
 
 
 class Connection(Protocol):
@@ -85,19 +67,23 @@ class SqliteConnection:
         self._db.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What came of writing a message: alarms to tell; its rows that are new here and its previews, with their times."""
+
+    alarms: list[Alarm]
+    rows: list[tuple[Row, Placed]]
+    previews: list[tuple[Row, Placed]]
+
+
 class Ledger:
     """What the server knows of all doors."""
 
     def __init__(self, db: Connection) -> None:
         self.db = db
+        self._boots = BootTimes(db)
         with self.transaction(("schema",)):  # PostgreSQL fails two that make one table at the same moment
-            for statement in _SCHEMA:
-                db.execute(statement.format(serial=db.serial))
-            found = db.execute("SELECT version FROM meta")
-            if not found:
-                db.execute("INSERT INTO meta VALUES (?)", (SCHEMA_VERSION,))
-        if found and found[0][0] != SCHEMA_VERSION:
-            raise StoreError(f"the server's database has version {found[0][0]}, this release reads {SCHEMA_VERSION}")
+            prepare(db)
 
     def usable(self) -> bool:
         """True when a transaction goes through: what failed was then the message's fault, not the database's."""
@@ -118,6 +104,7 @@ class Ledger:
             yield
             self.db.execute("COMMIT")
         except BaseException:
+            self._boots.forget()
             with contextlib.suppress(Exception):  # a lost connection has nothing to roll back
                 self.db.execute("ROLLBACK")
             raise
@@ -125,7 +112,7 @@ class Ledger:
     def chain(self, device: str, epoch: str) -> Chain | None:
         """What is held of an epoch."""
         found = self.db.execute(
-            "SELECT epoch, next, hash, heard, claimed, claimed_hash, re, fork FROM chains"
+            "SELECT epoch, next, hash, heard, claimed, claimed_hash, re, fork, run FROM chains"
             " WHERE device = ? AND epoch = ?",
             (device, epoch),
         )
@@ -138,53 +125,76 @@ class Ledger:
         )
         return str(found[0][0]) if found else None
 
-    def apply(self, device: str, taken: Taken, now_ms: int) -> list[Alarm]:
-        """Write what a message came to (within a transaction); returns the alarms to write: its own and the rows'."""
+    def apply(self, device: str, taken: Taken, now_ms: int) -> Stored:
+        """Write what a message came to (within a transaction). Alarms are given back, not written."""
         c = taken.chain
-        for row in taken.rows:
-            if not self.had(row):
-                self._add(row, now_ms)
+        fresh = [r for r in taken.rows if not self._had(r)]
+        placed = list(zip(fresh, self._boots.place(fresh, now_ms), strict=True))
+        alarms = [*taken.alarms, *self._contradictions(device, c.epoch, taken)]
+        for row, at in placed:
+            self._add(row, at, now_ms)
         for m in taken.missed:
             values = (device, c.epoch, m.first, m.last, m.hash, m.declared)
             self.db.execute("INSERT INTO missed VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING", values)
         for row in taken.previews:
-            self._preview(row, now_ms)
+            alarms += self._preview(row, now_ms)
         self.db.execute(
-            "INSERT INTO chains VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (device, epoch) DO UPDATE SET"
+            "INSERT INTO chains VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (device, epoch) DO UPDATE SET"
             " next = excluded.next, hash = excluded.hash, heard = excluded.heard, claimed = excluded.claimed,"
-            " claimed_hash = excluded.claimed_hash, re = excluded.re, fork = excluded.fork",
-            (device, c.epoch, c.next, c.hash, c.heard, c.claimed, c.claimed_hash, c.re, c.fork),
+            " claimed_hash = excluded.claimed_hash, re = excluded.re, fork = excluded.fork, run = excluded.run",
+            (device, c.epoch, c.next, c.hash, c.heard, c.claimed, c.claimed_hash, c.re, c.fork, c.run),
         )
-        return [*taken.alarms, *(a for r in taken.rows if r.seq == 1 for a in self._succession(r))]
+        alarms += [a for r in taken.rows if r.seq == 1 for a in self._succession(r)]
+        return Stored(alarms, placed, [(r, self._boots.seen(r)) for r in taken.previews])
 
-    def had(self, r: Row) -> bool:
+    def _had(self, r: Row) -> bool:
         """True for a copy of a row that is here under its earlier name: its chain goes on, its event came already."""
-        return any(self.hash_of(r.device, epoch, seq) == digest for epoch, seq, digest in originals(r.body))
+        names = ((epoch, seq, digest) for epoch, seq, digest in originals(r.body) if _is_place(epoch, seq))
+        return any(self.hash_of(r.device, epoch, seq) == digest for epoch, seq, digest in names)
 
-    def _add(self, r: Row, now_ms: int) -> None:
+    def _add(self, r: Row, at: Placed, now_ms: int) -> None:
         self.db.execute(
             "INSERT INTO events (device, epoch, seq, kind, priority, wall_ms, clock, boot_id, boottime_ms, body, hash,"
-            " received_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            " received_ms, at_ms, at_clock) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (r.device, r.epoch, r.seq, r.kind, r.priority, r.wall_ms, str(r.clock), r.boot_id, r.boottime_ms,
-             canonical(r.body), r.hash, now_ms),
+             canonical(r.body), r.hash, now_ms, *at),
         )  # fmt: skip
-        self.db.execute(
-            "UPDATE previews SET confirmed = 1 WHERE device = ? AND epoch = ? AND seq = ? AND hash = ?",
-            (r.device, r.epoch, r.seq, r.hash),
-        )
 
-    def _preview(self, r: Row, now_ms: int) -> None:
-        confirmed = int(self.hash_of(r.device, r.epoch, r.seq) == r.hash)
+    def _contradictions(self, device: str, epoch: str, taken: Taken) -> list[Alarm]:
+        """Alarms that were shown ahead of the chain, now that their places are reached: confirmed, or contradicted."""
+        spans = [(r.seq, r.seq) for r in taken.rows[:1]] + [(m.first, m.last) for m in taken.missed]
+        if taken.rows:
+            spans[0] = (taken.rows[0].seq, taken.rows[-1].seq)
+        came = {r.seq: r.hash for r in taken.rows}
+        alarms = []
+        for first, last in spans:
+            for seq, hash_ in self.db.execute(
+                "SELECT seq, hash FROM previews WHERE device = ? AND epoch = ? AND seq BETWEEN ? AND ?"
+                " AND confirmed = 0",
+                (device, epoch, first, last),
+            ):
+                right = came.get(seq) == hash_
+                self.db.execute(
+                    "UPDATE previews SET confirmed = ? WHERE device = ? AND epoch = ? AND seq = ? AND hash = ?",
+                    (1 if right else -1, device, epoch, seq, hash_),
+                )
+                alarms += [] if right else [_contradicted(seq, came=seq in came)]
+        return alarms
+
+    def _preview(self, r: Row, now_ms: int) -> list[Alarm]:
+        held = self.hash_of(r.device, r.epoch, r.seq)
+        confirmed = 0 if held is None else 1 if held == r.hash else -1
         self.db.execute(
             "INSERT INTO previews VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
             (r.device, r.epoch, r.seq, r.hash, r.kind, r.wall_ms, canonical(r.body), now_ms, confirmed),
         )
+        return [_contradicted(r.seq, came=True)] if confirmed < 0 else []
 
     def _succession(self, first: Row) -> list[Alarm]:
         """A new epoch names the last row known of the one before: what is missing up to there, or unnamed, is lost."""
         body = first.body
         before, last, why = body.get("previous_epoch"), body.get("last_seq"), body.get("reason")
-        if not isinstance(before, str) or not isinstance(last, int):
+        if not isinstance(before, str) or not isinstance(last, int) or not _is_place(before, last):
             others = "SELECT epoch FROM chains WHERE device = ? AND epoch != ? LIMIT 1"
             if not self.db.execute(others, (first.device, first.epoch)):
                 return []
@@ -211,42 +221,83 @@ class Ledger:
             (device, alarm.word, alarm.detail, now_ms),
         )
 
-    def heard(self, device: str, now_ms: int, state: dict[str, Any] | None = None) -> None:
-        """A door said something; `state` when it said how it is."""
+    def heard(self, device: str, now_ms: int, *, kept: bool = False) -> None:
+        """A door said something. `kept`: some time ago, the broker had it; that it exists is all this proves."""
+        then = "NOTHING" if kept else "UPDATE SET heard_ms = excluded.heard_ms, silent = 0"
         self.db.execute(
-            "INSERT INTO doors VALUES (?,?,1,'{}') ON CONFLICT (device) DO UPDATE SET heard_ms = excluded.heard_ms",
+            f"INSERT INTO doors VALUES (?, ?, 1, 0) ON CONFLICT (device) DO {then}",  # noqa: S608  one of two texts
             (device, now_ms),
         )
-        if state is not None:
-            self.db.execute(
-                "UPDATE doors SET online = ?, state = ? WHERE device = ?",
-                (int(bool(state.get("online"))), json.dumps(state), device),
-            )
+
+    def state(self, device: str, state: dict[str, Any]) -> None:
+        """How a door says it is; after `heard`."""
+        self.db.execute("UPDATE doors SET online = ? WHERE device = ?", (int(bool(state.get("online"))), device))
+        self.db.execute(
+            "INSERT INTO states VALUES (?, ?) ON CONFLICT (device) DO UPDATE SET state = excluded.state",
+            (device, canonical(state)),
+        )
 
     def doors(self) -> list[tuple[str, int, bool, dict[str, Any]]]:
         """Every door: name, when it was last heard, whether its link is up, its last state."""
-        found = self.db.execute("SELECT device, heard_ms, online, state FROM doors ORDER BY device")
-        return [(d, int(h), bool(o), json.loads(s)) for d, h, o, s in found]
+        found = self.db.execute(
+            "SELECT doors.device, heard_ms, online, state FROM doors LEFT JOIN states ON doors.device = states.device"
+            " ORDER BY doors.device"
+        )
+        return [(d, int(h), bool(o), json.loads(s or "{}")) for d, h, o, s in found]
+
+    def silent(self, edge_ms: int, like: str) -> list[tuple[str, int]]:
+        """Doors not heard since `edge_ms`, each once until it is heard again: name, when it last was.
+
+        `like` is a pattern of SQL for their names (within a transaction).
+        """
+        found = self.db.execute(
+            "UPDATE doors SET silent = 1 WHERE silent = 0 AND heard_ms < ? AND device LIKE ?"
+            " RETURNING device, heard_ms",
+            (edge_ms, like),
+        )
+        return sorted((str(d), int(h)) for d, h in found)
 
     def newest(self, count: int) -> list[dict[str, Any]]:
         """The newest events in the order of their arrival, oldest first, for the page."""
+        names = ("device", "epoch", "seq", "kind", "priority", "wall_ms", "clock", "at_ms", "at_clock", "body")
+        found = self.db.execute(f"SELECT {', '.join(names)} FROM events ORDER BY id DESC LIMIT ?", (count,))  # noqa: S608
+        return [dict(zip(names, (*f[:-1], json.loads(f[-1])), strict=True)) for f in reversed(found)]
+
+    def forget(self, before_ms: int) -> bool:
+        """Delete some of what came before then (within a transaction); True: call again, there may be more.
+
+        Every chain goes on from here. Rows are numbered as they come, so the oldest are found without an index.
+        """
+        self.db.execute("DELETE FROM previews WHERE received_ms < ?", (before_ms,))
+        self.db.execute("DELETE FROM boots WHERE seen_ms < ?", (before_ms,))
+        gone = 0
+        for table, column in (("events", "received_ms"), ("alarms", "at_ms")):
+            found = self.db.execute(
+                f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} ORDER BY id LIMIT {_FORGET_AT_ONCE})"  # noqa: S608
+                f" AND {column} < ? RETURNING id",
+                (before_ms,),
+            )
+            gone = max(gone, len(found))
+        return gone >= _FORGET_AT_ONCE
+
+    def of_rosters(self, after_id: int) -> list[tuple[str, dict[str, Any]]]:
+        """Door and body of every event about rosters after that one, oldest first."""
         found = self.db.execute(
-            "SELECT device, epoch, seq, kind, priority, wall_ms, clock, body FROM events ORDER BY id DESC LIMIT ?",
-            (count,),
+            f"SELECT device, body FROM events WHERE kind = '{Kind.ROSTER}' AND id > ? ORDER BY id",  # noqa: S608
+            (after_id,),
         )
-        names = ("device", "epoch", "seq", "kind", "priority", "wall_ms", "clock")
-        return [dict(zip(names, f, strict=False)) | {"body": json.loads(f[7])} for f in reversed(found)]
-
-    def forget(self, before_ms: int) -> None:
-        """Events and alarms that came before then are deleted (within a transaction); every chain goes on from here."""
-        for table, column in (("events", "received_ms"), ("previews", "received_ms"), ("alarms", "at_ms")):
-            self.db.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_ms,))  # noqa: S608  three fixed names
-
-    def bodies(self, kind: str) -> list[tuple[str, dict[str, Any]]]:
-        """Door and body of every event of a kind, oldest first."""
-        found = self.db.execute("SELECT device, body FROM events WHERE kind = ? ORDER BY id", (str(kind),))
         return [(device, json.loads(body)) for device, body in found]
 
     def close(self) -> None:
         """Let go of the database."""
         self.db.close()
+
+
+def _is_place(epoch: str, seq: int) -> bool:
+    """Whether a row can have this name: a body says what it likes, and a database takes not every text and number."""
+    return _EPOCH.fullmatch(epoch) is not None and 0 <= seq < 2**40
+
+
+def _contradicted(seq: int, *, came: bool) -> Alarm:
+    what = "is another one" if came else "was left out"
+    return Alarm("contradicted", f"row {seq} was sent ahead as an alarm; in the chain it {what}")

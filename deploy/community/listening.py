@@ -15,6 +15,9 @@ OFTEN_WITHIN_S: Final = 600.0  # … within this
 _KEPT: Final = 2000  # spans of listening
 
 
+SET_S: Final = 5.0  # the wall clock moved against the monotonic one by so much: somebody set it
+
+
 @dataclass(slots=True)
 class Listening:
     """`up` and `down` as they happen; both may be repeated."""
@@ -25,6 +28,7 @@ class Listening:
     away_s: float = 0.0
     why: str = "not connected yet"
     told_s: float = float("-inf")
+    offset_ms: int | None = None  # wall clock minus monotonic, when it was last looked at
 
     def up(self, now_s: float) -> None:
         """Messages of the doors arrive from now on."""
@@ -39,13 +43,20 @@ class Listening:
             self.since_s, self.away_s = None, now_s
             self.lost_s.append(now_s)
 
-    def anew(self, now_s: float) -> None:
-        """The wall clock was set: what was heard before can't be placed any more."""
-        self.spans.clear()
-        self.since_s = now_s if self.since_s is not None else None
+    def edge_ms(self, now_s: float, wall_ms: int, span_s: float) -> int | None:
+        """Since when, on the wall clock, `span_s` were spent listening; None: not so long yet, or not at this moment.
 
-    def edge_s(self, now_s: float, span_s: float) -> float | None:
-        """Since when `span_s` were spent listening; None: not so long yet, or not at this moment."""
+        What was heard before the wall clock was set can't be compared with now, so counting begins anew.
+        """
+        offset_ms = wall_ms - round(now_s * 1000)
+        if self.offset_ms is not None and abs(offset_ms - self.offset_ms) > SET_S * 1000:
+            self.spans.clear()
+            self.since_s = now_s if self.since_s is not None else None
+        self.offset_ms = offset_ms
+        edge_s = self._edge_s(now_s, span_s)
+        return None if edge_s is None else round(edge_s * 1000) + offset_ms
+
+    def _edge_s(self, now_s: float, span_s: float) -> float | None:
         if self.since_s is None:
             return None
         left_s = span_s

@@ -12,9 +12,10 @@ SERVER: Final = "server"  # instead of a door: an alarm of the server's own, and
 class News:
     """`kind` is event, preview, alarm, state, hello, reply, order or link; `device` is site/door, or SERVER.
 
-    `what` is JSON-shaped, of checked and bounded values, and made anew for each.
+    `what` is JSON-shaped, of checked and bounded values, and made anew for each. `kept`: said some time ago.
     """
 
     kind: str
     device: str
     what: dict[str, Any]
+    kept: bool = False

@@ -7,7 +7,6 @@ what is published, the difference is sent if the door has a revision known here,
 from __future__ import annotations
 
 import base64
-import contextlib
 import queue
 import secrets
 import threading
@@ -44,6 +43,7 @@ _LEASE_EVERY_S: Final = 60.0
 _DRIFT_S: Final = 60.0
 _FORGET_EVERY_S: Final = 3600.0
 _WAITING: Final = 2000
+_RECEIPTS_WAITING: Final = 100_000
 _ALARMS_PER_MINUTE: Final = 10  # of one word about one door
 _AHEAD_MOST: Final = 1_000_000  # revisions that a restored backup of this server may lack
 
@@ -69,7 +69,7 @@ class Publisher:
         self._forget_s = 0.0
         self._send: SendRoster = lambda _device, _token, _keep: None
         self._ask: Ask = lambda _device, _payload, _correlation: None
-        self._inbox: queue.Queue[News | None] = queue.Queue(_WAITING)
+        self._inbox: queue.Queue[News | None] = queue.Queue()
         self._states: dict[str, Mapping[str, Any]] = {}
         self._sent_s: dict[tuple[str, int], float] = {}
         self._lease_s: dict[str, float] = {}
@@ -89,11 +89,11 @@ class Publisher:
         self._thread.start()
 
     def hear(self, news: News) -> None:
-        """States, hellos, sealing keys and receipts concern this; no more. A full inbox drops: states repeat."""
+        """States, hellos, sealing keys and receipts concern this; no more. Too many drop: all but receipts repeat."""
         wanted = news.kind in ("state", "hello") or (news.kind == "reply" and news.what.get("stage") == "sealing-key")
-        if wanted or (news.kind == "event" and news.what.get("kind") == Kind.ROSTER):
-            with contextlib.suppress(queue.Full):
-                self._inbox.put_nowait(news)
+        receipt = news.kind == "event" and news.what.get("kind") == Kind.ROSTER and "receipt" in news.what["body"]
+        if (wanted and self._inbox.qsize() < _WAITING) or (receipt and self._inbox.qsize() < _RECEIPTS_WAITING):
+            self._inbox.put(news)
 
     def stop(self) -> None:
         """End the thread. Idempotent."""

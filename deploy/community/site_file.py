@@ -13,6 +13,8 @@ from agent.errors import StoreError
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS change (number INTEGER NOT NULL);
 INSERT INTO change SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM change);
+CREATE TABLE IF NOT EXISTS receipts_read (event INTEGER NOT NULL);
+INSERT INTO receipts_read SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM receipts_read);
 CREATE TABLE IF NOT EXISTS doors (
   device TEXT PRIMARY KEY, groups TEXT NOT NULL, sealing BLOB, sealing_name TEXT NOT NULL DEFAULT '',
   revision INTEGER NOT NULL DEFAULT 0, digest TEXT NOT NULL DEFAULT '',
@@ -48,6 +50,16 @@ class SiteFile:
         """Say that doors might have to hear of something."""
         with self.site() as db:
             db.execute("UPDATE change SET number = number + 1")
+
+    def receipts_read(self) -> int:
+        """The event of the ledger up to which doors' receipts have been taken for sure."""
+        with self.site() as db:
+            return int(db.execute("SELECT event FROM receipts_read").fetchone()[0])
+
+    def read_receipts(self, event: int) -> None:
+        """They have been taken up to this event."""
+        with self.site() as db:
+            db.execute("UPDATE receipts_read SET event = ?", (event,))
 
     @contextlib.contextmanager
     def site(self) -> Iterator[sqlite3.Connection]:

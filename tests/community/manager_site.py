@@ -94,8 +94,10 @@ class Page:
         self.feed.add(News("state", name, {**state, "roster": {"epoch": 3, "persons": 214}}))
 
     def event(self, seq, kind, priority=1, device="garden/gate-1", **body):
+        at_ms = 1_790_000_000_000 + seq * 1000
         row = {"epoch": "e", "seq": seq, "kind": str(kind), "priority": int(priority), "clock": "ntp"}
-        self.feed.add(News("event", device, {**row, "wall_ms": 1_790_000_000_000 + seq * 1000, "body": body}))
+        times = {"wall_ms": at_ms, "at_ms": at_ms, "at_clock": "ntp"}
+        self.feed.add(News("event", device, {**row, **times, "body": body}))
 
     def signed_in(self, role: Role, name: str | None = None) -> Client:
         client = Client(self.url)

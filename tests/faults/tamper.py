@@ -59,7 +59,7 @@ class Server:
 
     def _apply(self, taken: Taken) -> tuple[list[str], Ack]:
         with self.ledger.transaction():
-            alarms = self.ledger.apply(_DEVICE, taken, 0)
+            alarms = self.ledger.apply(_DEVICE, taken, 0).alarms
         assert taken.ack is not None
         return [a.word for a in alarms], taken.ack
 

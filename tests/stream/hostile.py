@@ -11,8 +11,8 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.core.journal import GENESIS
-from agent.wire import Hello
+from agent.core.journal import GENESIS, ClockQuality, Row, sealed
+from agent.wire import Hello, batch_json
 from deploy.community.describe import examples
 from tests.stream.conftest import record, until
 
@@ -32,6 +32,8 @@ _VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 2**40 - 1, 2**40, 2**53, 2**63, 2**70, 10**400, 1e308, "", "x", "\x00", "\ud800", "\ufeff",
     "9" * 9000, [], {}, [[[[]]]], {"type": "event"}, "server", THIEF, HONEST, "type", float("nan"), float("inf"),
 )  # fmt: skip
+# those that a row's hash can be made over
+_STORED = (None, True, -1, 0, 2**53 - 1, -(2**53) + 1, 0.5, "", "\x00", "\ufeff", [], {}, [[]], [{}], {"a": [1]})
 # over any object: keys that the server uses itself
 _FORGED = {
     "type": "event", "device": HONEST, "number": "x", "kind": "AccessControl/Duress", "received_ms": "x", "seq": 7,
@@ -96,12 +98,32 @@ def _with_one_wrong(value: Any, chance: random.Random) -> Any:
     return chance.choice(_VALUES)
 
 
+def sealed_row(chance: random.Random) -> bytes:
+    """A row that holds in itself, the first of an epoch of its own, with a body that only its writer would write."""
+    body: dict[str, Any] = {
+        "reason": "fork", "previous_epoch": chance.choice(("e" * 32, *_STORED)), "n": chance.random(),
+        "carries": chance.choice(([3, 1], [3], *_STORED)), "lost": chance.choice(_STORED),
+        "last_seq": chance.choice((5, *_STORED)), "receipt": chance.choice(({"cert": "x", "signature": "y"}, *_STORED)),
+        "copy_of": chance.choice(([["e" * 32, 2**53 - 1, "h"], ["\x00", 1, "h"], [1, "e", None]], *_STORED)),
+        "state": "FacePurged",
+    }  # fmt: skip
+    kind = chance.choice(("Journal/Epoch", "Agent/Roster", "Door/Fire"))
+    clock = chance.choice((ClockQuality.NTP, ClockQuality.NONE))
+    epoch = f"{chance.randrange(4):032x}"
+    times = (chance.choice(("a", "b")), chance.choice((1, 2**53 - 1)), chance.choice((1, 2**53 - 1)))
+    row = sealed(Row(THIEF, epoch, 1, *times, clock, kind, 3, body, GENESIS))
+    return batch_json(THIEF, [row], epoch=epoch, now_ms=1)
+
+
 def hostile(chance: random.Random, count: int) -> Iterator[tuple[str, bytes]]:
     """Leaves and payloads: valid shapes in the thief's name with something wrong, torn texts, noise, great sizes."""
     text = json.dumps(examples()).replace("lujiang/gate-1", THIEF)
     valid: dict[str, Any] = {**json.loads(text), "other": {}}
     for _ in range(count):
         leaf = chance.choice(LEAVES)
+        if leaf in ("events", "alarm") and chance.random() < 0.6:
+            yield leaf, sealed_row(chance)
+            continue
         wrong = json.dumps(_with_one_wrong(valid.get(leaf, valid["reply"]), chance)).encode()
         torn = wrong[: chance.randrange(len(wrong) + 1)]
         flipped = bytearray(wrong)

@@ -6,14 +6,26 @@ import json
 import sqlite3
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from agent.core.events import Kind
+from agent.core.journal import GENESIS, ClockQuality, Row, sealed
+from agent.core.stream import LinkUp
 from agent.errors import ConfigError
-from deploy.community import settings
-from deploy.community.__main__ import end_with_any_thread
+from deploy.community import consumer, settings
+from deploy.community.__main__ import _publisher, end_with_any_thread
+from deploy.community.consumer import doors_like
 from deploy.community.describe import examples
-from deploy.community.ledger import Ledger
+from deploy.community.feed import Feed
+from deploy.community.history import History
+from deploy.community.ingest import Chain, Taken
+from deploy.community.intake import Intake, Message
+from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.people import People
+from deploy.community.publisher import Publisher
+from deploy.pki import Authority
 from tests.stream.conftest import record, until
 
 README = Path(settings.__file__).parent / "README.md"
@@ -26,8 +38,8 @@ def alarms(site) -> list[str]:
 def test_the_readme_has_every_key_and_every_alarm():
     text = README.read_text()
     assert settings.table() in text
-    for word in ("rows-lost", "restored", "fork", "cloned", "damaged", "silence", "malformed", "poison", "database",
-                 "link", "refused"):  # fmt: skip
+    words = "rows-lost restored fork cloned damaged gap contradicted silence malformed poison database link refused"
+    for word in words.split():
         assert f"| `{word}` |" in text
 
 
@@ -99,21 +111,93 @@ def test_a_database_that_is_away_costs_nothing(site, linked, monkeypatch):
     assert alarms(site) == ["database"]
 
 
-def test_a_silent_door_is_an_alarm_once(site, linked, monkeypatch):
-    consumer = site.serve()
+def test_a_silent_door_is_an_alarm_once_and_again_after_it_was_heard(site, linked, monkeypatch):
+    monkeypatch.setattr(consumer, "_CHECK_S", 0.02)
+    site.serve(silence_s=0.5)
     _, outbox, _ = linked("d1")
     outbox.append(record(1))
     until(lambda: outbox.status().depth == 0 and outbox.status().head_seq == 2, "the row")
-    assert alarms(site) == []
-    outbox.stop()
-    consumer.stop()  # its thread owns the ledger; now this one does
-    ledger = Ledger(type(consumer._ledger.db)(site.folder / "community.db"))
-    monkeypatch.setattr(consumer, "_ledger", ledger)
+    silences = lambda: [n.device for n in site.news.all if n.kind == "alarm" and n.what["word"] == "silence"]  # noqa: E731
+    until(lambda: silences() == ["s1/d1"], "the alarm")
+    outbox.append(record(2))
+    until(lambda: outbox.status().depth == 0 and outbox.status().head_seq == 3, "the next row")
+    until(lambda: silences() == ["s1/d1"] * 2, "the next alarm")
+    assert alarms(site) == ["silence"] * 2
+
+
+def test_what_the_broker_kept_is_no_word_of_a_door(site, linked):
+    """Each reconnection of the server set every dead door to "heard just now"."""
+    server = site.serve()
+    link, _, posts = linked("d1")
+    posts.wait_for(LinkUp)
+    link.set_state({"door": {"lock": "secured"}})
+    site.news.wait(lambda: any(n.kind == "state" for n in site.news.all), "the state")
+    link.stop()
+    site.news.wait(lambda: any(n.kind == "state" and not n.what["online"] for n in site.news.all), "the last will")
+    ledger = site.ledger()
+    ((_, heard_ms, online, _),) = ledger.doors()
+    server.stop()
+    site.serve()
+    until(lambda: [n.kept for n in site.news.all if n.kind == "state"][-1], "the kept state")
+    assert ledger.doors() == [("s1/d1", heard_ms, False, {"online": False})]
+    assert not online
+    feed = Feed([], [])
+    for n in site.news.all:
+        feed.add(n)
+    assert feed.snapshot()["doors"]["s1/d1"]["heard_ms"]
+
+
+def test_a_kept_state_does_not_take_the_place_of_a_newer_one(tmp_path):
+    """RabbitMQ keeps a copy on each node: a server that changes nodes is given what a door said long ago."""
+    ledger = Ledger(SqliteConnection(tmp_path / "c.db"))
+    intake = Intake(ledger)
+    kept, own = (Message("doors/s1/d1/up/state", b'{"online":%s}' % w, w == b"false") for w in (b"false", b"true"))
+    assert [n.kept for n in intake.take(kept, 5).news] == [True]
+    assert [n.kept for n in intake.take(own, 5).news] == [False]
+    assert intake.take(kept, 5).news == []
+    intake.connected()
+    assert [n.what for n in intake.take(kept, 5).news] == [{"online": False}]
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("subscription", "names"),
+    [
+        ("doors/+/+/up/#", "%"), ("doors/lujiang/+/up/#", "lujiang/%"), ("doors/#", "%"), ("#", "%"),
+        ("$share/servers/doors/lujiang/+/up/#", "lujiang/%"), ("doors/+/gate-1/up/#", "%/gate-1"),
+        ("doors/lujiang/gate-1/up/#", "lujiang/gate-1"),
+    ],
+)  # fmt: skip
+def test_silence_is_looked_for_among_the_doors_of_the_subscription(subscription, names):
+    assert doors_like(subscription) in (names, f"{names}/%")
+
+
+def test_receipts_are_read_again_only_from_where_they_may_not_have_been_taken(tmp_path, monkeypatch):
+    """Each start read every event about rosters that the ledger had, and looked for them without an index."""
+    ledger, people = Ledger(SqliteConnection(tmp_path / "c.db")), People(tmp_path / "people")
+    body = {"state": "FacePurged", "receipt": {}}
+    rows = [Row("s1/d1", "e" * 32, n, "b", n, 1, ClockQuality.NTP, Kind.ROSTER, 1, {**body, "n": n}, GENESIS)
+            for n in (1, 2, 3)]  # fmt: skip
     with ledger.transaction():
-        ledger.heard("s1/d1", 1)
-    consumer._look_for_silence()
-    consumer._look_for_silence()
-    assert alarms(site) == ["silence"]
+        ledger.apply("s1/d1", Taken(Chain("e" * 32), tuple(map(sealed, rows))), 1)
+    plan = ledger.db.execute("EXPLAIN QUERY PLAN SELECT device FROM events WHERE kind = 'Agent/Roster' AND id > 5")
+    assert "events_of_rosters" in str(plan)
+    history, read = History(lambda: SqliteConnection(tmp_path / "c.db")), []
+    monkeypatch.setattr(Publisher, "receipt", lambda _self, _device, said: read.append(said["n"]))
+    authority = Authority(tmp_path / "ca")
+    made = SimpleNamespace(signing_key_file=authority.signing_key("server").key, ca_file=authority.cert,
+                           expired_keep_days=7, passes_keep_days=7, proof_keep_days=30)  # fmt: skip
+    start = lambda: _publisher(made, people, ledger, Feed([], []), history)  # noqa: E731
+    hourly = start()._forget
+    assert read == [1, 2, 3]
+    hourly()
+    hourly()  # an hour later, what came before is taken for sure
+    start()
+    assert read == [1, 2, 3]
+    people.read_receipts(900)  # of a ledger that is no more
+    start()
+    assert read == [1, 2, 3] * 2
+    history.close()
     ledger.close()
 
 

@@ -31,6 +31,15 @@ def test_starts_one_after_the_other_are_one_device():
     assert known.heard("s1/d2", "aa", 400) is None
 
 
+def test_a_hello_of_the_start_before_is_late_for_a_moment_only():
+    known = Copies()
+    known.heard(DOOR, "aa", 0)
+    assert not known.late(DOOR, "aa", 1)
+    known.heard(DOOR, "bb", 10)
+    assert [known.late(DOOR, run, 10 + LATE_S) for run in ("aa", "bb", "cc", "")] == [True, False, False, False]
+    assert not known.late(DOOR, "aa", 11 + LATE_S)
+
+
 def test_an_earlier_start_that_goes_on_is_a_second_device_and_told_once():
     known = Copies()
     known.heard(DOOR, "aa", 0)

@@ -37,9 +37,9 @@ def test_without_a_key_for_orders_no_lock_is_offered():
 
 def test_only_comings_and_goings_are_told_and_only_ids():
     body = {"person_id": "p-1", "reason": "r", "receipt": {"distances": [1]}, "name": "never"}
-    told = json.loads(access({"kind": str(Kind.ACCESS_DENIED), "body": body, "seq": 4, "wall_ms": 5}))
-    assert told == {"event_type": "denied", "person_id": "p-1", "reason": "r", "seq": 4, "wall_ms": 5}
-    assert access({"kind": str(Kind.DOOR_PHYSICAL), "body": {}, "seq": 4, "wall_ms": 5}) is None
+    told = json.loads(access({"kind": str(Kind.ACCESS_DENIED), "body": body, "seq": 4, "at_ms": 5}))
+    assert told == {"event_type": "denied", "person_id": "p-1", "reason": "r", "seq": 4, "at_ms": 5}
+    assert access({"kind": str(Kind.DOOR_PHYSICAL), "body": {}, "seq": 4, "at_ms": 5}) is None
     types = json.loads(discovery("s1/d1", can_open=True)[1])["components"]["access"]["event_types"]
     assert set(homeassistant._ACCESSES.values()) <= set(types)
 

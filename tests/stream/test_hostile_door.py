@@ -102,13 +102,16 @@ def test_a_mark_over_more_rows_than_can_be_counted_ends_no_thread(site, thief, h
     """`next` was committed beyond what an acknowledgement can name: signing it ended the thread, at each hello."""
     site.serve()
     honest.flows()
-    for mark in (Skipped(1, TOP, "b" * 64, 1), Skipped(1, TOP - 1, "b" * 64, TOP), Skipped(5, 1, "b" * 64, 9)):
-        thief.say("events", batch_json(THIEF, [mark], epoch="a" * 32, now_ms=1))
-    top = sealed(Row(THIEF, "a" * 32, TOP, "b", 1, 1, ClockQuality.NTP, "Door/Fire", 0, {}, "b" * 64))
-    thief.say("events", batch_json(THIEF, [top], epoch="a" * 32, now_ms=1))
-    thief.say("hello", hello(epoch="a" * 32, last=TOP, last_hash=top.hash))
+    top = sealed(Row(THIEF, "b" * 32, TOP, "b", 1, 1, ClockQuality.NTP, "Door/Fire", 0, {}, "b" * 64))
+    for epoch, items in {
+        "a" * 32: [Skipped(1, TOP, top.hash, 1)], "b" * 32: [Skipped(1, TOP - 1, "b" * 64, TOP), top],
+        "c" * 32: [Skipped(5, 1, "b" * 64, 9)],
+    }.items():  # fmt: skip
+        thief.say("events", batch_json(THIEF, items, epoch=epoch, now_ms=1))
+        thief.say("hello", hello(epoch=epoch, last=TOP, last_hash=top.hash))
     honest.flows()
-    assert site.ledger().chain(THIEF, "a" * 32).next == TOP + 1
+    chains = [site.ledger().chain(THIEF, name * 32).next for name in "abc"]
+    assert chains == [TOP + 1, TOP + 1, 1]
     assert {n.what["word"] for n in site.news.all if n.kind == "alarm"} == {"malformed"}
 
 

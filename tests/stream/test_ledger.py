@@ -41,7 +41,7 @@ def connect(request, tmp_path):
 
 def apply(ledger: Ledger, taken) -> list[str]:
     with ledger.transaction():
-        alarms = ledger.apply(DEVICE, taken, 1)
+        alarms = ledger.apply(DEVICE, taken, 1).alarms
         for alarm in alarms:
             ledger.alarm(DEVICE, alarm, 1)
     return [a.word for a in alarms]
@@ -93,6 +93,10 @@ def test_an_alarm_ahead_of_its_row_is_confirmed_by_it(connect):
     ledger.close()
 
 
+def replace_model(model: Hello, **more) -> Hello:
+    return Hello(**{**model.model_dump(), **more})
+
+
 def hello(last: int, last_hash: str, *, epoch: str = EPOCH, first: int = 1, before: str = GENESIS) -> Hello:
     return Hello(device=DEVICE, nonce="0" * 16, epoch=epoch, first=first, before_first=before, last=last,
                  last_hash=last_hash, acked=0, clock="ntp", utc_ms=0, version="")  # fmt: skip
@@ -117,6 +121,22 @@ def test_what_a_door_lost_or_rolled_back_is_an_alarm(connect):
     ledger.close()
 
 
+def test_a_hello_that_was_overtaken_on_its_way_is_no_rolled_back_store(connect):
+    """A shared subscription or a resent packet brings an older hello after a newer one; the door has lost nothing."""
+    ledger = Ledger(connect())
+    rows = chain(30)
+    said = lambda last, run, nonce: replace_model(hello(last, rows[last - 1].hash), run=run, nonce=nonce)  # noqa: E731
+    greet = lambda h, **more: apply(ledger, take_hello(ledger.chain(DEVICE, h.epoch), h, **more))  # noqa: E731
+    assert greet(said(25, "aaaaaaaa", "0" * 16)) == []
+    take(ledger, rows[:20])
+    held = ledger.chain(DEVICE, EPOCH)
+    assert greet(said(22, "aaaaaaaa", "1" * 16)) == []
+    assert greet(said(22, "00000000", "2" * 16), late=True) == []
+    assert ledger.chain(DEVICE, EPOCH) == held
+    assert greet(said(22, "bbbbbbbb", "3" * 16)) == ["restored"]
+    ledger.close()
+
+
 def test_a_new_epoch_accounts_for_the_one_before(connect):
     ledger = Ledger(connect())
     take(ledger, chain(10))
@@ -131,8 +151,9 @@ def test_doors_are_remembered_with_their_last_state(connect):
     ledger = Ledger(connect())
     with ledger.transaction():
         ledger.heard(DEVICE, 5)
-        ledger.heard(DEVICE, 6, {"online": True, "door": {"lock": "secured"}})
+        ledger.state(DEVICE, {"online": True, "door": {"lock": "secured"}})
         ledger.heard(DEVICE, 7)
+        ledger.heard(DEVICE, 8, kept=True)
     assert ledger.doors() == [(DEVICE, 7, True, {"online": True, "door": {"lock": "secured"}})]
     ledger.close()
 

@@ -78,7 +78,7 @@ def at_the_server(store: Store, folder: Path) -> tuple[int, list[str]]:
             got = [i if isinstance(i, Row) else i[2] for i in sent]
             taken = take_rows(ledger.chain(DEVICE, e.name) or Chain(e.name), got, lambda _: None)
             with ledger.transaction():
-                alarms += [a.word for a in ledger.apply(DEVICE, taken, 1)]
+                alarms += [a.word for a in ledger.apply(DEVICE, taken, 1).alarms]
             seq = last_of(items) + 1
     count = ledger.db.execute("SELECT count(*) FROM events WHERE kind = ?", (str(Kind.DOOR_PHYSICAL),))[0][0]
     ledger.close()

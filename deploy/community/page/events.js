@@ -22,9 +22,10 @@ function described(entry) {
 }
 
 function eventRow(entry, said) {
-  const row = make("li", undefined, said.tone), trusted = entry.clock === "ntp" || entry.clock === "rtc";
-  row.append(make("span", undefined, `dot ${said.tone}`), timeOf(entry.wall_ms, trusted), make("span", said.text), make("span", entry.device, "where"));
-  row.title = `${entry.kind} #${entry.seq}`;
+  const row = make("li", undefined, said.tone), trusted = ["ntp", "rtc", "reckoned"].includes(entry.at_clock);
+  row.append(make("span", undefined, `dot ${said.tone}`), timeOf(entry.at_ms, trusted), make("span", said.text), make("span", entry.device, "where"));
+  const reckoned = entry.at_clock === "reckoned" ? ` · ${say("reckoned", new Date(entry.wall_ms).toLocaleString(language))}` : "";
+  row.title = `${entry.kind} #${entry.seq}${reckoned}`;
   return row;
 }
 

@@ -38,12 +38,14 @@ Object.assign(WORDS, {
   // events
   day: ["日期", "Day"], csv: ["导出 CSV", "CSV"], filters: ["筛选", "Filter"], f_all: ["全部", "All"], f_people: ["进出", "Comings and goings"],
   f_refused: ["陌生人与拒绝", "Strangers and refusals"], f_alarms: ["警报", "Alarms"], f_technical: ["技术记录", "Technical"],
-  preview: ["（待确认）", " (to be confirmed)"], notSet: ["时间未校准", "clock not set"], more_n: ["只显示前 {0} 条；请导出 CSV。", "The first {0} only; the CSV has all."],
+  preview: ["（待确认）", " (to be confirmed)"], notSet: ["时间未校准", "clock not set"],
+  reckoned: ["门的时钟当时显示 {0}，时间已按开机时长推算", "the door's clock said {0}; placed by how long it had been up"], more_n: ["只显示前 {0} 条；请导出 CSV。", "The first {0} only; the CSV has all."],
   liveAgain: ["回到实时", "Back to live"],
 
   // alarms of the server
   "rows-lost": ["记录丢失", "Events lost"], fork: ["记录被篡改或复制", "History forked"], cloned: ["门禁卡片被复制：两台设备用同一身份", "Copied card: two devices under one name"], restored: ["记录被回退", "The door's store was rolled back"],
   damaged: ["记录损坏", "Damaged event"], malformed: ["无法读懂的消息", "Malformed message"], silence: ["门没有消息", "Door is silent"],
+  gap: ["缺少一条记录，反复索要未到", "A row does not come"], contradicted: ["抢先上报的警报与记录不符", "An alarm that ran ahead is not in the record"],
   link: ["服务器与消息中转断开", "This server lost its broker"], refused: ["消息中转拒收本服务器的消息", "The broker refuses this server"],
   database: ["数据库无法写入", "The database takes nothing"], poison: ["无法处理的消息", "A message could not be stored"],
 
