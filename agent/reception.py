@@ -231,9 +231,10 @@ class Reception:
             self._remote.answer(event.correlation, {"stage": "sealing-key", **self._identity.sealing_key()})
 
     def _gallery_loaded(self, event: GalleryLoaded) -> None:
-        self._in_use = {"ready": event.refused is None, "in_use": event.templates}
+        before, self._in_use = self._in_use, {"ready": event.refused is None, "in_use": event.templates}
+        self._in_use["refused"] = event.refused
         self._board.update(roster=self._roster_facts())
-        if event.refused is not None:
+        if event.refused is not None and event.refused != before.get("refused"):
             self._controller.write(
                 Record(Kind.VISION, {"state": "GalleryRefused", "detail": event.refused}, Priority.HIGH)
             )

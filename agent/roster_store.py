@@ -38,6 +38,10 @@ __all__ = ["SCHEMA_VERSION", "RosterStore", "StoredTemplate", "UnfitError", "dow
 
 _NONCE_BYTES: Final = 12
 _MAX_VECTOR_BYTES: Final = 4 * 512
+_TEMPLATES: Final = (
+    "SELECT person_id, template_id, quality, nonce, sealed FROM templates WHERE model_id = ? AND alignment_id = ?"
+)
+_OF_THESE: Final = "AND person_id IN (SELECT value FROM json_each(?))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +154,10 @@ class RosterStore(FeedTables):
         Raises:
             StoreError: a template does not open (wrong key, or the row was altered or moved).
         """
-        rows = self._db.execute(
-            "SELECT person_id, template_id, quality, nonce, sealed FROM templates "
-            "WHERE model_id = ? AND alignment_id = ? AND (? IS NULL OR person_id IN (SELECT value FROM json_each(?)))",
-            (model_id, alignment_id, *2 * (None if people is None else json.dumps(sorted(people)),)),
-        ).fetchall()
+        query, values = _TEMPLATES, [model_id, alignment_id]
+        if people is not None:  # a query of its own, so that a few people cost a few rows however many there are
+            query, values = f"{_TEMPLATES} {_OF_THESE}", [*values, json.dumps(sorted(people))]
+        rows = self._db.execute(query, values).fetchall()
         for person_id, template_id, quality, nonce, sealed in rows:
             bound = _bound_to(person_id, template_id, model_id, alignment_id)
             try:

@@ -21,6 +21,7 @@ from models.gallery import Gallery
 from models.pipeline import Pipeline
 from models.template import Template
 
+_NAMED: Final = 3
 _UNIT: Final = 0.01  # how far a vector's length may be from 1
 
 
@@ -30,7 +31,8 @@ class People:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._next: Gallery | None = None
-        self._refused: str | None = None
+        self._other_network: str | None = None  # why the gallery on its way in stays empty
+        self._bad: list[str] = []  # templates left out since the last gallery began
         self._epoch = 0
         self._calibration: Calibration | None = None
         self.gallery = pipeline.gallery()
@@ -39,7 +41,7 @@ class People:
         """Do what the agent says; the gallery in use as the answer, where one is due."""
         match message:
             case GalleryBegin():
-                self._refused = self._mismatch(message)
+                self._other_network, self._bad = self._mismatch(message), []
                 self._next = self._pipeline.gallery()
                 return None
             case GalleryAdd():
@@ -54,7 +56,7 @@ class People:
             case GalleryCommit():
                 self._commit(message.epoch)
         self._calibration = None
-        return GalleryLoaded(self._epoch, len(self.gallery), self.gallery.template_count, self._refused)
+        return GalleryLoaded(self._epoch, len(self.gallery), self.gallery.template_count, self._refused())
 
     def bound(self, settings: Settings) -> Bound:
         """How near is near enough for this roster and the operator's numbers."""
@@ -81,13 +83,20 @@ class People:
         return f"templates of {'/'.join(theirs)} cannot be used with {'/'.join(ours)}: enrol these people again"
 
     def _add(self, gallery: Gallery, row: GalleryRow) -> None:
-        if self._refused is not None and gallery is self._next:
+        """One template that is none is left out and named; everybody else comes in."""
+        if self._other_network is not None and gallery is self._next:
             return
         vector = np.frombuffer(row.vector, "<f4") if len(row.vector) == 4 * gallery.dim else None
         if vector is None or not abs(float(np.linalg.norm(vector)) - 1.0) < _UNIT:
-            self._refused = f"template {row.template_id} is not a unit vector of {gallery.dim} numbers"
+            self._bad.append(row.template_id)
             return
         gallery.add(row.person_id, Template(vector.astype(np.float32), gallery.model_id, gallery.alignment_id))
+
+    def _refused(self) -> str | None:
+        if self._other_network is not None or not self._bad:
+            return self._other_network
+        named = ", ".join(self._bad[:_NAMED])
+        return f"{len(self._bad)} templates left out, not a unit vector of {self.gallery.dim} numbers: {named}"[:500]
 
     def _commit(self, epoch: int) -> None:
         if self._next is not None:

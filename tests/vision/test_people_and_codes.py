@@ -73,6 +73,27 @@ def test_a_vector_that_is_not_of_unit_length_is_refused(pipeline: Pipeline, leng
     assert "not a unit vector" in (loaded.refused or "")
 
 
+def test_one_bad_template_is_one_template_less_and_everybody_after_it_is_known(pipeline: Pipeline) -> None:
+    """After the first bad one everybody else was left out, and that gallery was taken into use: 32 people became 1."""
+    people, good = People(pipeline), [_row(pipeline, f"p{n}", n) for n in range(32)]
+    bad = (_row(pipeline, "p1", 99, length=2.0), GalleryRow("nobody", "t-short", b"\0" * 12))
+    rows = (good[0], *bad, *good[1:])
+    for message in (_begin(pipeline), GalleryAdd(rows[:20]), GalleryAdd(rows[20:])):
+        people.take(message)
+    loaded = people.take(GalleryCommit(3))
+    assert loaded is not None
+    assert (loaded.people, loaded.templates) == (32, 32)
+    assert "2 templates" in (loaded.refused or "")
+    assert "t-short" in (loaded.refused or "")
+    people.take(GalleryAdd((_row(pipeline, "comes", 50),)))
+    assert len(people.gallery) == 33
+    for message in (_begin(pipeline), GalleryAdd((good[0],))):
+        people.take(message)
+    loaded = people.take(GalleryCommit(4))
+    assert loaded is not None
+    assert loaded.refused is None
+
+
 def test_changes_of_the_gallery_in_use_end_with_the_epoch_they_lead_to(pipeline: Pipeline) -> None:
     people = People(pipeline)
     for message in (
