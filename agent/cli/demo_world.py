@@ -221,7 +221,7 @@ class DemoWorld:
         body = {"action": action, "reason": "shown in the demo", **more}
         answer = self.manager.ask(f"/api/doors/{SITE}/{DOOR}/orders", body)
         stage = answer.get("stage")
-        return {"ok": stage in ("accepted", "energised", "done"), "why": answer.get("error") or answer.get("reason")}
+        return {"ok": stage in ("energised", "taken", "done"), "why": answer.get("error") or answer.get("reason")}
 
     def kill_broker(self) -> None:
         """SIGKILL, and up again a moment later, as systemd would."""

@@ -12,8 +12,8 @@ from agent.core.commands import WANT_CHALLENGE, Action
 from agent.remote import sign
 from deploy.community.news import News
 
-_CHALLENGE_WAIT_S: Final = 3.0
-_ANSWER_WAIT_S: Final = 5.0
+CHALLENGE_WAIT_S: Final = 3.0
+ANSWER_WAIT_S: Final = 5.0
 _KEPT_ORDERS: Final = 200
 _STAGES_MOST: Final = 8  # accepted, energised, taken: a door that says more of one order says nothing
 
@@ -25,10 +25,21 @@ def _nowhere(_device: str, _token: bytes, _correlation: bytes) -> None:
 
 
 class Commander:
-    """Safe for any thread. `hear` takes the consumer's news of kind reply; `order` waits for the first answer."""
+    """Safe for any thread. `hear` takes the consumer's news of kind reply; `order` waits for what came of it.
 
-    def __init__(self, private_pem: bytes, key_id: str) -> None:
+    It waits `challenge_wait_s` for the door to say that it is there, then `answer_wait_s` for the result.
+    """
+
+    def __init__(
+        self,
+        private_pem: bytes,
+        key_id: str,
+        *,
+        challenge_wait_s: float = CHALLENGE_WAIT_S,
+        answer_wait_s: float = ANSWER_WAIT_S,
+    ) -> None:
         self._key, self._key_id = private_pem, key_id
+        self._challenge_wait_s, self._answer_wait_s = challenge_wait_s, answer_wait_s
         self._send: Send = _nowhere
         self._heard = threading.Condition()
         self._challenges: dict[str, str | None] = {}  # of doors that were asked
@@ -54,10 +65,14 @@ class Commander:
             self._heard.notify_all()
 
     def order(self, device: str, action: Action, actor: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  JSON-shaped
-        """Order `action` of a door ("site/door"). Returns its newest stage, or {"stage": "no-answer", …}."""
+        """Order `action` of a door ("site/door"). Returns the newest stage that it said, or one of ours.
+
+        "accepted" is returned only when nothing followed in time. "not-sent": the door did not answer, so no order was
+        made. "no-answer": it went out and no word came back; it may be carried out while its challenge is good.
+        """
         challenge = self._ask(device)
         if challenge is None:
-            return {"stage": "no-answer", "reason": "the door is not connected or did not answer"}
+            return {"stage": "not-sent", "reason": "the door is not connected or did not answer"}
         command_id = secrets.token_hex(8)
         claims = {"id": command_id, "action": action, "actor": actor, "challenge": challenge, **more}
         claims["counter"] = self._next_counter()
@@ -68,18 +83,11 @@ class Commander:
                 del self._orders[next(iter(self._orders))]
         self._send(device, sign(self._key, self._key_id, device, claims), command_id.encode())
         with self._heard:
-            self._heard.wait_for(lambda: bool(stages), _ANSWER_WAIT_S)
-        return stages[-1] if stages else {"id": command_id, "stage": "no-answer", "reason": "no answer within 5 s"}
-
-    def later(self, answer: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        """What follows "accepted", if it comes in time; any other answer as it is."""
-        command_id = str(answer.get("id"))
-        if answer.get("stage") != "accepted":
-            return answer
-        with self._heard:
-            _, stages = self._orders.get(command_id, ("", []))
-            self._heard.wait_for(lambda: len(stages) > 1, timeout_s)
-            return stages[-1] if stages else answer
+            self._heard.wait_for(lambda: bool(stages) and stages[-1].get("stage") != "accepted", self._answer_wait_s)
+            if stages:
+                return stages[-1]
+        reason = f"no answer within {self._answer_wait_s:g} s; whether it was carried out is not known"
+        return {"id": command_id, "stage": "no-answer", "reason": reason}
 
     def stages(self, command_id: str) -> list[dict[str, Any]]:
         """Everything its door said about one order so far."""
@@ -91,7 +99,7 @@ class Commander:
             self._challenges[device] = None
         self._send(device, WANT_CHALLENGE, secrets.token_bytes(8))
         with self._heard:
-            self._heard.wait_for(lambda: self._challenges.get(device) is not None, _CHALLENGE_WAIT_S)
+            self._heard.wait_for(lambda: self._challenges.get(device) is not None, self._challenge_wait_s)
             return self._challenges[device]
 
     def _next_counter(self) -> int:

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, jsonify, request
 
-from agent.core.access import Denied, Moment, Rules, decide
+from agent.core.access import Denied, Granted, Moment, Rules, decide
 from agent.core.bounded import BadValueError, flag, integer, text
 from agent.core.commands import PHONE_ACTOR
 from agent.core.events import Credential
@@ -37,8 +37,8 @@ _ACTOR: Final = re.compile(r"[A-Za-z0-9._@:/ -]{1,70}")
 _NONCE: Final = re.compile(r"[0-9a-f]{32}")
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
 
-# device, actor, duress -> the door's answer: {"stage": …, "reason"?: …}
-Open = Callable[[str, str, bool], Mapping[str, Any]]
+# device, actor, claims of the order (duress, extended) -> the door's answer: {"stage": …, "reason"?: …}
+Open = Callable[[str, str, Mapping[str, bool]], Mapping[str, Any]]
 
 
 class Reason(StrEnum):
@@ -52,10 +52,14 @@ class Reason(StrEnum):
     TOO_MANY = "too-many"
     WRONG_DOOR = "wrong-door"
     FACE_NEEDED = "face-needed"  # a high-security door: a phone from afar is not enough
-    NO_ANSWER = "no-answer"
+    NO_ANSWER = "no-answer"  # nothing was ordered
+    NOT_KNOWN = "not-known"  # it was ordered, and no word came back
 
 
 _STRANGE: Final = frozenset({Reason.MALFORMED, Reason.UNKNOWN_KEY, Reason.BAD_SIGNATURE})
+
+
+_NO_WORD: Final = {"not-sent": Reason.NO_ANSWER, "no-answer": Reason.NOT_KNOWN}
 
 
 class RefusedError(Exception):
@@ -106,7 +110,7 @@ class PhoneOpenings:
         """Order an opening; the door's own word comes back.
 
         Raises:
-            RefusedError: with the reason; nothing was ordered.
+            RefusedError: with the reason; nothing was ordered, or (NOT_KNOWN) nobody can tell what came of it.
         """
         roster, person = self._known(asked, "open")
         device, forced = str(asked["door"]), asked.get("duress") is True
@@ -129,10 +133,13 @@ class PhoneOpenings:
         if isinstance(answer, Denied):
             raise RefusedError(answer.reason)
         who = person.id if _ACTOR.fullmatch(person.id) else key_id
-        said = self._open(device, f"{PHONE_ACTOR}{who}", forced)
+        claims = {"duress": forced, "extended": isinstance(answer, Granted) and answer.extended}
+        said = self._open(device, f"{PHONE_ACTOR}{who}", {name: True for name, holds in claims.items() if holds})
         stage = str(said.get("stage"))
-        if stage in ("refused", Reason.NO_ANSWER):
-            raise RefusedError(str(said.get("reason")) if stage == "refused" else Reason.NO_ANSWER)
+        if stage == "refused":
+            raise RefusedError(str(said.get("reason")))
+        if stage in _NO_WORD:
+            raise RefusedError(_NO_WORD[stage])
         return {"stage": stage}
 
     def _known(self, asked: Mapping[str, Any], action: str) -> tuple[Roster, Person]:

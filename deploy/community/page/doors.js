@@ -105,12 +105,12 @@ async function sendOrder(device, action, reason) {
   showDoors();
 }
 
-const GOOD = new Set(["accepted", "energised", "taken", "done"]);
+const GOOD = new Set(["energised", "taken", "done"]), ON_ITS_WAY = new Set(["accepted"]), NO_WORD = new Set(["not-sent", "no-answer"]);
 function noteAnswer(device, told, action) {
   const what = action ?? answers[device]?.action;
   const why = told.reason ? `: ${pick(REASON, told.reason)}` : "";
-  const words = [what && say(`a_${what}`), known("s_", told.stage) + (told.stage === "no-answer" ? "" : why)].filter(Boolean).join(" – ");
-  answers[device] = { id: told.id, action: what, words, tone: GOOD.has(told.stage) ? "good" : "warn" };
+  const words = [what && say(`a_${what}`), known("s_", told.stage) + (NO_WORD.has(told.stage) ? "" : why)].filter(Boolean).join(" – ");
+  answers[device] = { id: told.id, action: what, words, tone: GOOD.has(told.stage) ? "good" : ON_ITS_WAY.has(told.stage) ? "" : "warn" };
 }
 
 // Replies on the stream: of an order of this page, or of a colleague's (shown as well: it is the same door).

@@ -31,7 +31,7 @@ Object.assign(WORDS, {
   reasons: ["忘带手机|送货|维修|老人小孩|紧急情况", "forgot the phone|delivery|repair|child or elderly person|emergency"],
   noKey: ["本服务器没有签名密钥，不能远程操作。", "This server has no key for orders (command_key_file)."],
   notManager: ["您的角色只能查看。", "Your role may look only."],
-  s_asking: ["正在发送…", "sending…"], "s_no-answer": ["门没有回答：没有执行", "no answer: nothing was done"], s_accepted: ["门已接受", "the door accepted"],
+  s_asking: ["正在发送…", "sending…"], "s_not-sent": ["门没有应答：指令没有发出", "the door did not answer: no order was sent"], "s_no-answer": ["指令已发出，没有回音：是否执行不知道，请看门的状态", "sent, and no answer: whether it was carried out is not known, look at the door's state"], s_accepted: ["门已接受", "the door accepted"],
   s_energised: ["已开锁", "unlocked"], s_taken: ["有人进入", "somebody went in"], "s_not-taken": ["无人进入", "nobody went in"],
   s_unverified: ["已开锁，是否有人进入不知道", "unlocked; nobody can tell who went in"], s_refused: ["门拒绝了", "the door refused"], s_done: ["已执行", "done"],
 

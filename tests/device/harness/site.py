@@ -105,7 +105,7 @@ class Site:
     def wait_online(self, within_s: float = 60.0) -> None:
         """Until the door hears orders."""
         end_s = time.monotonic() + within_s
-        while self.commander.order(DEVICE, Action.IDENTIFY, "manager")["stage"] == "no-answer":
+        while self.commander.order(DEVICE, Action.IDENTIFY, "manager")["stage"] in ("not-sent", "no-answer"):
             if time.monotonic() > end_s:
                 raise TimeoutError(f"the door did not come online within {within_s} s")
 

@@ -1,0 +1,86 @@
+"""An order is answered with what came of it; where no word came, with what is known and no more."""
+
+import json
+import threading
+
+import pyseto
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from agent.core.commands import WANT_CHALLENGE, Action
+from deploy.community.commander import Commander
+from deploy.community.news import News
+
+DOOR = "garden/gate-1"
+_KEY = Ed25519PrivateKey.generate()
+PRIVATE = _KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+)
+PUBLIC = pyseto.Key.new(
+    4,
+    "public",
+    _KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
+)
+
+
+class Door:
+    """Answers a request for a challenge, and an order with `stages`, each after a moment of its own."""
+
+    def __init__(self, *stages: dict, there: bool = True) -> None:
+        self.stages, self.there, self.orders = stages, there, []
+        self.commander = Commander(PRIVATE, "manager", challenge_wait_s=0.2, answer_wait_s=0.4)
+        self.commander.connect(self.take)
+
+    def take(self, device: str, payload: bytes, _correlation: bytes) -> None:
+        if payload == WANT_CHALLENGE:
+            if self.there:
+                self.say(device, {"stage": "challenge", "challenge": "c1"})
+            return
+        claims = json.loads(pyseto.decode(PUBLIC, payload, implicit_assertion=device.encode()).payload)
+        self.orders.append(claims)
+        threading.Thread(target=lambda: [self.say(device, {"id": claims["id"], **s}) for s in self.stages]).start()
+
+    def say(self, device: str, what: dict) -> None:
+        self.commander.hear(News("reply", device, what))
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [{"stage": "accepted"}, {"stage": "done"}],
+        [{"stage": "accepted"}, {"stage": "refused", "reason": "LockedDown"}],
+        [{"stage": "refused", "reason": "too-many"}],
+        [{"stage": "accepted"}],
+    ],
+)
+def test_the_newest_stage_is_told_and_accepted_only_when_nothing_follows(stages):
+    answer = Door(*stages).commander.order(DOOR, Action.HOLD_OPEN, "manager-1", for_s=60)
+    assert answer | {"id": 0} == stages[-1] | {"id": 0}
+
+
+def test_an_opening_is_told_as_soon_as_the_lock_is_released():
+    door = Door({"stage": "accepted"}, {"stage": "energised"})
+    assert door.commander.order(DOOR, Action.OPEN, "manager-1")["stage"] == "energised"
+
+
+def test_without_the_doors_word_nothing_was_sent_and_after_sending_nobody_knows():
+    """One text said "nothing was done" for both, while the order was good for seconds more."""
+    silent = Door(there=False)
+    assert silent.commander.order(DOOR, Action.OPEN, "manager-1")["stage"] == "not-sent"
+    assert silent.orders == []
+    mute = Door()
+    answer = mute.commander.order(DOOR, Action.OPEN, "manager-1")
+    assert (answer["stage"], "not known" in answer["reason"], len(mute.orders)) == ("no-answer", True, 1)
+
+
+def test_a_door_says_nothing_of_another_ones_order():
+    door = Door()
+
+    def take(device: str, payload: bytes, correlation: bytes) -> None:
+        door.take(device, payload, correlation)
+        if door.orders:
+            door.say("garden/other", {"id": door.orders[-1]["id"], "stage": "done"})
+
+    door.commander.connect(take)
+    assert door.commander.order(DOOR, Action.IDENTIFY, "manager-1")["stage"] == "no-answer"
