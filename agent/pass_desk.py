@@ -72,7 +72,6 @@ class PassDesk:
         self._book = replace(Book.from_facts({**facts, **self._moved}), since_step=since_step)
         self._stored = self._book
         self._showings: dict[bytes, _Showing] = {}
-        self._admitted: dict[str, float] = {}
         self._refused: dict[tuple[str, str | None], float] = {}
         self.openings: dict[str, float] = {}  # request id -> CLOCK_BOOTTIME of the frame with the code
 
@@ -99,7 +98,7 @@ class PassDesk:
             self._showings[event.payload] = _Showing(now_s, now_s, visit)
         else:
             facts, self._book = judged.book.changes(self._book), judged.book  # used up, let in or not: a film is no use
-            again = now_s - self._admitted.get(judged.person_id, -SAME_PERSON_S) < SAME_PERSON_S
+            again = self._factors.walking_in([judged.person_id], now_s, SAME_PERSON_S, but_by=Credential.FACE)
             opens = not again and self._resident(judged, judged.person_id, moment, event.at_s, now_s, facts)
             if judged.duress and not opens:
                 self._alarm(judged.person_id, now_s)
@@ -141,15 +140,17 @@ class PassDesk:
         person = self._residents.person(person_id)
         answer = decide(person, credential, self._rules(), moment, door_refusal=refusal)
         if isinstance(answer, Granted):
+            self._factors.let_in(person_id, credential, now_s)
             self._admit(accepted, AccessAllowed(
                 secrets.token_hex(8), credential, person_id, extended=answer.extended, duress=accepted.duress
-            ), at_s, now_s)  # fmt: skip
+            ), at_s, both.said if both else {})  # fmt: skip
             if both and not accepted.duress and self._update is not None:
                 self._update.confirmed(person_id, now_s)
         elif isinstance(answer, Denied):
             self._refuse(answer.reason.value, person_id, now_s)
         else:  # the face is still wanted: remember the phone
-            self._factors.show(person_id, Credential.PHONE, Shown(now_s, accepted.duress, facts))
+            said, people = {"pass_id": accepted.pass_id}, frozenset({person_id})
+            self._factors.show(Shown(people, Credential.PHONE, now_s, said, facts, duress=accepted.duress))
             self._desk.hint(Indication.COME_CLOSER)
         return isinstance(answer, Granted)
 
@@ -172,15 +173,13 @@ class PassDesk:
             self._refuse(refusal, None, now_s, accepted.pass_id)
             return None
         request_id, visitor = secrets.token_hex(8), _visitor_id(accepted.pass_id)
-        self._admit(accepted, AccessAllowed(request_id, Credential.VISITOR_PASS, visitor), at_s, now_s)
+        self._admit(accepted, AccessAllowed(request_id, Credential.VISITOR_PASS, visitor), at_s, {})
         return request_id
 
-    def _admit(self, accepted: Accepted, allowed: AccessAllowed, at_s: float, now_s: float) -> None:
+    def _admit(self, accepted: Accepted, allowed: AccessAllowed, at_s: float, said: Mapping[str, Json]) -> None:
         self._book = accepted.book
-        if allowed.person_id is not None:
-            self._admitted[allowed.person_id] = now_s
         self.openings[allowed.request_id] = at_s
-        body = {"pass_id": accepted.pass_id}
+        body = {"pass_id": accepted.pass_id, **said}
         facts = {**self._moved, **self._book.changes(self._stored)}
         self._moved, self._stored = {}, self._book
         self._desk.admit(Intent(allowed.request_id, allowed, body, facts))

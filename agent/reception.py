@@ -87,15 +87,14 @@ class Reception:
         self._in_use: dict[str, Any] = {}  # what the vision process said of its gallery
         self._networks: tuple[str, str] | None = None
         self._openings: list[dict[str, Any]] = []
-        factors, update = Factors(), TemplateUpdate(clerk, lambda: self._networks)
+        factors, self._update = Factors(), TemplateUpdate(clerk, lambda: self._networks)
         rules, moment = self._rules, self._moment
-        self._faces = FaceDesk(controller, residents, factors=factors, rules=rules, moment=moment, update=update)
+        self._faces = FaceDesk(controller, residents, factors=factors, rules=rules, moment=moment, update=self._update)
         self._passes = PassDesk(
             *(facts.door, controller, residents), factors=factors, rules=rules, moment=moment,
-            site_keys=facts.pass_keys, facts=facts.stored, update=update,
+            site_keys=facts.pass_keys, facts=facts.stored, update=self._update,
         )  # fmt: skip
         self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, facts.stored)
-        self._update = update
         self._enrolment = EnrolmentDesk(clerk, vision, board, clock)
         self._feed = ConsoleFeed(board, residents)
         self._console = ConsoleDesk(controller, self._enrolment, board, facts.vision)
@@ -185,6 +184,8 @@ class Reception:
             self._forget_due_s = now_s + _FORGET_EVERY_S
             self._clerk.forget(self._time.floor_s())
         self._hours.tend(now_s)
+        self._faces.tend(now_s)
+        self._update.tend(now_s, self._residents.faces())
         if self._remote is not None and self._remote.renew_if_due(now_s):
             self._publish(self._published.get("door", {}))
 

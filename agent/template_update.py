@@ -7,7 +7,7 @@ rows `ways_to_enrol` of `door-agent evaluate faces`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Protocol
 
 from agent.errors import StoreError
@@ -35,8 +35,13 @@ class TemplateUpdate:
 
     def seen(self, person_id: str, vector: bytes, now_s: float) -> None:
         """This person was recognised; `vector` is the mean of the frames, float32 little endian, unit length."""
-        fresh = {one: kept for one, kept in self._seen.items() if now_s - kept[1] <= FACTOR_S}
-        self._seen = {**fresh, person_id: (vector, now_s)}
+        self._seen[person_id] = (vector, now_s)
+
+    def tend(self, now_s: float, faces: Mapping[str, Collection[str]]) -> None:
+        """Forget what no phone confirmed in time, and whoever has no face here any more (`faces`, by person)."""
+        for person_id, (_, at_s) in list(self._seen.items()):
+            if now_s - at_s > FACTOR_S or not faces.get(person_id):
+                del self._seen[person_id]
 
     def confirmed(self, person_id: str, now_s: float) -> bool:
         """Face and phone together opened for this person. True when a template is learnt, or asked for."""

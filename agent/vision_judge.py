@@ -10,6 +10,7 @@ from agent.core import recognition
 from agent.core.events import Indication
 from agent.core.vision_messages import Face, Finding, FindingKind, Settings
 from agent.vision_eyes import Motion, Track
+from agent.vision_facts import frame_of
 from agent.vision_people import People
 from agent.vision_presence import Presence
 from agent.vision_strangers import Strangers
@@ -24,10 +25,10 @@ ZONE_WIDTH: Final = 0.055
 NEAR_WIDTH: Final = 0.034
 _REST_S: Final[Mapping[FindingKind, float]] = {
     FindingKind.RECOGNISED: 5.0,
-    FindingKind.STRANGER: 2.0,
-    FindingKind.SPOOF: 2.0,
+    FindingKind.DOUBTFUL: 2.0,
     FindingKind.UNCLEAR: 1.0,
 }
+_MOST_DOUBLINGS: Final = 2  # of the rest after a refusal: somebody who waits before the door is no series of attempts
 _HINTS: Final[Mapping[str, Indication]] = {
     "small": Indication.COME_CLOSER,
     "blurred": Indication.COME_CLOSER,
@@ -35,6 +36,7 @@ _HINTS: Final[Mapping[str, Indication]] = {
     "dark": Indication.MORE_LIGHT,
     "covered": Indication.UNCOVER_FACE,
     recognition.Reason.LOOK_ALIKE: Indication.SHOW_PHONE,
+    recognition.Reason.GREY_ZONE: Indication.SHOW_PHONE,
 }
 
 
@@ -48,6 +50,7 @@ class _Case:
     first_at_s: float = 0.0
     rest_until_s: float = float("-inf")
     must_move: bool = True  # nobody walks up without moving; a poster that is found again, a frozen picture do
+    refusals: int = 0
     state: str = "seen"
     similarity: float | None = None
     live: float | None = None
@@ -135,30 +138,23 @@ class Judge:
         (vector,) = self._pipeline.embed(image_bgr, [track.detection])
         fused = case.average.add(vector, quality.value)
         case.vector = fused.vector
-        own, match = self._people.gallery.search(vector), self._people.gallery.search(fused.vector)
-        seen = recognition.Frame(
-            at_s, None, quality.value, case.live, agreement=fused.agreement, fused_frames=fused.frames
-        )
-        if own is None or match is None:
-            return seen
-        case.similarity = match.similarity
-        return recognition.Frame(
-            at_s,
-            None,
-            quality.value,
-            case.live,
-            person_id=own.person_id,
-            agreement=fused.agreement,
-            fused_frames=fused.frames,
-            fused_person_id=match.person_id,
-            fused_similarity=match.similarity,
-            runner_up_similarity=match.runner_up_similarity,
-            cohort_similarity=match.cohort_similarity,
-            cohort_size=match.cohort_size,
-        )
+        seen = recognition.Frame(at_s, None, quality.value, case.live)
+        frame = frame_of(seen, fused, vector, self._people.gallery)
+        if frame.fused_person_id is not None:
+            case.similarity = frame.fused_similarity
+        return frame
+
+    def _rest_s(self, case: _Case, kind: FindingKind) -> float:
+        """How long the same face is not judged again; longer after each refusal of it."""
+        if kind not in (FindingKind.STRANGER, FindingKind.SPOOF):
+            return _REST_S[kind]
+        rest_s: float = self._rules.retry_s * 2 ** min(case.refusals, _MOST_DOUBLINGS)
+        case.refusals += 1
+        return rest_s
 
     def _finding(self, number: int, case: _Case, verdict: recognition.Verdict, at_s: float) -> Finding | None:
         person_id, needs_phone, template, since_s = None, False, None, None
+        candidates: tuple[str, ...] = ()
         match verdict:
             case recognition.Undecided():
                 return None
@@ -166,6 +162,8 @@ class Judge:
                 kind, person_id, needs_phone = FindingKind.RECOGNISED, verdict.person_id, verdict.needs_phone
                 template = case.average.vector.astype("<f4").tobytes()
                 since_s = self._presence.recognised(person_id, case.first_at_s, at_s)
+            case recognition.Doubtful():
+                kind, needs_phone, candidates = FindingKind.DOUBTFUL, True, verdict.person_ids
             case recognition.Stranger():
                 kind = FindingKind.STRANGER
             case recognition.Spoof():
@@ -187,9 +185,10 @@ class Judge:
             self._visits_before(case, at_s) if kind is FindingKind.STRANGER else 0,
             template,
             since_s,
+            candidates,
         )
         case.vector = None
         case.average, case.evidence, case.frames = self._new_case().average, recognition.Evidence(), 0
-        case.rest_until_s, case.must_move = at_s + _REST_S[kind], True
+        case.rest_until_s, case.must_move = at_s + self._rest_s(case, kind), True
         case.state, case.person_id = kind.value, person_id
         return finding

@@ -16,6 +16,7 @@ from agent.core.vision_messages import (
     GalleryRow,
     Settings,
 )
+from agent.vision_facts import bound_of
 from models.calibration import Calibration, fit
 from models.gallery import Gallery
 from models.pipeline import Pipeline
@@ -66,15 +67,9 @@ class People:
                 self.gallery.matrix, model_id=self.gallery.model_id, pictures=pictures, baseline=self.gallery.baseline
             )
         rate = stranger_rate(settings.strangers_per_year, settings.stranger_passages_per_day)
-        people = len(self.gallery)
-        return Bound(
-            max_match_distance=self._calibration.max_match_distance(rate, people),
-            fpir_target=rate,
-            roster_size=people,
-            roster_epoch=self._epoch,
-            calibration=self._calibration.version,
-            model=f"{self.gallery.model_id}/{self.gallery.alignment_id}",
-        )
+        bound = bound_of(self._calibration, rate, self.gallery, self._epoch, self._pipeline.embedder)
+        self.gallery.look_alike_distance = bound.max_look_alike_distance
+        return bound
 
     def _mismatch(self, message: GalleryBegin) -> str | None:
         theirs, ours = (message.model_id, message.alignment_id), (self.gallery.model_id, self.gallery.alignment_id)

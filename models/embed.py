@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,10 @@ class Embedder(Protocol):
     @property
     def model_id(self) -> str:
         """Manifest name of the network, with what else changes the vector."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """SHA-256 of the network's weights as they are published, in hex."""
 
     @property
     def alignment(self) -> Alignment:
@@ -68,13 +73,18 @@ class OnnxEmbedder:
         same_person_similarity: float,
         baseline: float = 0.0,
         rgb: bool = False,
+        published_sha256: str | None = None,
     ) -> None:
-        """`mirror`: the vector is the mean of the face and its mirror image (model_id must say so)."""
+        """`mirror`: the vector is the mean of the face and its mirror image (model_id must say so).
+
+        `published_sha256`: of the file that `weights` were converted from, if they were.
+        """
         self._session = session(weights)
         self._input = self._session.get_inputs()[0].name
         self._mirror = mirror
         self._rgb = rgb
         self.model_id = model_id
+        self.weights_sha256 = published_sha256 or hashlib.sha256(weights).hexdigest()
         self.alignment = alignment
         self.same_person_similarity = same_person_similarity
         self.baseline = baseline

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from models.gallery_index import CoarseIndex
 
 COHORT: Final = 10  # people of a cohort; 5 and 20 measure the same
+SHARE: Final = 0.7  # of each of the two cohorts that is nothing special (EVALUATION.md, "score")
+RIVALS: Final = 3  # people named beside the best one: a family of four who look alike
 _FIRST_CAPACITY: Final = 256
 _LARGE: Final = 20_000
 _MANY_CHANGES: Final = 4_000
@@ -29,16 +31,36 @@ _MANY_CHANGES: Final = 4_000
 class Match:
     """Best person for one probe. Similarities are cosines less the baseline (`likeness`), -1..1, higher is closer.
 
-    `runner_up_similarity` is the best OTHER person's, -1.0 where nobody else is enrolled. `cohort_similarity` says how
-    much of the similarity is nothing special: the mean of the probe to the next `cohort_size` (at most ten) people and
-    of the best person to as many others nearest to him, each counted as at least 0 (EVALUATION.md, "score").
+    `rivals` are the next best people with their similarities, at most RIVALS. `cohort_similarity` says how much of the
+    similarity is nothing special: the mean of the probe to the next `cohort_size` (at most ten) people and of the best
+    person to as many others nearest to him, each counted as at least 0 (EVALUATION.md, "score"). `look_alike` is who of
+    those enrolled resembles the best person's own template within Gallery.look_alike_distance, None where nobody does;
+    such people are in neither cohort, or twins would make each other strangers in a small house.
     """
 
     person_id: str
     similarity: float
-    runner_up_similarity: float
+    rivals: tuple[tuple[str, float], ...]
     cohort_similarity: float
     cohort_size: int
+    look_alike: LookAlike | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """An enrolled person, and how far a face is from passing for him (a relative match distance, lower is closer)."""
+
+    person_id: str
+    match_distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Neighbours:
+    """Rows of the look-alikes of one person, nearest first and how near that one is, and the mean of his cohort."""
+
+    alike: tuple[int, ...]
+    match_distance: float
+    crowd: float
 
 
 class Gallery:
@@ -57,7 +79,8 @@ class Gallery:
         self._index: dict[str, int] = {}
         self._coarse: CoarseIndex | None = None
         self._changed: set[int] = set()  # rows that the coarse index does not know as they are
-        self._crowds: dict[int, float] = {}  # of rows that were the best lately
+        self._known: dict[int, _Neighbours] = {}  # of rows that were the best lately
+        self._look_alike_distance = 0.0
 
     def __len__(self) -> int:
         """People enrolled."""
@@ -78,6 +101,16 @@ class Gallery:
         """float32[people, dim], a view that is good until the next change."""
         return self._rows[: len(self)]
 
+    @property
+    def look_alike_distance(self) -> float:
+        """Enrolled people who are nearer to each other are look-alikes (see Match); 0.0 until it is set: nobody is."""
+        return self._look_alike_distance
+
+    @look_alike_distance.setter
+    def look_alike_distance(self, value: float) -> None:
+        self._look_alike_distance = value
+        self._known.clear()
+
     def add(self, person_id: str, template: Template) -> None:
         """Fold one more template of a person in. Raises TemplateMixError for another network's vector."""
         made_by, wanted = (template.model_id, template.alignment_id), (self.model_id, self.alignment_id)
@@ -95,7 +128,7 @@ class Gallery:
         self._lengths[row] = length
         self._counts[row] += 1
         self._changed.add(row)
-        self._crowds.clear()
+        self._known.clear()
 
     def _append(self, person_id: str) -> int:
         row = len(self._people)
@@ -120,7 +153,7 @@ class Gallery:
             store[row] = store[last]
             store[last] = 0
         self._changed.add(row)
-        self._crowds.clear()
+        self._known.clear()
         return True
 
     def settle(self) -> None:
@@ -137,35 +170,73 @@ class Gallery:
 
     def search(self, vector: Floats) -> Match | None:
         """Best person for a unit vector float32[dim], or None from an empty gallery."""
-        people = len(self._people)
-        if people == 0:
+        if not self._people:
             return None
         rows, similarities = self._nearest(vector)
-        best, others = int(rows[0]), similarities[1:]
+        best, others = int(rows[0]), rows[1:]
+        about = self._about(best)
+        cohort = similarities[1:][~np.isin(others, about.alike)][:COHORT]
         return Match(
             self._people[best],
             float(similarities[0]),
-            float(others[0]) if len(others) else -1.0,
-            (_mean(others) + self._crowd(best)) / 2,
-            len(others),
+            self._named(others[:RIVALS], similarities[1:]),
+            (_mean(cohort) + about.crowd) / 2,
+            len(cohort),
+            self._look_alike(about.alike[0], about.match_distance) if about.alike else None,
         )
 
+    def look_alikes(self, vector: Floats, within: float, *, apart_from: str | None = None) -> tuple[LookAlike, ...]:
+        """Enrolled people for whom a unit vector float32[dim] could pass, nearest first, at most RIVALS.
+
+        `apart_from`: the person whose vector this is, if it is enrolled already.
+        """
+        if not self._people:
+            return ()
+        own = self._index.get(apart_from) if apart_from is not None else None
+        found = self._passing_for(*_without(own, *self._nearest(vector)), within, own)
+        return tuple(self._look_alike(row, distance) for row, distance in found)
+
+    def _passing_for(
+        self, rows: NDArray[np.intp], similarities: Floats, within: float, own: int | None
+    ) -> list[tuple[int, float]]:
+        """Rows and distances within `within`. The first few of each list may all be alike: they are no background."""
+        background = _mean(similarities[RIVALS : RIVALS + COHORT])
+        found = []
+        for row, similarity in zip(rows[:RIVALS], similarities[:RIVALS], strict=False):
+            distance = 1.0 - float(similarity) + SHARE * background
+            if distance > within:
+                break
+            theirs = _without(own, *_without(int(row), *self._nearest(self._rows[row])))[1]
+            distance += SHARE * _mean(theirs[RIVALS - 1 : RIVALS - 1 + COHORT])
+            if distance <= within:
+                found.append((int(row), distance))
+        return found
+
     def _nearest(self, vector: Floats) -> tuple[NDArray[np.intp], Floats]:
-        """The nearest people, at most one more than a cohort: rows and similarities, nearest first."""
+        """The nearest people, enough for rivals and a cohort: rows and similarities, nearest first."""
         rows = self._worth_comparing(vector)
         similarities = self._rows[: len(self._people)] @ vector if rows is None else self._rows[rows] @ vector
-        keep = min(len(similarities), COHORT + 1)
+        keep = min(len(similarities), 2 + RIVALS + COHORT)
         best = np.argpartition(-similarities, keep - 1)[:keep]
         order = best[np.argsort(-similarities[best])]
         return (order if rows is None else rows[order]), likeness(similarities[order], self.baseline)
 
-    def _crowd(self, row: int) -> float:
-        """How near the people nearest to this one are to him; kept until somebody comes or goes."""
-        known = self._crowds.get(row)
+    def _about(self, row: int) -> _Neighbours:
+        """Who resembles this person, and how near the people nearest to him are; kept until somebody comes or goes."""
+        known = self._known.get(row)
         if known is None:
-            rows, similarities = self._nearest(self._rows[row])
-            known = self._crowds[row] = _mean(similarities[rows != row][:COHORT])
+            rows, similarities = _without(row, *self._nearest(self._rows[row]))
+            found = self._passing_for(rows, similarities, self._look_alike_distance, row)
+            alike = tuple(one for one, _ in found)
+            crowd = _mean(similarities[~np.isin(rows, alike)][:COHORT])
+            known = self._known[row] = _Neighbours(alike, found[0][1] if found else 0.0, crowd)
         return known
+
+    def _named(self, rows: NDArray[np.intp], similarities: Floats) -> tuple[tuple[str, float], ...]:
+        return tuple((self._people[row], float(one)) for row, one in zip(rows, similarities, strict=False))
+
+    def _look_alike(self, row: int, match_distance: float) -> LookAlike:
+        return LookAlike(self._people[row], match_distance)
 
     def _worth_comparing(self, vector: Floats) -> NDArray[np.intp] | None:
         """Rows that may hold one of the nearest people; None for all."""
@@ -181,6 +252,11 @@ def likeness(cosines: Floats, baseline: float) -> Floats:
     So the numbers of a network that gives even strangers a cosine of 0.85 mean the same as those of one that gives 0.
     """
     return np.asarray(np.maximum((cosines - baseline) / (1.0 - baseline), -1.0), np.float32)
+
+
+def _without(row: int | None, rows: NDArray[np.intp], similarities: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """The same without one row."""
+    return (rows, similarities) if row is None else (rows[rows != row], similarities[rows != row])
 
 
 def _mean(similarities: Floats) -> float:

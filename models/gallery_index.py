@@ -1,7 +1,7 @@
 """A first, coarse look through a very large gallery: the vectors in 8 bits, one integer product in ONNX Runtime.
 
 A quarter of the bytes of the float32 matrix: memory is what a search of 100,000 people waits for. An 8-bit cosine is
-within 0.02 of the exact one, so the 64 coarsely nearest hold the exactly nearest eleven; those are then compared
+within 0.02 of the exact one, so the 64 coarsely nearest hold the exactly nearest fifteen; those are then compared
 exactly (gallery.py).
 """
 

@@ -54,6 +54,7 @@ def load_embedder(store: Store, entry: ModelEntry) -> Embedder:
         same_person_similarity=entry.same_person,
         baseline=entry.baseline,
         rgb=entry.colour == "rgb",
+        published_sha256=max(entry.files, key=lambda file: file.bytes).sha256,
     )
     (vector,) = embedder.embed(reference_chip(embedder.alignment.side_px)[None])
     expected = np.array(entry.reference, np.float32)

@@ -92,13 +92,15 @@ def decide(
 ) -> Granted | MoreNeeded | Denied:
     """Decide on somebody who presented a credential that is already proven to be theirs.
 
-    `door_refusal` is door.grant_refusal(state, credential): the mode, a lockout or a fault of the door itself.
+    `door_refusal` is door.grant_refusal(state, credential): the mode, a lockout or a fault of the door itself. A
+    lockout stops what would open by the face alone; a face that has to wait for its phone goes on.
     `face_in_doubt`: the match asks for the phone too (a look-alike, or a grey-zone distance).
     """
     if person is None or person.kind is PersonKind.WATCHED:  # outside, and at the door no different from a stranger
         return Denied(Denial.CREDENTIAL_NOT_FOUND)
+    door = _door(door_refusal)
     reason = (
-        _door(door_refusal)
+        (None if door is Denial.LOCKED_OUT else door)
         or _not_enabled(person, credential)
         or _not_valid(person, moment)
         or _lapsed(person, rules, moment)
@@ -106,7 +108,8 @@ def decide(
     )
     if reason is not None:
         return Denied(reason)
-    return _second_factor(person, credential, rules, face_in_doubt=face_in_doubt)
+    answer = _second_factor(person, credential, rules, face_in_doubt=face_in_doubt)
+    return Denied(Denial.LOCKED_OUT) if door is Denial.LOCKED_OUT and isinstance(answer, Granted) else answer
 
 
 def _door(refusal: str | None) -> Denial | None:

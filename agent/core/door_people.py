@@ -87,7 +87,7 @@ def _grant(state: DoorState, event: AccessAllowed, settings: DoorSettings) -> Gr
 
 def refused(state: DoorState, event: AccessRefused, settings: DoorSettings) -> Told:
     """A refusal; a series of them starts a lockout."""
-    row = (rows.denied(event),)
+    row = (rows.denied(event),) if event.told else ()
     told = replace(state, refused_shown_until_s=state.at_s + settings.refused_shown_s)
     if not event.counts_for_lockout or locked_out(state):
         return told, row

@@ -140,9 +140,9 @@ def should_release(state: DoorState) -> bool:
 def grant_refusal(state: DoorState, credential: Credential) -> str | None:
     """Why this door would not act on a grant now, in ONVIF's or our words; None when it would.
 
-    A lockout stops only what gets better by trying: faces, alone or as a second factor. A signature cannot be
-    guessed, so phones, passes and remote openings go on; otherwise a stranger pulling faces could keep every
-    resident out.
+    A lockout stops only what gets better by trying: a face alone. A signature cannot be guessed, so phones, passes and
+    remote openings go on, and so do a face and its phone: whoever tries faces there holds that phone already. Otherwise
+    a stranger pulling faces could keep every resident out (agent/decisions/0015-the-phone-decides.md).
     """
     if state.guard_missing_from_s is not None:
         return "Fault"
@@ -150,7 +150,7 @@ def grant_refusal(state: DoorState, credential: Credential) -> str | None:
         return "LockedDown"
     if state.blocked:
         return "Blocked"
-    if state.at_s < state.lockout_until_s and credential in {Credential.FACE, Credential.FACE_AND_PHONE}:
+    if state.at_s < state.lockout_until_s and credential is Credential.FACE:
         return "LockedOut"
     return None
 

@@ -106,13 +106,17 @@ class AccessAllowed:
 
 @dataclass(frozen=True, slots=True)
 class AccessRefused:
-    """A decision against somebody. `reason` is an ONVIF denial word or one of ours, see access.Denial."""
+    """A decision against somebody. `reason` is an ONVIF denial word or one of ours, see access.Denial.
+
+    `told` False: a row of a moment ago says the same of the same person; it counts, and makes none of its own.
+    """
 
     credential: Credential
     reason: str
     person_id: str | None = None
     detail: Mapping[str, Json] = field(default_factory=dict)
     counts_for_lockout: bool = True
+    told: bool = True
 
 
 class Order(StrEnum):

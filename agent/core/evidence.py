@@ -6,13 +6,13 @@ Pure data of agent/core/recognition.py, which decides.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, Final
 
 from agent.core.events import Json
 
-RECEIPT_VERSION: Final = 1
+RECEIPT_VERSION: Final = 2
 COHORT_SHARE: Final = 1.4  # 0.7 for each of the two cohorts (models/EVALUATION.md, "score")
 _MIN_FRAMES: Final = 2
 
@@ -31,21 +31,35 @@ class Reason(StrEnum):
     MATCH = "match"
     NOT_ENROLLED = "not-enrolled"
     NOT_ALIVE = "not-alive"
-    LOOK_ALIKE = "look-alike"
+    LOOK_ALIKE = "look-alike"  # two enrolled people who are equally near, or who resemble each other too much
+    GREY_ZONE = "grey-zone"  # nearer than nearly every stranger, not near enough for the face alone
     CHANGING = "changing"
     TOO_SHORT = "too-short"
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """How near a face must be, and where that number comes from (models/calibration.py)."""
+    """How near a face must be, and where that number comes from (models/calibration.py).
+
+    Beyond `max_match_distance` and up to `max_grey_distance` lies the grey zone: the face opens together with the phone
+    of the person it resembles. Enrolled people who are nearer to each other than `max_look_alike_distance` are never
+    told apart by the face alone.
+    """
 
     max_match_distance: float
+    max_grey_distance: float
+    max_look_alike_distance: float
     fpir_target: float  # share of strangers' passages that may end in an opening
+    grey_target: float  # share of strangers' passages that may end in the grey zone or nearer
     roster_size: int
     roster_epoch: int
     calibration: str  # version
     model: str  # network, alignment, hash
+
+    def __post_init__(self) -> None:
+        """A grey zone that ends before it begins would let the phone take something away."""
+        if self.max_grey_distance < self.max_match_distance:
+            raise ValueError("max_grey_distance must be at least max_match_distance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,7 @@ class Rules:
     min_frames: int = 3
     min_margin: float = 0.06
     give_up_s: float = 3.0  # after the first usable frame
+    retry_s: float = 2.0  # after a refusal the same face is let be for so long, then twice, then four times
     patience_s: float = 2.0  # after the first frame, while none is usable: then the person is told what is wrong
 
     def __post_init__(self) -> None:
@@ -76,14 +91,24 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
+class Rival:
+    """Somebody else whom the running average resembles."""
+
+    person_id: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """Facts of one frame of one track.
 
     `flaw` names why the frame cannot be used, None if it can; only then the match fields are filled. `person_id` is
     this frame's own nearest person, `agreement` its cosine to the mean of the frames before it. The others describe
     the running average up to and with this frame (models/fusion.py): the number of frames in it since it last began
-    anew, the nearest person, the similarities to that person and to the nearest other one, and what is nothing special
-    in the first of them (`cohort_similarity`, models/gallery.py) given `cohort_size` (at most ten) other people.
+    anew, the nearest person and the similarity to that person, the next nearest people (at most three, nearest first),
+    and what is nothing special in the similarity (`cohort_similarity`, models/gallery.py) given `cohort_size` (at most
+    ten) other people. `look_alike_distance` is about the enrolment alone: how near the nearest person's own template
+    is to the enrolled person who resembles it most, None where nobody comes near.
     """
 
     at_s: float
@@ -95,9 +120,15 @@ class Frame:
     fused_frames: int = 0
     fused_person_id: str | None = None
     fused_similarity: float = -1.0
-    runner_up_similarity: float = -1.0
+    rivals: tuple[Rival, ...] = ()
     cohort_similarity: float = -1.0
     cohort_size: int = 0
+    look_alike_distance: float | None = None
+
+    @property
+    def margin(self) -> float:
+        """How much more the running average resembles the nearest person than anybody else."""
+        return self.fused_similarity - (self.rivals[0].similarity if self.rivals else -1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +157,7 @@ def rounded(frame: Frame) -> Frame:
     for name in _COLUMNS:
         value = getattr(frame, name)
         values[name] = round(value, 4) if isinstance(value, float) else value
+    values["rivals"] = tuple(Rival(one.person_id, round(one.similarity, 4)) for one in frame.rivals)
     return Frame(**values)
 
 
@@ -133,7 +165,7 @@ def to_receipt(
     evidence: Evidence, rules: Rules, bound: Bound, last: Frame | None, reason: str, *, late: bool
 ) -> Mapping[str, Json]:
     """Everything a verdict rests on. `last` is the frame it was found on."""
-    people = sorted({one for frame in evidence.frames for one in (frame.person_id, frame.fused_person_id) if one})
+    people = sorted({one for frame in evidence.frames for one in _named(frame)})
     number = {person: place for place, person in enumerate(people)}
     shown: dict[str, Json] = {}
     if last is not None:
@@ -141,7 +173,7 @@ def to_receipt(
             "person": last.fused_person_id,
             "match_distance": round(distance(last.fused_similarity, last.cohort_similarity, last.cohort_size), 4),
             "similarity": last.fused_similarity,
-            "runner_up_similarity": last.runner_up_similarity,
+            "runner_up_similarity": last.rivals[0].similarity if last.rivals else None,
             "cohort_similarity": last.cohort_similarity,
         }
     return {
@@ -159,12 +191,18 @@ def to_receipt(
     }
 
 
+def _named(frame: Frame) -> list[str]:
+    nearest = [one for one in (frame.person_id, frame.fused_person_id) if one]
+    return nearest + [rival.person_id for rival in frame.rivals]
+
+
 def _row(frame: Frame, number: Mapping[str, int]) -> list[Json]:
-    values: list[Json] = [getattr(frame, name) for name in _COLUMNS]
-    return [
-        number[value] if name in _PERSON_COLUMNS and isinstance(value, str) else value
-        for name, value in zip(_COLUMNS, values, strict=True)
-    ]
+    values: dict[str, Json] = {name: getattr(frame, name) for name in _COLUMNS}
+    for name in _PERSON_COLUMNS:
+        person = getattr(frame, name)
+        values[name] = number[person] if person else None
+    values["rivals"] = [[number[one.person_id], one.similarity] for one in frame.rivals]
+    return list(values.values())
 
 
 def from_receipt(receipt: Mapping[str, Any]) -> tuple[Evidence, Rules, Bound, bool]:
@@ -182,8 +220,10 @@ def from_receipt(receipt: Mapping[str, Any]) -> tuple[Evidence, Rules, Bound, bo
 
 def _frame(columns: list[str], row: list[Any], people: list[str]) -> Frame:
     values = dict(zip(columns, row, strict=True))
-    named = {name: people[values[name]] for name in _PERSON_COLUMNS if values[name] is not None}
-    return replace(Frame(**values), **named)
+    for name in _PERSON_COLUMNS:
+        values[name] = None if values[name] is None else people[values[name]]
+    values["rivals"] = tuple(Rival(people[person], similarity) for person, similarity in values["rivals"])
+    return Frame(**values)
 
 
 _COLUMNS: Final = tuple(one.name for one in fields(Frame))

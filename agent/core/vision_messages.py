@@ -42,6 +42,7 @@ VERSION: Final = 1
 MAX_TEMPLATES_PER_MESSAGE: Final = 40
 MAX_PASS_BYTES: Final = 2048
 MAX_RECEIPT_BYTES: Final = 24 * 1024
+MAX_CANDIDATES: Final = 4
 _MAX_VECTOR_BYTES: Final = 4 * 512
 _MAX_FACES: Final = 20
 _FOREVER_S: Final = 1e10
@@ -51,6 +52,7 @@ class FindingKind(StrEnum):
     """What was found out about one walk-up."""
 
     RECOGNISED = "recognised"
+    DOUBTFUL = "doubtful"  # one of several people, or a face just beyond the bound: a phone decides
     STRANGER = "stranger"
     SPOOF = "spoof"
     UNCLEAR = "unclear"
@@ -127,7 +129,8 @@ class Finding:
     """One decision about one person at the door.
 
     `reason` is a word of agent.core.recognition; `hint` is what the person could do about it; `needs_phone`: the face
-    alone must not open. `receipt` replays to the same verdict (agent.core.recognition.replay). `similarity` and
+    alone must not open. `candidates`: of a doubtful one, everybody whose phone it could go with, nearest first; then
+    `person_id` is None. `receipt` replays to the same verdict (agent.core.recognition.replay). `similarity` and
     distances stand in the receipt. `template`: of somebody recognised, the mean of the frames (see GalleryRow); for the
     memory of the agent alone. `in_view_since_s`: since when somebody recognised has been in view without a break (None:
     since the first frame).
@@ -147,6 +150,7 @@ class Finding:
     seen_before: Annotated[int, integer(0, 10**6)] = 0  # a stranger's earlier visits, as far as is remembered
     template: Annotated[bytes | None, optional(base64_bytes(_MAX_VECTOR_BYTES))] = None
     in_view_since_s: Annotated[float | None, optional(number(0, _FOREVER_S))] = None
+    candidates: Annotated[tuple[str, ...], rows(text(128), MAX_CANDIDATES)] = ()
 
 
 @dataclass(frozen=True, slots=True)

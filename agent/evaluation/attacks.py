@@ -11,7 +11,8 @@ from agent.core.recognition import Bound, Level, Recognised, Rules, Spoof, Verdi
 from agent.evaluation.open_set import build_gallery
 from agent.evaluation.sessions import USUAL_RATE, Seen
 from agent.evaluation.stats import upper95
-from agent.evaluation.walkups import WalkUp, bound_for, frames_of, judge, match_rules, walk_ups
+from agent.evaluation.walkups import WalkUp, frames_of, judge, match_rules, walk_ups
+from agent.vision_facts import bound_of
 from models.arrays import Floats
 from models.gallery import Gallery
 from models.pipeline import Pipeline
@@ -72,7 +73,9 @@ def attacks(seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline, level:
     gallery, calibration = build_gallery(known | filling, pipeline)
     alike = pipeline.embedder.same_person_similarity
     rules = rules_for(level, liveness_available=pipeline.liveness is not None, min_agreement=alike)
-    door = _Door(seen, gallery, bound_for(calibration, USUAL_RATE, gallery), rules)
+    bound = bound_of(calibration, USUAL_RATE, gallery, 0, pipeline.embedder)
+    gallery.look_alike_distance = bound.max_look_alike_distance
+    door = _Door(seen, gallery, bound, rules)
     kinds = _printed(door, known)
     return {
         "attacks": [kind.row(name) for name, kind in sorted(kinds.items()) if kind.tried],

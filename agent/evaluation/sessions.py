@@ -9,12 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from agent.core.recognition import Recognised, stranger_rate
+from agent.core.recognition import Doubtful, Recognised, stranger_rate
 from agent.evaluation.faces import Faces, Manner, largest, look, progress
 from agent.evaluation.open_set import PICTURES, RATES, build_gallery
 from agent.evaluation.pictures import Session
 from agent.evaluation.stats import by_person95
-from agent.evaluation.walkups import Outcome, WalkUp, bound_for, frames_of, judge, match_rules, walk_ups
+from agent.evaluation.walkups import Outcome, WalkUp, frames_of, judge, match_rules, walk_ups
+from agent.vision_facts import bound_of
 from models.arrays import Floats
 from models.pipeline import Pipeline
 
@@ -71,17 +72,24 @@ class Tally:
 @dataclass(slots=True)
 class _Row:
     residents: Tally = field(default_factory=Tally)
+    with_phones: Tally = field(default_factory=Tally)  # residents who do not get in with their phones either
     strangers: Tally = field(default_factory=Tally)
+    in_doubt: Tally = field(default_factory=Tally)  # strangers whom somebody's phone would let in
+    phones: list[int] = field(default_factory=list)  # of a stranger's visit: how many phones would
     distances: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
     def count(self, walk_up: WalkUp, outcome: Outcome, *, resident: bool) -> None:
-        recognised = isinstance(outcome.verdict, Recognised)
+        verdict = outcome.verdict
+        people = verdict.person_ids if isinstance(verdict, Doubtful) else ()
         if not resident:
-            self.strangers.add(walk_up.person, failed=recognised)
+            self.strangers.add(walk_up.person, failed=isinstance(verdict, Recognised))
+            self.in_doubt.add(walk_up.person, failed=bool(people))
+            self.phones.append(len(people) + isinstance(verdict, Recognised))
             return
-        right = isinstance(outcome.verdict, Recognised) and outcome.verdict.person_id == walk_up.person
+        right = isinstance(verdict, Recognised) and verdict.person_id == walk_up.person
         self.residents.add(walk_up.person, failed=not right)
+        self.with_phones.add(walk_up.person, failed=not right and walk_up.person not in people)
         if right:
             self.seconds.append(outcome.after_s)
 
@@ -130,11 +138,12 @@ def _one_draw(
     known = {person: seen.vectors(seen.rows[live[person][first]], enrolment) for person in sorted(residents)}
     filling = [str(name) for name in rng.permutation(sorted(others))][: size - len(residents)]
     gallery, calibration = build_gallery(known | {name: others[name][:enrolment] for name in filling}, pipeline)
+    gallery.look_alike_distance = calibration.max_match_distance(max(table), len(gallery))
     rules = match_rules(pipeline.embedder.same_person_similarity)
     for walk_up in _approaches(seen, residents, first):
         frames = frames_of(walk_up, seen.table, gallery, rules.min_agreement)
         for rate, row in table.items():
-            bound = bound_for(calibration, rate, gallery)
+            bound = bound_of(calibration, rate, gallery, 0, pipeline.embedder)
             row.distances.append(bound.max_match_distance)
             row.count(walk_up, judge(frames, rules, bound), resident=walk_up.person in residents)
 
@@ -154,6 +163,9 @@ def _figures(size: int, enrolment: int, rate: float, row: _Row) -> dict[str, Any
         "fpir_target": round(rate, 6),
         **row.strangers.figures("fpir"),
         **row.residents.figures("fnir"),
+        **row.with_phones.figures("fnir_with_phone"),
+        **row.in_doubt.figures("strangers_in_doubt"),
+        "stranger_fits_one_phone": round(float(np.mean(row.phones)) / size, 7) if row.phones else None,
         "max_match_distance": round(float(np.mean(row.distances)), 5),
         "decided_after_s": round(float(np.median(row.seconds)), 2) if row.seconds else None,
         "residents": len(row.residents.tried),
@@ -176,7 +188,8 @@ def ways_to_enrol(seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline) 
             known = {person: _known(seen, sessions, way, first) for person, sessions in live.items()}
             filling = {name: others[name][:3] for name in sorted(others)[: 200 - len(known)]}
             gallery, calibration = build_gallery(known | filling, pipeline)
-            bound = bound_for(calibration, USUAL_RATE, gallery)
+            bound = bound_of(calibration, USUAL_RATE, gallery, 0, pipeline.embedder)
+            gallery.look_alike_distance = bound.max_look_alike_distance
             for person, sessions in live.items():
                 later = _halves(seen.rows[sessions[1 - first]])[1]
                 for walk_up in walk_ups(person, later, every=_EVERY, shortest=_SHORTEST):

@@ -18,7 +18,7 @@ from agent.core.recognition import (
     rules_for,
 )
 from agent.evaluation.faces import Faces
-from models.calibration import Calibration
+from agent.vision_facts import frame_of
 from models.fusion import RunningAverage
 from models.gallery import Gallery
 
@@ -58,25 +58,9 @@ def frames_of(walk_up: WalkUp, seen: Faces, gallery: Gallery, min_agreement: flo
             frames.append(Frame(number * FRAME_S, flaw, quality))
             continue
         fused = average.add(seen.vector[row], quality)
-        own, match = gallery.search(seen.vector[row]), gallery.search(fused.vector)
-        if own is None or match is None:
-            raise ValueError("walk-ups need somebody enrolled")
-        frames.append(
-            Frame(
-                number * FRAME_S,
-                None,
-                quality,
-                alive if alive == alive else None,  # noqa: PLR0124  NaN: no presentation-attack check
-                own.person_id,
-                fused.agreement,
-                fused.frames,
-                match.person_id,
-                match.similarity,
-                match.runner_up_similarity,
-                match.cohort_similarity,
-                match.cohort_size,
-            )
-        )
+        alive_or_none = alive if alive == alive else None  # noqa: PLR0124  NaN: no presentation-attack check
+        frame = Frame(number * FRAME_S, None, quality, alive_or_none)
+        frames.append(frame_of(frame, fused, seen.vector[row], gallery))
     return frames
 
 
@@ -88,12 +72,6 @@ def judge(frames: Sequence[Frame], rules: Rules, bound: Bound) -> Outcome:
         if not isinstance(verdict, Undecided):
             return Outcome(verdict, frame.at_s - (evidence.first_usable_s or 0.0))
     return Outcome(conclude(evidence, rules, bound), LONGEST * FRAME_S)
-
-
-def bound_for(calibration: Calibration, rate: float, gallery: Gallery) -> Bound:
-    """The product's bound at a stranger rate."""
-    distance = calibration.max_match_distance(rate, len(gallery))
-    return Bound(distance, rate, len(gallery), 0, calibration.version, calibration.model_id)
 
 
 def match_rules(min_agreement: float) -> Rules:

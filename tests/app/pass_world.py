@@ -28,6 +28,7 @@ from agent.template_update import TemplateUpdate
 
 DOOR, UTC_S = "garden/gate-1", 1_800_000_000
 VISIT = b"\1" * 1024  # the template of a visit
+RECEIPT = {"v": 2, "frames": []}
 
 
 def public_of(private: ec.EllipticCurvePrivateKey) -> bytes:
@@ -62,8 +63,8 @@ class World:
         self.state: DoorState = replace(state, guard_missing_from_s=None)
         factors = Factors()
         self.now_s -= 30.0  # the door has been running for a while
-        update = TemplateUpdate(self.residents, lambda: self.networks)
-        common = {"factors": factors, "rules": self.rules, "moment": self.moment, "update": update}
+        self.update = TemplateUpdate(self.residents, lambda: self.networks)
+        common = {"factors": factors, "rules": self.rules, "moment": self.moment, "update": self.update}
         self.faces = FaceDesk(self, self.residents, **common)
         self.passes = PassDesk(DOOR, self, self.residents, site_keys=[public_of(self.site)], facts=self.facts, **common)
         self.now_s += 30.0
@@ -81,28 +82,54 @@ class World:
     def step(self, event: object, now_s: float | None = None) -> None:
         self.refusals.append(event)
 
+    @property
+    def missing(self) -> list[tuple]:
+        """Rows about a second factor that did not come: credential, person, what is said."""
+        bodies = [row.body for row in self.rows if row.body.get("reason") == "SecondFactorMissing"]
+        return [(body["credential"], body.get("person_id"), body.get("detail")) for body in bodies]
+
     def write(self, record: Record) -> None:
         self.rows.append(record)
 
     def hint(self, indication: Indication) -> None:
         self.hints.append(indication)
 
-    def show(self, code: bytes | None = None, *, duress: bool = False) -> None:
+    def show(
+        self, code: bytes | None = None, *, duress: bool = False, phone: ec.EllipticCurvePrivateKey | None = None
+    ) -> None:
         if code is None:
-            message = phone_message(
-                public_of(self.phone), None, UTC_S + self.now_s, secrets.token_bytes(8), duress=duress
-            )
-            code = sign(self.phone, message)
+            phone = phone or self.phone
+            message = phone_message(public_of(phone), None, UTC_S + self.now_s, secrets.token_bytes(8), duress=duress)
+            code = sign(phone, message)
         self.passes.shown(Pass(code, self.now_s), self.now_s)
 
-    def look(self, person_id: str, since_s: float | None = None) -> None:
+    def look(self, person_id: str, since_s: float | None = None, **more: object) -> None:
         """The camera recognises somebody who is in view since then; without a time, somebody who has just come."""
-        finding = Finding(
-            track=1, verdict=FindingKind.RECOGNISED, person_id=person_id, needs_phone=False, reason="match", hint=None,
-            first_frame_at_s=self.now_s, decided_at_s=self.now_s, frames=3, receipt={}, template=VISIT,
-            in_view_since_s=since_s,
-        )  # fmt: skip
-        self.faces.found(finding, self.now_s)
+        usual = {"reason": "match", "template": VISIT, "in_view_since_s": since_s}
+        self.find(FindingKind.RECOGNISED, person_id=person_id, **{**usual, **more})
+
+    def doubt(self, *candidates: str, reason: str = "look-alike") -> None:
+        self.find(
+            FindingKind.DOUBTFUL, candidates=candidates, needs_phone=True, reason=reason, hint=Indication.SHOW_PHONE
+        )
+
+    def find(self, verdict: FindingKind, **more: object) -> None:
+        usual = {"person_id": None, "needs_phone": False, "reason": verdict.value, "hint": None, "receipt": RECEIPT}
+        times = {"first_frame_at_s": self.now_s, "decided_at_s": self.now_s}
+        self.faces.found(Finding(track=1, verdict=verdict, frames=3, **{**usual, **times, **more}), self.now_s)
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, as the agent's loop lets it."""
+        self.now_s += seconds
+        self.faces.tend(self.now_s)
+        self.update.tend(self.now_s, self.residents.faces())
+
+    def more(self, name: str) -> tuple[str, ec.EllipticCurvePrivateKey]:
+        """One more resident with a face and a phone: id and the phone's key."""
+        phone = ec.generate_private_key(ec.SECP256R1())
+        key = phone_key(base64.urlsafe_b64encode(public_of(phone)).decode().rstrip("="))
+        faces = [NewFace(bytes(1024), 1.0)]
+        return self.residents.add(name, consent_now(0), faces, "net", "five", phones=(key,)).id, phone
 
     @property
     def allowed(self) -> list[AccessAllowed]:

@@ -2,18 +2,19 @@
 
 import contextlib
 import json
-import time
 from pathlib import Path
 
 import pytest
+from findings import finding_on, frame_of
 from roster_world import Site
 
 from agent.core.access import Denial, Denied, Moment, Rules, decide
 from agent.core.bounded import written
 from agent.core.events import Credential
+from agent.core.recognition import Frame
 from agent.core.roster import FACE_PURPOSE, WATCH_PURPOSE, Consent, FaceTemplate, Person, PersonKind, parse_person
 from agent.core.schedule import ALWAYS, Calendar
-from agent.core.vision_messages import Finding, FindingKind, encode
+from agent.core.vision_messages import encode
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
 
@@ -37,14 +38,6 @@ def watch(door) -> str:
         return Residents(store).add("X", record, face, "net", "five", kind=PersonKind.WATCHED, schedules=()).id
 
 
-def found(person_id: str) -> dict:
-    at_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return encode(Finding(
-        track=1, verdict=FindingKind.RECOGNISED, person_id=person_id, needs_phone=False, reason="test", hint=None,
-        first_frame_at_s=at_s - 0.2, decided_at_s=at_s, frames=3, receipt={"v": 1},
-    ))  # fmt: skip
-
-
 def test_with_a_basis_the_manager_is_told_and_the_door_shows_a_stranger_without_one_the_list_is_forgotten(
     site: Site,
 ):
@@ -52,11 +45,17 @@ def test_with_a_basis_the_manager_is_told_and_the_door_shows_a_stranger_without_
     person_id = watch(door)
     door.start(guard=True)
     door.wrote(kind="Door/State/DoorPhysicalState")
-    door.look().send_json(found(person_id))
+    door.look().send_json(encode(finding_on(frame_of(person_id))))
     door.wrote(kind="AccessControl/Watched", person_id=person_id)
     seen = door.wrote(kind="AccessControl/Denied/CredentialNotFound")
-    assert "person_id" not in seen
+    assert person_id not in json.dumps(seen)
+    door.vision.send_json(encode(finding_on(Frame(0.0, "covered"))))
+    door.wrote(kind="AccessControl/Denied/Credential", reason="Unclear")
     assert not door.rows("AccessControl/AccessGranted/Credential")
+    replayed = door.command("replay", "--json")
+    assert (replayed.returncode, [one["given"] for one in json.loads(replayed.stdout)["decisions"]]) == (
+        0, ["recognised", "unclear"]
+    )  # fmt: skip
     door.vision.close()
     door.kill()
     door.config.write_text(door.config.read_text().replace(BASIS, ""))

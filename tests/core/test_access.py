@@ -132,6 +132,19 @@ def test_a_second_factor_is_asked_for_where_one_is_not_enough(
     assert decide(person, credential, rules, NOW, face_in_doubt=in_doubt) == expected
 
 
+def test_a_lockout_stops_what_the_face_alone_would_open_and_nothing_that_waits_for_a_phone():
+    """At a high-security door strangers could otherwise keep everybody out, five refusals at a time."""
+    out = {"door_refusal": "LockedOut"}
+    assert decide(RESIDENT, Credential.FACE, RULES, NOW, **out) == Denied(Denial.LOCKED_OUT)
+    assert decide(RESIDENT, Credential.FACE, HIGH, NOW, **out) == MoreNeeded("p1", Credential.PHONE)
+    assert decide(RESIDENT, Credential.FACE, RULES, NOW, face_in_doubt=True, **out) == MoreNeeded(
+        "p1", Credential.PHONE
+    )
+    assert decide(replace(RESIDENT, enabled=False), Credential.FACE, HIGH, NOW, **out) == Denied(
+        Denial.CREDENTIAL_NOT_ENABLED
+    )
+
+
 def test_a_phone_that_was_switched_off_opens_nothing():
     off = replace(RESIDENT, phones=(PhoneKey("k", b"", enabled=False),))
     assert reason(off, credential=Credential.PHONE) == Denial.CREDENTIAL_NOT_ENABLED

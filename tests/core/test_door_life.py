@@ -150,10 +150,11 @@ class Life(RuleBasedStateMachine):
                 return
         self.happen(event)
 
-    @rule(counts=st.booleans(), times=st.integers(1, 5))
-    def refuse(self, *, counts: bool, times: int) -> None:
+    @rule(counts=st.booleans(), told=st.booleans(), times=st.integers(1, 5))
+    def refuse(self, *, counts: bool, told: bool, times: int) -> None:
         for _ in range(times):
-            self.happen(AccessRefused(Credential.FACE, "CredentialNotFound", counts_for_lockout=counts))
+            refused = AccessRefused(Credential.FACE, "CredentialNotFound", counts_for_lockout=counts, told=told)
+            self.happen(refused)
 
     @rule(order=st.sampled_from(Order), for_s=st.sampled_from([None, 5.0, 60.0, 0.0, float("inf")]))
     def order_mode(self, order: Order, for_s: float | None) -> None:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from agent.core.recognition import Recognised, replay
-from agent.core.vision_messages import Finding, FindingKind, GalleryAdd, GalleryBegin, GalleryCommit, Settings
+from agent.core.vision_messages import (
+    Finding,
+    FindingKind,
+    GalleryAdd,
+    GalleryBegin,
+    GalleryCommit,
+    GalleryRow,
+    Settings,
+)
 from agent.vision_eyes import Eyes, Track
 from agent.vision_judge import Judge
 from agent.vision_people import People
@@ -53,6 +61,33 @@ def test_a_resident_is_recognised_once_within_300_ms_of_the_first_good_frame(
     first_good_s = next(row["at_s"] for row in rows if row["flaw"] is None and row["quality"] >= GOOD)
     assert recognised[0].decided_at_s - first_good_s <= 0.3
     assert recognised[0].frames >= 3
+
+
+@pytest.mark.parametrize("others", [20, 0])
+def test_somebody_enrolled_twice_is_asked_for_the_phone_of_either_in_a_house_of_any_size(
+    pipeline: Pipeline, roster: Roster, resident: tuple[GalleryRow, ...], frames: Frames, others: int
+) -> None:
+    """Before, each of the two ids was the other's runner-up: no visit ended in anything, and nobody was told."""
+    begin, everybody, commit = roster
+    assert isinstance(everybody, GalleryAdd)
+    again = tuple(GalleryRow("resident-again", f"a-{row.template_id}", row.vector) for row in resident[1:])
+    rows = (*everybody.templates, *again) if others else (*resident[:1], *again)
+    found = _Door(pipeline, [begin, GalleryAdd(rows), commit]).watch(frames("resident_walks_up"))
+    named = [one for one in found if one.verdict in (FindingKind.RECOGNISED, FindingKind.DOUBTFUL)]
+    assert {one.verdict for one in named} == {FindingKind.DOUBTFUL}
+    assert {one.reason for one in named} == {"look-alike"}
+    assert set(named[0].candidates) == {"resident", "resident-again"}
+    assert (named[0].person_id, named[0].template, named[0].hint) == (None, None, "show-phone")
+    assert named[0].decided_at_s - named[0].first_frame_at_s < 1.0  # no three seconds of hoping
+
+
+def test_a_receipt_names_the_weights_by_their_hash(pipeline: Pipeline, roster: Roster, frames: Frames) -> None:
+    from models.manifest import entry
+
+    found = _Door(pipeline, roster).watch(frames("resident_walks_up")[:60])
+    network, alignment, digest = found[0].receipt["bound"]["model"].split("/")
+    assert (network, alignment) == (pipeline.embedder.model_id, pipeline.embedder.alignment_id)
+    assert digest in {file.sha256[:16] for file in entry(network.partition("+")[0]).files}
 
 
 def test_a_receipt_replays_to_the_same_verdict(pipeline: Pipeline, roster: Roster, frames: Frames) -> None:

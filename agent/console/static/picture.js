@@ -33,7 +33,7 @@ function showPicture(blob) {
   else show();
 }
 
-const FACE_TONE = { recognised: "good", stranger: "warn", spoof: "bad", looking: "", unclear: "quiet" };
+const FACE_TONE = { recognised: "good", doubtful: "warn", stranger: "warn", spoof: "bad", looking: "", unclear: "quiet" };
 
 function nameOf(personId, events) {
   const row = personId && (events ?? []).find((e) => e.body?.person_id === personId && e.body?.name);

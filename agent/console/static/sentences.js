@@ -9,7 +9,7 @@ const REASON = {
   CredentialNotFound: ["不认识", "nobody known here"], CredentialNotEnabled: ["已停用", "switched off"], CredentialNotActive: ["尚未生效", "not valid yet"],
   CredentialExpired: ["已过期", "expired"], NotPermittedAtThisTime: ["不在允许时间", "not at this hour"], Unauthorized: ["无权进此门", "not for this door"],
   ClockNotTrusted: ["时钟未校准", "the clock is not trusted"], LeaseLapsed: ["太久没有联系服务器", "the server was not heard for too long"],
-  SecondFactorMissing: ["还需要手机", "the phone is needed too"], Spoof: ["是照片或屏幕，不是本人", "a picture or a screen, not a person"],
+  SecondFactorMissing: ["要刷脸加手机，缺了一样", "face and phone are needed together, one was missing"], Spoof: ["是照片或屏幕，不是本人", "a picture or a screen, not a person"],
   Unclear: ["看不清", "could not be seen well"], LockedDown: ["已封锁", "locked down"], Blocked: ["此门停用", "the door is out of use"],
   Malformed: ["不是通行码", "not a pass"], UnknownKey: ["不认识的手机", "an unknown phone"], Revoked: ["已吊销", "revoked"],
   BadSignature: ["签名不对", "forged"], WrongDoor: ["不是这扇门的", "for another door"], NotYetValid: ["尚未生效", "not valid yet"],

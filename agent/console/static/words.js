@@ -42,7 +42,7 @@ const WORDS = {
   noPicture: ["暂无画面", "no picture yet"], visionAway: ["识别程序正在重启，按钮和手机照常可用", "Recognition is restarting; button, phone and remote go on"],
   nobody: ["画面中没有人", "Nobody in view"], people: ["画面中 {0} 张人脸：{1}", "{0} in view: {1}"],
   resident: ["住户", "resident"], match: ["相似 {0}", "match {0}"], alive: ["活体 {0}", "live {0}"],
-  f_looking: ["正在看", "looking"], f_recognised: ["住户", "resident"], f_stranger: ["陌生人", "stranger"], f_spoof: ["照片或屏幕", "a picture, not a person"],
+  f_looking: ["正在看", "looking"], f_recognised: ["住户", "resident"], f_doubtful: ["还需要手机", "phone needed too"], f_stranger: ["陌生人", "stranger"], f_spoof: ["照片或屏幕", "a picture, not a person"],
   f_unclear: ["看不清", "unclear"], f_small: ["太远", "too far"], f_blurred: ["模糊", "moving"], f_turned: ["没有正对", "turned away"],
   f_dark: ["太暗", "too dark"], f_covered: ["被遮挡", "covered"],
 
@@ -79,7 +79,7 @@ const WORDS = {
   y_live: ["先检查是不是真人（至少 {0}）", "it must look alive first ({0} at least, on average)"], y_noLive: ["不检查照片和屏幕", "nothing checks for prints and screens"],
   y_phone: ["只凭人脸不开门，还需要手机", "a face alone does not open: the phone is needed too"], y_alone: ["人脸即可开门", "a face alone opens"],
   y_last: ["最近一次：距离 {0}，上限 {1}（{2} 人），{3} 帧：{4}", "the last look: distance {0}, at most {1} with {2} people, {3} pictures: {4}"],
-  "not-enrolled": ["不在名单上", "nobody enrolled"], "not-alive": ["不是真人", "not alive"], "look-alike": ["两人太像", "two people too alike"], changing: ["人在变", "it kept changing"], "too-short": ["时间太短", "too short a look"], match_: ["是住户", "a resident"],
+  "not-enrolled": ["不在名单上", "nobody enrolled"], "not-alive": ["不是真人", "not alive"], "look-alike": ["两人太像", "two people too alike"], "grey-zone": ["不够像，还需要手机", "not near enough without the phone"], changing: ["人在变", "it kept changing"], "too-short": ["时间太短", "too short a look"], match_: ["是住户", "a resident"],
 
   // enrolment
   enrol: ["录入人脸", "Enrol a face"], enrolName: ["姓名", "Name"], enrolStart: ["开始录入", "Start"], enrolCancel: ["取消", "Cancel"],
