@@ -4,6 +4,9 @@ Every enrolled person is tried as a stranger to all the others. How near these s
 of agent/core/recognition.py) has a short upper tail, which is fitted and read at the rate the operator can bear. No
 pictures of strangers are needed, and the people who live here, not a public set, decide. The prior stands for what a
 small roster cannot know yet; its constants are measured, for the group they are least safe for (EVALUATION.md).
+
+Twins, and people enrolled twice, are nobody's strangers: one of each two is left out before the tail is read, or a few
+of them would make the bound so strict that nobody comes in (EVALUATION.md, "enrolled twice").
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.gallery import COHORT, likeness
+from models.gallery import COHORT, SHARE, likeness
 
-SHARE: Final = 0.7  # of each cohort that is taken off; agent/core/evidence.py takes 1.4 of their mean
 _TAIL: Final = 0.1  # share of the roster that is fitted
 _SHAPE: Final = -0.15  # of the generalised Pareto tail: it ends; fitting it too needs more people than sites have
-_LOOK_ALIKES: Final = 0.1  # of the tail, its upper end: relatives and people enrolled twice; they get their own rule
+_LOOK_ALIKES: Final = 0.1  # of the tail, its upper end: relatives; look-alikes get their own rule (core/recognition)
+_DOUBLE_RATE: Final = 0.01  # nearer than the prior says of 1 % of strangers,
+_DOUBLE_OWN_RATE: Final = 1e-4  # and than the second nearest of 1 person in 10,000 here: one person, or twins
 _LEAST_SCALE: Final = 0.02
 _FEWEST: Final = 30  # people from whom a tail can be read at all
 _ENOUGH: Final = 100  # people who can speak for a network that nobody has measured
@@ -99,7 +103,7 @@ class Calibration:
         rate = min(max(fpir_target, _RATES[0]), _RATES[1])
         several = _several(self.pictures)
         prior = _prior(self.model_id)
-        own = self.location + self.scale * (math.pow(_TAIL / rate, _SHAPE) - 1) / _SHAPE
+        own = _above((self.location, self.scale), rate)
         similarity = self.weight * (own + (prior.allowance * several if prior else 0.0))
         if prior is not None:
             similarity += (1 - self.weight) * prior.similarity(rate, roster_size, several)
@@ -114,17 +118,42 @@ def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, base
     """
     people = len(matrix)
     prior = _prior(model_id)
-    if people < _FEWEST:
-        return _named("none" if prior is None else "prior", model_id, people, pictures, (0.0, 0.0, 0.0))
     rows = matrix
     if people > _SAMPLE:
         rows = matrix[np.random.default_rng(0).permutation(people)[:_SAMPLE]]
-    location, scale = _tail(strangeness(rows, baseline))
+    looked_at = len(rows)
+    rows = without_doubles(rows, model_id=model_id, pictures=pictures, baseline=baseline)
+    distinct = people * len(rows) // max(1, looked_at)
+    if distinct < _FEWEST:
+        return _named("none" if prior is None else "prior", model_id, people, pictures, (0.0, 0.0, 0.0))
+    location, scale = _tail(strangeness(rows, baseline), gone=2 * (looked_at - len(rows)))
     if prior is None:
-        method, weight = ("roster", 1.0) if people >= _ENOUGH else ("none", 0.0)
+        method, weight = ("roster", 1.0) if distinct >= _ENOUGH else ("none", 0.0)
     else:
-        method, weight = "roster", people / (people + _PRIOR_PEOPLE)
+        method, weight = "roster", distinct / (distinct + _PRIOR_PEOPLE)
     return _named(method, model_id, people, pictures, (weight, location, scale))
+
+
+def without_doubles(rows: Floats, *, model_id: str, pictures: float, baseline: float = 0.0) -> Floats:
+    """The rows without one of each two that are more alike than strangers are: float32[m, dim] of float32[n, dim].
+
+    What strangers are here is read off everybody's second nearest: even if everybody is enrolled twice, that is
+    somebody else. For at most 2,000 rows.
+    """
+    prior = _prior(model_id)
+    limit: float | None = None
+    while len(rows) > _FEWEST // 2:
+        best, relative = _as_strangers(rows, baseline)
+        if limit is None:
+            limit = _above(_tail(_as_strangers(rows, baseline, apart_from=best)[1]), _DOUBLE_OWN_RATE)
+            if prior is not None:
+                limit = max(limit, prior.similarity(_DOUBLE_RATE, len(rows), _several(pictures)))
+        number = np.arange(len(rows))
+        second_of_two = (relative >= limit) & ((best < number) | (relative[best] < limit))
+        if not second_of_two.any():
+            break
+        rows = rows[~second_of_two]
+    return rows
 
 
 def strangeness(rows: Floats, baseline: float = 0.0) -> Floats:
@@ -140,10 +169,15 @@ def nearest_others(rows: Floats, baseline: float = 0.0) -> list[tuple[int, float
     return [(int(row), float(value)) for row, value in zip(best, relative, strict=True)]
 
 
-def _as_strangers(rows: Floats, baseline: float) -> tuple[NDArray[np.intp], Floats]:
+def _as_strangers(
+    rows: Floats, baseline: float, apart_from: NDArray[np.intp] | None = None
+) -> tuple[NDArray[np.intp], Floats]:
+    """Nearest other row of each and its relative similarity; `apart_from` names one row for each not to look at."""
     similarities = likeness(rows @ rows.T, baseline)
     np.fill_diagonal(similarities, -2.0)
-    keep = min(COHORT + 1, len(rows) - 1)
+    if apart_from is not None:
+        similarities[np.arange(len(rows)), apart_from] = -2.0
+    keep = min(COHORT + 1, len(rows) - (1 if apart_from is None else 2))
     top = -np.partition(-similarities, range(keep), axis=1)[:, :keep]
     best = similarities.argmax(axis=1)
     own = np.maximum(0.0, top[:, 1:].mean(axis=1))
@@ -154,13 +188,24 @@ def _as_strangers(rows: Floats, baseline: float) -> tuple[NDArray[np.intp], Floa
     return best, np.asarray(top[:, 0] - SHARE * (own + crowd), np.float32)
 
 
-def _tail(values: Floats) -> tuple[float, float]:
-    """Location and scale of the upper tenth; its own upper end only counts as "at least so much"."""
+def _above(tail: tuple[float, float], rate: float) -> float:
+    """The relative similarity that a share `rate` reaches, by the location and scale of a tail."""
+    location, scale = tail
+    return location + scale * (math.pow(_TAIL / rate, _SHAPE) - 1) / _SHAPE
+
+
+def _tail(values: Floats, gone: int = 0) -> tuple[float, float]:
+    """Location and scale of the upper tenth; its own upper end only counts as "at least so much".
+
+    `gone`: values left out before as doubles. A few may have been this tail's own upper end, and count as that.
+    """
+    hidden = max(2, int(_LOOK_ALIKES * _TAIL * (len(values) + gone)))
+    if gone <= hidden:
+        values = np.concatenate([values, np.full(gone, values.max(), np.float32)])
     location = float(np.quantile(values, 1 - _TAIL))
     excess = np.sort(values[values > location] - location)
     if not len(excess):  # everybody equally far apart: made-up vectors, or one person enrolled under many ids
         return location, _LEAST_SCALE
-    hidden = max(2, int(_LOOK_ALIKES * len(excess)))
     seen = excess[: max(1, len(excess) - hidden)]
     mean = (float(seen.sum()) + (len(excess) - len(seen)) * float(seen[-1])) / len(seen)
     return location, mean * (1 - _SHAPE) * (1 + 1 / math.sqrt(len(excess)))  # one standard error to the safe side
