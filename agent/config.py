@@ -47,8 +47,8 @@ class Door(Section):
     pre_alarm_time_s: float = Field(default=10.0, ge=0.0, le=300.0, description="warning before held open")
     relock_on_close: bool = Field(default=True, description="secure as soon as the leaf has opened and closed")
     relock_delay_s: float = Field(default=0.5, ge=0.0, le=5.0)
-    lockout_refusals: int = Field(default=5, ge=2, le=20, description="refusals in a row before a pause")
-    lockout_s: float = Field(default=30.0, ge=5.0, le=600.0)
+    lockout_refusals: int = Field(default=5, ge=2, le=20, description="refused looks in a row before faces alone pause")
+    lockout_s: float = Field(default=30.0, ge=5.0, le=600.0, description="phones, and faces with phones, go on")
 
     @model_validator(mode="after")
     def _consistent(self) -> Door:

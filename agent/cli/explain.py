@@ -48,8 +48,10 @@ def _number(given: float | None, configured: float) -> float:
 
 def _report(site: Site, per_year: float, per_day: float) -> dict[str, Any]:
     from agent.core.recognition import Level, rules_for, stranger_rate
+    from agent.vision_facts import bound_of
 
     rate, people = stranger_rate(per_year, per_day), len(site.gallery)
+    bound = bound_of(site.calibration, rate, site.gallery, site.roster_epoch, site.pipeline.embedder)
     level = Level(site.config.faces.policy) if site.config is not None else Level.STANDARD
     rules = rules_for(
         level,
@@ -65,11 +67,30 @@ def _report(site: Site, per_year: float, per_day: float) -> dict[str, Any]:
         "fpir_target": rate,
         "expected_strangers_let_in_per_year": round(rate * per_day * _DAYS, 4),
         "roster_size": people,
-        "max_match_distance": round(site.calibration.max_match_distance(rate, people), 4),
+        "max_match_distance": round(bound.max_match_distance, 4),
+        "max_grey_distance": round(bound.max_grey_distance, 4),
+        "max_look_alike_distance": round(bound.max_look_alike_distance, 4),
+        "grey_target": bound.grey_target,
+        "retries": _retries(site, rate),
+        "model": bound.model,
         "calibration": asdict(site.calibration),
         "rules": {**asdict(rules), "level": str(rules.level)},
         "needs_phone": rules.needs_phone,
         "with_other_numbers": _others(site, rate),
+    }
+
+
+def _retries(site: Site, rate: float) -> dict[str, Any]:
+    """How often one who is refused may look in again, and what that would come to if each look were a new chance."""
+    from agent.config import Door
+
+    door = site.config.door if site.config is not None else Door(site="none", id="none", lock_type="fail-safe")
+    looks = door.lockout_refusals * 3600.0 / door.lockout_s
+    return {
+        "refusals": door.lockout_refusals,
+        "pause_s": door.lockout_s,
+        "looks_per_hour": round(looks, 1),
+        "let_in_per_hour_at_most": round(1.0 - (1.0 - rate) ** looks, 5),
     }
 
 
@@ -94,6 +115,30 @@ def _others(site: Site, rate: float) -> list[dict[str, Any]]:
     return [{**one, "max_match_distance": round(one["max_match_distance"], 4)} for one in (*sizes, *rates)]
 
 
+def _print_retries(again: dict[str, Any]) -> None:
+    one_in = 1 / max(again["let_in_per_hour_at_most"], 1e-9)
+    print(
+        f"That is for each passage. Who is refused may look in again: {again['refusals']} refusals in a row pause"
+        f" faces for {again['pause_s']:g} s,\nso {again['looks_per_hour']:g} looks an hour at most. If each were a new"
+        f" chance, one in {one_in:,.0f} who try for an hour would be let in.\nIt is not: four or five looks of one face"
+        " came through about twice as often as one (models/EVALUATION.md).\n"
+    )
+
+
+def _print_phones(report: dict[str, Any]) -> None:
+    if report["max_grey_distance"] > report["max_match_distance"]:
+        print(
+            f"From there to {report['max_grey_distance']:.3f} lies the grey zone: {report['grey_target']:.2%} of"
+            " strangers come so near to somebody. There the face opens only together with\n"
+            "the phone of the person it resembles; who holds somebody's phone resembles just that resident in 1 of"
+            " 10,000 cases.\nAt a standard door the phone opens alone; the zone matters at high-security doors.\n"
+        )
+    print(
+        f"Two people enrolled who are nearer to each other than {report['max_look_alike_distance']:.3f} are"
+        " look-alikes: neither comes in by the face alone.\n`door-agent calibrate` lists them.\n"
+    )
+
+
 def _print(report: dict[str, Any]) -> None:
     rules, calibration = report["rules"], report["calibration"]
     if not report["configured"]:
@@ -109,13 +154,15 @@ def _print(report: dict[str, Any]) -> None:
         f"everybody here looks alike). Calibration {calibration['version']}, method {calibration['method']},"
         f" {calibration['weight']:.0%} from your own people.\n"
     )
+    _print_retries(report["retries"])
+    _print_phones(report)
     print(
-        f"Policy {rules['level']}: at least {rules['min_frames']} frames in a row must agree on the person;"
-        f" nobody else enrolled may be nearer than {rules['min_margin']} behind;\n"
+        f"Policy {rules['level']}: at least {rules['min_frames']} frames in a row must agree on the person, and in most"
+        f" of them he must be nearer than anybody\nelse by {rules['min_margin']};"
         + (
-            f"the face must look alive ({rules['min_liveness']} on average);"
+            f" the face must look alive ({rules['min_liveness']} on average);"
             if rules["min_liveness"] is not None
-            else "nothing checks for prints and screens;"
+            else " nothing checks for prints and screens;"
         )
         + f" after {rules['give_up_s']:g} s of usable frames the door gives up."
     )

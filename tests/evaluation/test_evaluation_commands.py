@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.recognition import Bound, Evidence, Frame, Level, Recognised, observe, rules_for
+from agent.core.recognition import Bound, Evidence, Frame, Level, Recognised, Rival, observe, rules_for
 from fixtures.pictures import PicturesMissingError, portrait
 
 pytestmark = pytest.mark.timeout(240)  # the first run on a busy machine looks at every picture
@@ -143,6 +143,17 @@ def test_thresholds_follow_from_the_operators_numbers(command: Command, capsys: 
     assert strict["fpir_target"] == pytest.approx(busy["fpir_target"]) == pytest.approx(usual["fpir_target"] / 10)
     assert strict["max_match_distance"] == busy["max_match_distance"] < usual["max_match_distance"]
     assert command(capsys, "explain", "thresholds", "--strangers-per-year", "0")[0] == 2
+    assert usual["grey_target"] >= usual["fpir_target"]
+    assert usual["max_grey_distance"] >= usual["max_match_distance"] == usual["max_look_alike_distance"]
+
+
+def test_what_is_said_of_strangers_counts_those_who_try_again(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stated share is of passages; five refusals and 30 s of pause bound the looks of one who stays."""
+    again = command(capsys, "explain", "thresholds")[1]["retries"]
+    assert (again["refusals"], again["pause_s"], again["looks_per_hour"]) == (5, 30.0, 600.0)
+    assert again["let_in_per_hour_at_most"] == pytest.approx(1 - (1 - 1 / 7300) ** 600, rel=1e-3)
 
 
 def test_calibrate_shows_a_curve_that_only_falls(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,15 +172,19 @@ def test_a_changed_receipt_does_not_replay_to_the_same_answer() -> None:
     rules, bound = rules_for(Level.CONVENIENCE, liveness_available=False, min_agreement=0.3), _bound()
     evidence, verdict = Evidence(), None
     for number in range(3):
-        frame = Frame(number / 10, None, 1.0, None, "p1", 0.9, number + 1, "p1", 0.8, 0.1, 0.1, 10)
+        frame = Frame(number / 10, None, 1.0, None, "p1", 0.9, number + 1, "p1", 0.8, (Rival("p2", 0.1),), 0.1, 10)
         evidence, verdict = observe(evidence, frame, rules, bound)
     assert isinstance(verdict, Recognised)
     receipt = json.loads(json.dumps(verdict.receipt))
-    row = {"seq": 1, "time": "now", "kind": "AccessControl/AccessGranted/Credential", "body": {"receipt": receipt}}
+    body = {"receipt": receipt, "verdict": "recognised", "person_id": "p1"}
+    row = {"seq": 1, "time": "now", "kind": "AccessControl/AccessGranted/Credential", "body": body}
     assert _again(row, receipt)["same"]
+    assert not _again({**row, "body": {**body, "person_id": "p2"}}, receipt)["same"]
+    assert _again(row, {**receipt, "v": 1})["same"] is None  # another release's rules: not judged
+    assert _again(row, {**receipt, "frames": [[1]]})["same"] is False
     receipt["bound"]["max_match_distance"] = 0.1
     assert not _again(row, receipt)["same"]
 
 
 def _bound() -> Bound:
-    return Bound(0.6, 0.001, 100, 1, "c1", "net/cut")
+    return Bound(0.6, 0.65, 0.6, 0.001, 0.01, 100, 1, "c1", "net/cut/hash")
