@@ -39,6 +39,7 @@ from agent.link_settings import Cause, Down, LinkSettings, cause_of, pinned_key,
 from agent.mailbox import guarded
 from agent.outbox import Outbox
 from agent.publish_packet import CORRELATION_DATA, with_properties
+from agent.rate import Rate
 from agent.wire import Hello, WireError, batch_json, read_ack, topic
 
 __all__ = ["LinkSettings", "MqttLink"]
@@ -49,6 +50,8 @@ _STATE_REPEAT_S = 60.0  # so that the server can tell silence from nothing to sa
 _LOOK_S = 5.0  # the library is asked this often whether a ping is due; everything else wakes the link by itself
 _MAX_PACKET_BYTES = 256 * 1024
 _FAILURE = 0x80
+# Orders are seldom, and judging a forged one costs a signature check: what comes faster is counted and not looked at.
+_COMMANDS_PER_S, _COMMANDS_AT_ONCE = 20.0, 40.0
 
 
 class MqttLink(LinkLife):
@@ -65,6 +68,7 @@ class MqttLink(LinkLife):
         self._client: mqtt.Client | None = None
         self._down = Down(Cause.OFF, "not started")
         self._answer_due_s: float | None = None
+        self._command_rate, self._unheard = Rate(_COMMANDS_PER_S, _COMMANDS_AT_ONCE), 0
 
     # ------------------------------------------------------------ for any thread
 
@@ -215,10 +219,17 @@ class MqttLink(LinkLife):
         if leaf == "ack":
             self._ack(m)
         elif leaf == "command":
-            correlation = getattr(m.properties, "CorrelationData", None)
-            self._post(CommandArrived(bytes(m.payload), m.retain, correlation))
+            self._command(m)
         elif leaf == "roster":
             self._post(RosterArrived(bytes(m.payload), m.retain))
+
+    def _command(self, m: mqtt.MQTTMessage) -> None:
+        if not self._command_rate.take(self._clock.now_s()):
+            self._unheard += 1
+            return
+        correlation = getattr(m.properties, "CorrelationData", None)
+        unheard, self._unheard = self._unheard, 0
+        self._post(CommandArrived(bytes(m.payload), m.retain, correlation, unheard))
 
     def _ack(self, m: mqtt.MQTTMessage) -> None:
         try:

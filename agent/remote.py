@@ -21,6 +21,7 @@ from agent.core.commands import (
     Book,
     Challenges,
     Command,
+    Refusal,
     Rejected,
     is_key_id,
     judge,
@@ -28,6 +29,7 @@ from agent.core.commands import (
 from agent.core.events import AccessAllowed, Credential, Indication, Json, Kind, ModeOrdered, Order, Priority, Record
 from agent.core.stream import CommandArrived
 from agent.errors import ConfigError
+from agent.rate import Rate
 
 _ORDERS: Final = {
     Action.LOCK_DOWN: Order.LOCK_DOWN,
@@ -37,6 +39,8 @@ _ORDERS: Final = {
     Action.BLOCK: Order.BLOCK,
     Action.UNBLOCK: Order.UNBLOCK,
 }
+_SECURING: Final = frozenset({Action.LOCK_DOWN, Action.BLOCK, Action.END_HOLD_OPEN})
+_ORDERS_PER_S, _ORDERS_AT_ONCE = 1.0, 10.0  # of each kind: a stolen key must not wear the lock out or fill the journal
 _CHALLENGES_PER_S: Final = 2.0
 _REFUSALS_WRITTEN_PER_S: Final = 1.0  # the rest is counted, so junk can't fill the journal
 _MAX_OPEN_REQUESTS: Final = 64
@@ -69,23 +73,6 @@ class _Asked:
     at_s: float
 
 
-class Rate:
-    """A bucket that holds one second's worth. `take` says whether one more is allowed now."""
-
-    def __init__(self, per_s: float) -> None:
-        self._per_s, self._level, self._at_s = per_s, max(1.0, per_s), 0.0
-
-    def take(self, now_s: float) -> bool:
-        """Use one, if there is one."""
-        full = max(1.0, self._per_s)
-        self._level = min(full, self._level + (now_s - self._at_s) * self._per_s)
-        self._at_s = now_s
-        if self._level < 1.0:
-            return False
-        self._level -= 1.0
-        return True
-
-
 class RemoteDesk:
     """Used by the controller's thread only.
 
@@ -103,6 +90,8 @@ class RemoteDesk:
         self._asked: dict[str, _Asked] = {}
         self._challenge_rate, self._refusal_rate = Rate(_CHALLENGES_PER_S), Rate(_REFUSALS_WRITTEN_PER_S)
         self._public_rate = Rate(_CHALLENGES_PER_S)
+        # two, so that no flood of openings holds up a lock-down
+        self._order_rates = {securing: Rate(_ORDERS_PER_S, _ORDERS_AT_ONCE) for securing in (False, True)}
         self._unwritten = 0
 
     def challenge(self) -> str | None:
@@ -131,6 +120,8 @@ class RemoteDesk:
 
     def arrived(self, event: CommandArrived, now_s: float) -> None:
         """A message on dn/command."""
+        if event.unheard:
+            self._write_refused(Refusal.TOO_MANY, None, now_s, event.unheard)
         if event.payload == WANT_CHALLENGE and not event.retained:
             if self._challenge_rate.take(now_s):
                 self._challenges = self._challenges.renewed(secrets.token_urlsafe(18), now_s)
@@ -146,6 +137,8 @@ class RemoteDesk:
             now_s=now_s,
             face_needed=self._face_needed,
         )
+        if isinstance(judged, Command) and not self._order_rates[judged.action in _SECURING].take(now_s):
+            judged = Rejected(Refusal.TOO_MANY, judged.command_id)
         if isinstance(judged, Rejected):
             self._refuse(judged, event.correlation, now_s)
         else:
@@ -189,12 +182,15 @@ class RemoteDesk:
         if rejected.result is not None:
             answer["result"] = rejected.result
         self._link.reply(correlation, answer)
+        self._write_refused(rejected.reason, rejected.command_id, now_s)
+
+    def _write_refused(self, reason: Refusal, command_id: str | None, now_s: float, count: int = 1) -> None:
+        self._unwritten += count
         if not self._refusal_rate.take(now_s):
-            self._unwritten += 1
             return
-        body: dict[str, Json] = {"outcome": "refused", "reason": str(rejected.reason)}
-        body |= {"command_id": rejected.command_id} if rejected.command_id else {}
-        body |= {"more_refused": self._unwritten} if self._unwritten else {}
+        body: dict[str, Json] = {"outcome": "refused", "reason": str(reason)}
+        body |= {"command_id": command_id} if command_id else {}
+        body |= {"more_refused": self._unwritten - 1} if self._unwritten > 1 else {}
         self._unwritten = 0
         self._desk.write(Record(Kind.COMMAND, body, Priority.HIGH))
 

@@ -99,11 +99,15 @@ class LinkAlarm:
 
 @dataclass(frozen=True, slots=True)
 class CommandArrived:
-    """A message on dn/command, unchecked. `retained` must make it refused."""
+    """A message on dn/command, unchecked. `retained` must make it refused.
+
+    `unheard`: messages before it that came too fast to be looked at.
+    """
 
     payload: bytes
     retained: bool
     correlation: bytes | None = None
+    unheard: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,40 @@ def test_a_thousand_junk_messages_make_one_row_and_the_next_row_counts_the_rest(
     assert world.rows[1].body["more_refused"] == 999
 
 
+def test_a_key_that_orders_without_end_opens_ten_times_and_then_once_a_second():
+    """Stolen, or of a server gone wild: the lock's coil and the journal are bounded, and so is what is lost."""
+    world = World()
+    for _ in range(100):
+        world.order("open")
+    assert len(world.intents) == 10
+    assert world.replies[-1] == {"id": "command-100", "stage": "refused", "reason": "too-many"}
+    assert len(world.rows) == 1
+    world.now_s += 1.0
+    world.order("open")
+    world.order("open")
+    assert len(world.intents) == 11
+    assert world.rows[1].body["more_refused"] == 89
+
+
+def test_no_flood_of_openings_holds_up_a_lock_down_and_a_refused_order_may_come_again():
+    world = World()
+    for _ in range(30):
+        world.order("open", f"command-{len(world.replies)}x")
+    world.order("lock-down")
+    assert world.intents[-1].then.order is Order.LOCK_DOWN
+    refused = world.replies[-1]["id"]
+    world.now_s += 2.0
+    world.order("open", refused)
+    assert world.intents[-1].request_id == f"cmd-{refused}"
+
+
+def test_what_came_too_fast_to_be_looked_at_is_a_row_with_its_number():
+    world = World()
+    world.desk.arrived(CommandArrived(WANT_CHALLENGE, retained=False, correlation=b"c", unheard=500), world.now_s)
+    assert [row.body for row in world.rows] == [{"outcome": "refused", "reason": "too-many", "more_refused": 499}]
+    assert world.replies[-1]["stage"] == "challenge"
+
+
 def test_another_key_opens_nothing():
     world = World()
     other, _ = new_key()
