@@ -108,8 +108,11 @@ class Hardware(Section):
     relay: Relay
     inputs: Inputs = Inputs()
     buzzer_pin: Pin | None = None
+    buzzer_active_high: bool = Field(default=True, description="false for modules that sound on a low level")
     led_red_pin: Pin | None = None
+    led_red_active_high: bool = Field(default=True, description="false for a lamp from 3.3 V to the pin")
     led_green_pin: Pin | None = None
+    led_green_active_high: bool = Field(default=True, description="the same")
 
     @model_validator(mode="after")
     def _pins_once(self) -> Hardware:

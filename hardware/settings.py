@@ -33,7 +33,10 @@ DOOR_KEYS = (
     *("site", "id", "timezone", "lock_type", "lock_duty", "release_time_s", "extended_release_time_s"),
     *("open_time_s", "pre_alarm_time_s", "relock_on_close", "relock_delay_s", "lockout_refusals", "lockout_s"),
 )
-HARDWARE_KEYS = ("backend", "chip", "relay", "inputs", *(f"{name}_pin" for name in _OUTPUTS))
+HARDWARE_KEYS = (
+    *("backend", "chip", "relay", "inputs"),
+    *(f"{name}_{what}" for name in _OUTPUTS for what in ("pin", "active_high")),
+)
 RELAY_KEYS = ("pin", "active_high")
 INPUT_KEYS = ("pin", "active_low", "pull", "debounce_ms")
 RUNTIME_KEYS = ("agent_dir", "guard_dir")
@@ -92,7 +95,12 @@ def parse_settings(document: Mapping[str, Any], path: str) -> GuardSettings:
     runtime = _Table(document.get("runtime", {}), f"{path}: [runtime]", RUNTIME_KEYS)
     relay = hardware.table("relay", RELAY_KEYS)
     inputs = hardware.table("inputs", INPUTS)
-    lamps = {name: hardware.whole(f"{name}_pin", 0, MAX_PIN) for name in _OUTPUTS if hardware.has(f"{name}_pin")}
+    polarity = {name: hardware.flag(f"{name}_active_high", default=True) for name in _OUTPUTS}
+    lamps = {
+        name: OutputPin(hardware.whole(f"{name}_pin", 0, MAX_PIN), polarity[name])
+        for name in _OUTPUTS
+        if hardware.has(f"{name}_pin")
+    }
     settings = GuardSettings(
         relay=OutputPin(relay.whole("pin", 0, MAX_PIN), relay.flag("active_high", default=True)),
         lock_type=cast(Literal["fail-safe", "fail-secure"], door.word("lock_type", ("fail-safe", "fail-secure"))),
@@ -104,7 +112,7 @@ def parse_settings(document: Mapping[str, Any], path: str) -> GuardSettings:
         backend=cast(Literal["lgpio", "simulated"], hardware.word("backend", ("lgpio", "simulated"), "lgpio")),
         chip=hardware.whole("chip", 0, 9, 0),
         inputs={name: _input(name, inputs.table(name, INPUT_KEYS)) for name in inputs.names()},
-        lamps={name: OutputPin(number) for name, number in lamps.items()},
+        lamps=lamps,
         socket_dir=runtime.text("guard_dir", "/run/door-guard"),
     )
     _refuse_shared_pins(settings, path)

@@ -15,7 +15,7 @@ from hardware.settings import GuardSettings
 from hardware.simulated import SimulatedBoard
 
 PINS = {"exit": InputPin(27, debounce_ms=20), "fire": InputPin(23, debounce_ms=20), "lock_power": InputPin(24)}
-LAMPS = {"led_red": OutputPin(6), "led_green": OutputPin(13), "buzzer": OutputPin(5)}
+LAMPS = {"led_red": OutputPin(6), "led_green": OutputPin(13), "buzzer": OutputPin(5, active_high=False)}
 
 
 class Rig:
@@ -217,6 +217,15 @@ def test_a_release_shows_green_and_a_missing_agent_blinks_red(rig):
     assert rig.on("buzzer")
     rig.run(3.0)
     assert not rig.on("buzzer")
+
+
+def test_a_module_that_sounds_on_a_low_level_is_silent_from_its_first_moment_and_sounds_when_told(rig):
+    """Most buzzer modules are of this kind; driven as the other kind they sound all day."""
+    line = rig.board._board.factory.pin(5)
+    assert [bool(state.state) for state in line.states] == [True]
+    rig.agent().send_json({"type": "indicate", "indication": "refused"})
+    rig.run(0.05)
+    assert not line.state
 
 
 def test_it_says_every_second_that_it_lives_and_how_late_it_was(rig):

@@ -70,6 +70,7 @@ def test_defaults_are_written_out():
         ("hardware.relay.active_high", "False", "true or false, found 'False'"),
         ("hardware.backend", "mock", "lgpio, simulated"),
         ("hardware.led_red_pin", -1, "from 0 to 27, found -1"),
+        ("hardware.buzzer_active_high", "no", "true or false, found 'no'"),
         ("hardware.inputs.exti", {"pin": 4}, r"unknown key 'exti' \(did you mean exit\?\)"),
         ("hardware.inputs.exit.pull", "weak", "up, down, none"),
         ("hardware.inputs.contact", {"pin": 4, "debounce_ms": 501}, "from 0 to 500"),
@@ -161,7 +162,13 @@ LINE = st.fixed_dictionaries(
     relay=st.fixed_dictionaries({"pin": PIN}, optional={"active_high": mostly(st.booleans(), 1, "yes")}),
     inputs=st.dictionaries(mostly(st.sampled_from(INPUTS), "window"), LINE, max_size=3),
     more=st.fixed_dictionaries(
-        {}, optional={"chip": mostly(st.integers(0, 9), -1, 10), "buzzer_pin": PIN, "led_red_pin": PIN}
+        {},
+        optional={
+            "chip": mostly(st.integers(0, 9), -1, 10),
+            "buzzer_pin": PIN,
+            "buzzer_active_high": mostly(st.booleans(), 0),
+            "led_red_pin": PIN,
+        },
     ),
 )
 def test_guard_and_agent_accept_and_refuse_the_same_files(lock_type, release_time_s, relay, inputs, more):
@@ -180,6 +187,12 @@ def test_guard_and_agent_accept_and_refuse_the_same_files(lock_type, release_tim
     except ValueError:
         theirs = False
     assert ours is theirs
+
+
+def test_each_lamp_has_a_polarity_of_its_own():
+    document = changed("hardware.buzzer_pin", 5)
+    document["hardware"]["buzzer_active_high"] = False
+    assert parse_settings(document, "x").lamps == {"buzzer": OutputPin(5, active_high=False), "led_red": OutputPin(6)}
 
 
 def test_an_example_file_reads():
