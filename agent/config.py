@@ -7,11 +7,13 @@ names file, line, key, value and what is allowed. The table in deploy/README.md 
 from __future__ import annotations
 
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agent.config_errors import explain
 from agent.errors import ConfigError
@@ -136,6 +138,21 @@ class Camera(Section):
         pattern=r"^(v4l2:|/dev/|rtsp://|rtsps://|csi:|file:|still:|none$)",
         description="v4l2:/dev/v4l/by-id/…, rtsp://…, csi:0, file:…, still:…, or none",
     )
+
+    @field_validator("source")
+    @classmethod
+    def _numbered(cls, source: str) -> str:
+        url = urlsplit(source)
+        if url.scheme in {"rtsp", "rtsps"}:
+            try:
+                ip_address(url.hostname or "")
+            except ValueError as error:
+                raise ValueError(
+                    f"write the camera's address as a number, rtsp://user:password@192.0.2.10/…, not {url.hostname!r}: "
+                    "the vision process may reach this one address and asks nobody for names"
+                ) from error
+        return source
+
     width_px: int = Field(default=1280, ge=160, le=3840)
     height_px: int = Field(default=720, ge=120, le=2160)
     fps: int = Field(default=10, ge=1, le=30)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from agent.cli.common import add_command, print_json
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Options."""
-    add_command(subparsers, "check-config", "Check a configuration file: keys, bounds, pins used twice.")
+    parser = add_command(subparsers, "check-config", "Check a configuration file: keys, bounds, pins used twice.")
+    parser.add_argument(
+        "--camera-network",
+        action="store_true",
+        help="print the drop-in for door-vision that a network camera needs, and nothing else (systemd/README.md)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -17,11 +23,16 @@ def run(arguments: argparse.Namespace) -> int:
     from agent.config import load
 
     config = load(arguments.config)
-    if arguments.json:
-        print_json({"ok": True, "config": config.model_dump()})
+    camera = re.sub(r"//[^/@]*@", "//***@", config.camera.source)  # its password is for the camera alone
+    if arguments.camera_network:
+        from deploy.device.camera_network import drop_in
+
+        print(drop_in(config.camera.source), end="")
+    elif arguments.json:
+        shown = config.model_dump()
+        shown["camera"]["source"] = camera
+        print_json({"ok": True, "config": shown})
     else:
         door = config.door
-        print(
-            f"{arguments.config}: right. Door {door.id} of {door.site}, {door.lock_type}, camera {config.camera.source}"
-        )
+        print(f"{arguments.config}: right. Door {door.id} of {door.site}, {door.lock_type}, camera {camera}")
     return 0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agent.config import Config
 
 
+UNITS = Path("/etc/systemd/system")
 _IN_MEMORY = ("tmpfs", "ramfs")
 _NAMED = 5  # entries that cannot be read
 
@@ -63,9 +64,10 @@ def all_checks(config: Config, path: str) -> Iterator[Check]:
 
     for one in check_hardware(path, camera_source=config.camera.source):
         yield Check(one.name, one.ok, one.found, one.expected, one.do_this)
+    yield from _camera_network(config)
     yield from _models(config)
     yield from _stores(config)
-    yield _clock()
+    yield _clock(Path(config.runtime.agent_dir) / "clock")
     yield from _server(config)
 
 
@@ -187,11 +189,33 @@ def _file_system(folder: Path) -> tuple[str, bool]:
     return kind, device != Path("/").stat().st_dev
 
 
-def _clock() -> Check:
+def _camera_network(config: Config) -> Iterator[Check]:
+    """Whether the vision process may reach the camera: this command may, which proves nothing."""
+    from deploy.device.camera_network import NAME, drop_in
+    from deploy.device.commands import InstallError
+
+    path = UNITS / NAME
+    try:
+        wanted = drop_in(config.camera.source)
+    except InstallError as error:
+        yield Check("camera network", ok=False, found=str(error), expected="a numbered address", do_this=str(error))
+        return
+    there = path.read_text() if path.exists() else ""
+    if wanted or there:
+        expected = f"{path} for camera.source" if wanted else f"no {path}: this camera needs no network"
+        restart = "sudo systemctl daemon-reload && sudo systemctl restart door-vision"
+        put = f"door-agent check-config --camera-network | sudo tee {path}" if wanted else f"sudo rm {path}"
+        folder = f"sudo mkdir -p {path.parent} && " if wanted else ""
+        done = there == wanted
+        found = "as it should be" if done else "another one" if there else "not there"
+        yield Check("camera network", done, found, expected, "" if done else f"{folder}{put} && {restart}")
+
+
+def _clock(keep: Path) -> Check:
     from agent.clock import SystemClock
     from agent.core.journal import ClockQuality
 
-    quality = SystemClock().quality()
+    quality = SystemClock(keep).quality()
     return Check(
         "clock",
         ok=quality in (ClockQuality.NTP, ClockQuality.RTC),

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deploy.device import camera_network
 from deploy.device.commands import InstallError, call, quiet
 from deploy.device.files import ensure_folder, link, replace, sync_folder
 from deploy.device.signature import check_signature
@@ -216,6 +217,7 @@ class Installer:
     def start(self) -> None:
         """Units enabled and running with what is on the disk now."""
         new = self.enable()
+        new |= camera_network.place(CONFIG, UNITS)
         wanted = [u for u in self.units if "\n[Install]" in self._unit(u) and "\nType=oneshot" not in self._unit(u)]
         due = RESTART_DUE.exists() or new or not all(quiet("systemctl", "is-active", u) for u in wanted)
         if due:

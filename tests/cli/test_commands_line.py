@@ -156,6 +156,22 @@ def test_check_config_says_right_or_wrong(shell: Shell):
     assert "hardware.relay.pin: is 99; allowed: less than or equal to 27" in err
 
 
+@pytest.mark.parametrize("options", [(), ("--json",), ("--camera-network",)])
+def test_check_config_keeps_a_network_cameras_password_to_itself(shell: Shell, options):
+    text = shell.config.read_text()
+    source = next(line for line in text.splitlines() if line.startswith("source"))
+    shell.config.write_text(text.replace(source, 'source = "rtsp://cam:hunter2@192.0.2.10/live"'))
+    code, out, err = shell.run("check-config", *options)
+    assert (code, err) == (0, "")
+    assert "192.0.2.10" in out
+    assert "hunter2" not in out
+    shell.config.write_text(text.replace(source, 'source = "rtsp://cam:hunter2@camera.local/live"'))
+    code, out, err = shell.run("check-config", *options)
+    assert code == 3
+    assert "as a number" in out + err
+    assert "hunter2" not in out + err
+
+
 def test_doctor_finds_the_missing_camera_and_the_empty_roster(shell: Shell):
     code, out, _ = shell.run("doctor", "--json")
     checks = {check["name"]: check for check in json.loads(out)["checks"]}

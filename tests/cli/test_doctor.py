@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli import doctor
 from agent.cli.doctor import holds_up_the_boot
+from agent.config import Camera, Config
+from deploy.device.camera_network import NAME, drop_in
 
 STATE = Path("/var/lib/door-agent")
 
@@ -30,3 +33,24 @@ def test_a_mount_that_the_boot_waits_for_is_named(tmp_path, line, holds_up):
 
 def test_a_machine_without_an_fstab_holds_nothing_up(tmp_path):
     assert not holds_up_the_boot(STATE, tmp_path / "fstab")
+
+
+def test_a_network_camera_that_vision_may_not_reach_is_told_with_the_commands_that_mend_it(tmp_path, monkeypatch):
+    """The doctor itself may reach it, which proves nothing."""
+    monkeypatch.setattr(doctor, "UNITS", tmp_path)
+
+    def found(source: str) -> list[tuple[bool, str]]:
+        config = Config.model_construct(camera=Camera(source=source))
+        return [(check.ok, check.do_this) for check in doctor._camera_network(config)]
+
+    assert found("csi:0") == []
+    ((ok, do_this),) = found("rtsp://cam:hunter2@192.0.2.10/live")
+    assert not ok
+    assert f"check-config --camera-network | sudo tee {tmp_path / NAME}" in do_this
+    (tmp_path / NAME).parent.mkdir()
+    (tmp_path / NAME).write_text(drop_in("rtsp://cam:hunter2@192.0.2.10/live"))
+    assert found("rtsp://cam:hunter2@192.0.2.10/live") == [(True, "")]
+    assert not found("rtsp://192.0.2.11/live")[0][0]
+    ((ok, do_this),) = found("csi:0")
+    assert not ok
+    assert do_this.startswith(f"sudo rm {tmp_path / NAME}")
