@@ -21,7 +21,7 @@ from agent.outbox_rows import NOT_AS_WRITTEN, RowReader, hexed, last_of
 from agent.outbox_schema import Epoch, JournalDamagedError, Moment, connect, key, seq_of, transaction
 
 _HEAD, _WAITED = ".head", ".waited"
-_NOT_SENT = ("fork", "restored")
+NOT_SENT = ("fork", "restored")
 
 
 class Store(RowReader):
@@ -83,6 +83,8 @@ class Store(RowReader):
             return {}
 
     def _look_for_damage(self) -> None:
+        if any((e.closed is None) is not (e is self.epochs[-1]) for e in self.epochs):
+            raise JournalDamagedError("which epoch grows is not as written")
         for e in self.epochs:
             promised = self.promised(e)
             if promised is not None and promised != (e.last_seq, e.last_hash):
@@ -110,12 +112,12 @@ class Store(RowReader):
 
     def sending(self) -> Epoch:
         """The epoch to talk about with the server: the oldest with rows it lacks, else the current one."""
-        waiting = (e for e in self.epochs if e.acked < e.last_seq and e.closed not in _NOT_SENT)
+        waiting = (e for e in self.epochs if e.acked < e.last_seq and e.closed not in NOT_SENT)
         return next(waiting, self.current)
 
     def refused(self) -> Epoch | None:
         """An epoch that the server takes no longer, with rows that it lacks."""
-        return next((e for e in self.epochs if e.acked < e.last_seq and e.closed in _NOT_SENT), None)
+        return next((e for e in self.epochs[:-1] if e.acked < e.last_seq and e.closed in NOT_SENT), None)
 
     def depth(self) -> int:
         """Rows that the server lacks."""

@@ -28,12 +28,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 done (verify: every row holds); 1 verify found a bad row and names it; 4 there is no usable journal."""
-    from agent import outbox_report
+    from agent import outbox_report, outbox_verify
 
     path = arguments.journal or _configured(arguments.config)
     match arguments.action:
         case "verify":
-            return _verify(outbox_report.verify(path), as_json=arguments.json)
+            return _verify(outbox_verify.verify(path), as_json=arguments.json)
         case "export":
             for line in outbox_report.export(path, arguments.format):
                 print(line)

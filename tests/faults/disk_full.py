@@ -26,7 +26,7 @@ from typing import Any
 
 from agent.core.events import Kind
 from agent.core.vision_messages import Alive, encode
-from agent.outbox_report import verify
+from agent.outbox_verify import verify
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
 from hardware.errors import SocketError

@@ -15,7 +15,8 @@ import pytest
 
 from agent.core.events import Kind, Priority, Record
 from agent.core.stream import Committed, StoreFailed, StoreRecovered, StoreReported
-from agent.outbox_report import listed, verify
+from agent.outbox_report import listed
+from agent.outbox_verify import verify
 from tests.stream.conftest import record, until
 
 FACTS = {"mode": "LockedDown", "commands": {"office": 9}}
@@ -64,7 +65,8 @@ import contextlib, json, os, sys, time
 from pathlib import Path
 from agent.core.stream import Committed, StoreRecovered
 from agent.outbox import Outbox, OutboxSettings
-from agent.outbox_report import listed, verify
+from agent.outbox_report import listed
+from agent.outbox_verify import verify
 from tests.stream.conftest import Posts, SetClock, record, until
 how, disk = sys.argv[1], Path(sys.argv[2])
 path, other = disk / "journal.db", disk / "somebody-elses"
@@ -102,7 +104,8 @@ from pathlib import Path
 from agent.core.stream import Committed, StoreFailed, StoreRecovered
 from agent.core.sync import Ack, AckJudged
 from agent.outbox import Outbox, OutboxSettings
-from agent.outbox_report import listed, verify
+from agent.outbox_report import listed
+from agent.outbox_verify import verify
 from tests.stream.conftest import Posts, SetClock, record, until
 disk = Path(sys.argv[1])
 path, heard, posts = disk / "journal.db", Posts(), Posts()

@@ -17,8 +17,9 @@ from agent.core.journal import ClockQuality, Row, Skipped, check_chain
 from agent.core.stream import Committed, StoreFailed, StoreRecovered, StoreReported
 from agent.core.sync import Ack, AckJudged, Batch, HeadMoved, Verdict
 from agent.errors import StoreError
-from agent.outbox_report import listed, verify
+from agent.outbox_report import listed
 from agent.outbox_store import Store
+from agent.outbox_verify import verify
 from tests.stream.conftest import Posts, record, until
 
 

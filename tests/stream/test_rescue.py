@@ -15,10 +15,10 @@ from agent import outbox_rescue
 from agent.core.events import Kind
 from agent.core.journal import Row, Skipped
 from agent.outbox_open import open_journal
-from agent.outbox_report import verify
 from agent.outbox_rows import last_of
 from agent.outbox_schema import Moment, key
 from agent.outbox_store import Store
+from agent.outbox_verify import verify
 from agent.wire import batch_json, parse_batch
 from deploy.community.ingest import Chain, take_rows
 from deploy.community.ledger import Ledger, SqliteConnection

@@ -13,8 +13,9 @@ from agent.core.sync import Ack, Verdict
 from agent.mqtt_link import MqttLink
 from agent.outbox_open import open_journal
 from agent.outbox_quota import prune
-from agent.outbox_report import listed, verify
+from agent.outbox_report import listed
 from agent.outbox_schema import Moment
+from agent.outbox_verify import verify
 from agent.outbox_work import Weigh, carry, weighed
 from tests.stream.conftest import record, until
 
