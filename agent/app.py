@@ -18,6 +18,7 @@ from agent.console_desk import INSTALLER_TEST
 from agent.controller import Controller
 from agent.core.events import Kind, Priority, Record
 from agent.directory import Directory
+from agent.door_facts import DoorFacts
 from agent.enrolment import ConsoleAsked
 from agent.errors import ConfigError, HardwareMissingError, StoreError
 from agent.event_log import EventLog
@@ -31,7 +32,7 @@ from agent.notify import ServiceManager
 from agent.occupied import occupied
 from agent.outbox import Outbox
 from agent.pass_desk import load_pass_keys
-from agent.reception import DoorFacts, Reception
+from agent.reception import Reception
 from agent.remote import RemoteDesk, load_command_keys
 from agent.residents import Residents, forget_expired, forget_watched
 from agent.roster_clerk import FirstLook, RosterClerk, look_at_roster

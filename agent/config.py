@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from agent.config_errors import explain
 from agent.errors import ConfigError
+from models.manifest import known
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Pin = Annotated[int, Field(ge=0, le=27)]
@@ -171,6 +172,16 @@ class Faces(Section):
         default=20.0, ge=0.1, le=10_000.0, description="how many strangers look into the camera on a usual day"
     )
     weights_dir: str | None = Field(default=None, description="folder with model files; default: see models/README.md")
+    network: str = Field(
+        default="auto", description="auto: the one that people are enrolled with, or a name of `door-agent models list`"
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> Faces:
+        names = [one.name for one in known() if one.part == "embedder"]
+        if self.network not in ("auto", *names):
+            raise ValueError(f"network is {self.network!r}; allowed: auto, {', '.join(names)}")
+        return self
 
 
 class Server(Section):

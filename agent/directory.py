@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from agent.core.networks import Network
 from agent.core.passes import reference
 from agent.core.roster import Person, PhoneKey, Roster
 from agent.core.schedule import Calendar
 
 NOBODY = Roster(0, MappingProxyType({}), Calendar())
-Network = tuple[str, str]  # model and alignment id
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,11 @@ class View:
     phones: Mapping[bytes, tuple[str, PhoneKey]] = field(default_factory=dict)  # by core/passes.py's reference
     networks: Mapping[Network, int] = field(default_factory=dict)  # people who may be recognised, by what made the face
     templates: int = 0
+
+    @property
+    def recognisable(self) -> int:
+        """People who may be recognised and have a face of some network."""
+        return sum(1 for faces in self.faces.values() if faces)
 
 
 class Directory:

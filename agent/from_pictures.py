@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from agent.directory import Network
+from agent.core.networks import Network
 from agent.roster_changes import NewFace
+from agent.site_network import load_for
 from models.enrol import check_number, enrol_person
 from models.pictures import read_picture
-from models.pipeline import PipelineSettings, load_pipeline
+from models.pipeline import PipelineSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,14 @@ class Faces:
 
 
 class PictureReader:
-    """Loads the networks once. `network` is what its templates are made with.
+    """Loads the networks once. `network` is what its templates are made with: that of the people who are enrolled.
 
     Raises:
         ModelFileError: this machine cannot recognise faces.
     """
 
-    def __init__(self, weights: Path | None) -> None:
-        self._pipeline = load_pipeline(PipelineSettings(weights_folder=weights, liveness="off"))
+    def __init__(self, settings: PipelineSettings, enrolled: Mapping[Network, int]) -> None:
+        self._pipeline = load_for(replace(settings, liveness="off"), enrolled)
         embedder = self._pipeline.embedder
         self.network: Network = (embedder.model_id, embedder.alignment_id)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
+from agent.core.networks import Network
 from agent.core.roster import MAX_TEMPLATES
 from agent.core.vision_messages import (
     MAX_TEMPLATES_PER_MESSAGE,
@@ -19,7 +20,6 @@ from agent.core.vision_messages import (
     GalleryRow,
     ToVision,
 )
-from agent.directory import Network
 from agent.residents import Residents
 from hardware.errors import PeerGoneError
 

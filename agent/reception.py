@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -17,8 +16,9 @@ from agent.core.events import Json, Kind, Priority, Record
 from agent.core.journal import Row
 from agent.core.roster_feed import WANT_SEALING_KEY
 from agent.core.stream import CommandArrived, LinkDown, LinkUp, RosterArrived
-from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, Hello, Pass, Preview, Settings
+from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, Hello, Pass, Preview
 from agent.directory import Directory
+from agent.door_facts import DoorFacts
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
 from agent.face_desk import FaceDesk
 from agent.factors import Factors
@@ -26,6 +26,7 @@ from agent.health import Health
 from agent.hours import Hours
 from agent.identity import Identity
 from agent.known_time import KnownTime
+from agent.network_desk import NetworkDesk
 from agent.pass_desk import PassDesk
 from agent.remote import RemoteDesk
 from agent.roster_clerk import RosterClerk
@@ -39,21 +40,6 @@ _ROSTER_EVERY_S: Final = 1.0
 _FORGET_EVERY_S: Final = 3600.0
 _OPENINGS_KEPT: Final = 100
 _PREVIEW_FPS: Final = 8.0
-
-
-@dataclass(frozen=True, slots=True)
-class DoorFacts:
-    """What does not change while the agent runs."""
-
-    door: str  # "site/id"
-    timezone: str
-    high_security: bool
-    pass_keys: list[bytes]
-    stored: Mapping[str, Any]  # what the journal kept over the restart
-    vision: Settings
-    preview: bool
-    has_server: bool
-    lease_s: float
 
 
 class Reception:
@@ -85,9 +71,9 @@ class Reception:
         self._link_up = False
         self._roster_due_s = self._forget_due_s = 0.0
         self._in_use: dict[str, Any] = {}  # what the vision process said of its gallery
-        self._networks: tuple[str, str] | None = None
+        self._network = NetworkDesk(vision, controller.write)
         self._openings: list[dict[str, Any]] = []
-        factors, self._update = Factors(), TemplateUpdate(clerk, lambda: self._networks)
+        factors, self._update = Factors(), TemplateUpdate(clerk, lambda: self._network.in_use)
         rules, moment = self._rules, self._moment
         self._faces = FaceDesk(controller, residents, factors=factors, rules=rules, moment=moment, update=self._update)
         self._passes = PassDesk(
@@ -109,12 +95,12 @@ class Reception:
                 self._faces.found(event, now_s)
                 self._console.looked(event)
             case Hello():
-                self._networks = (event.model_id, event.alignment_id)
                 self._health.news(event)
                 self._console.explain(liveness=event.liveness)
-                self._brief_vision()
-            case Enrolment() if self._networks is not None:
-                self._enrolment.progressed(event, *self._networks)
+                if self._network.hello(event, self._residents.view):
+                    self._brief_vision(event)
+            case Enrolment() if self._network.in_use is not None:
+                self._enrolment.progressed(event, *self._network.in_use)
             case ConsoleAsked():
                 self._console.asked(event, now_s)
             case CommandArrived():
@@ -191,11 +177,10 @@ class Reception:
 
     # ------------------------------------------------------------ parts
 
-    def _brief_vision(self) -> None:
-        """Tell a new vision process everything it works with: settings, gallery, whether to send pictures."""
-        if self._networks is not None:
-            self._vision.send([self._facts.vision, Preview(self._facts.preview, _PREVIEW_FPS)])
-            self._clerk.begin_gallery(self._networks)
+    def _brief_vision(self, hello: Hello) -> None:
+        """Tell a vision process everything it works with: settings, gallery, whether to send pictures."""
+        self._vision.send([self._facts.vision, Preview(self._facts.preview, _PREVIEW_FPS)])
+        self._clerk.begin_gallery((hello.model_id, hello.alignment_id))
         self._board.update(roster=self._roster_facts())
 
     def _roster_news(self, event: object, now_s: float) -> bool:
@@ -220,6 +205,7 @@ class Reception:
         """Another roster: whoever has no face any more is refused from now on, wherever the gallery stands."""
         epoch, self._residents.view = self._residents.roster.epoch, event.view
         self._roster.read(event)
+        self._network.read(event.view)
         if event.view.roster.epoch != epoch:
             self._roster_row("Changed")
 
@@ -267,6 +253,7 @@ class Reception:
             "roster": {
                 "epoch": self._residents.roster.epoch,
                 "persons": len(self._residents.roster.persons),
+                **self._network.facts(),
                 **self._roster.facts(),
             },
             "clock": str(self._clock.quality()),
@@ -293,7 +280,7 @@ class Reception:
         roster = self._residents.roster
         people, templates = len(roster.persons), self._residents.template_count()
         said = {"epoch": roster.epoch, "persons": people, "templates": templates}
-        return {**said, **self._in_use, **self._roster.facts()}
+        return {**said, **self._in_use, **self._network.facts(), **self._roster.facts()}
 
     def _roster_row(self, state: str, **more: Json) -> None:
         body: dict[str, Json] = {"state": state, "epoch": self._residents.roster.epoch, **more}

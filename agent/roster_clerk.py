@@ -19,10 +19,11 @@ from typing import Final
 
 import pyseto
 
+from agent.core.networks import Network
 from agent.core.roster import Consent
 from agent.core.roster_feed import digest
 from agent.core.stream import RosterArrived
-from agent.directory import Network, View
+from agent.directory import View
 from agent.errors import StoreError
 from agent.gallery_feed import GalleryFeed, Vision
 from agent.identity import Identity

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: one product 
 
 import cv2
 
-from agent.config import load
+from agent.core.networks import Network
 from agent.core.vision_messages import (
     VERSION,
     Alive,
@@ -39,6 +39,7 @@ from agent.core.vision_messages import (
     Preview,
     Settings,
     ToVision,
+    UseNetwork,
 )
 from agent.errors import DoorAgentError
 from agent.stopping import stop_on_signal
@@ -47,14 +48,16 @@ from agent.vision_codes import Codes
 from agent.vision_enrolment import EnrolmentRun
 from agent.vision_eyes import Eyes, Track
 from agent.vision_judge import Judge
+from agent.vision_networks import Networks
 from agent.vision_people import People
-from hardware.camera import Camera, CameraSettings, CameraState, Frame, open_camera
+from agent.vision_settings import VisionSettings, settings_of
+from hardware.camera import Camera, CameraState, Frame, open_camera
 from hardware.clock import boottime_s
 from hardware.errors import HardwareError
 from hardware.notify import Notifier
 from models.arrays import Image
 from models.errors import ModelError
-from models.pipeline import Pipeline, PipelineSettings, load_pipeline
+from models.pipeline import Pipeline, load_pipeline
 
 _FRAME_WAIT_S: Final = 0.1
 _MESSAGES_FOR_S: Final = 0.05
@@ -65,20 +68,12 @@ _PREVIEW_QUALITY: Final = 70
 _LOG = logging.getLogger("door-vision")
 
 
-@dataclass(frozen=True, slots=True)
-class VisionSettings:
-    """What the configuration says to this process."""
-
-    socket: str
-    camera: CameraSettings
-    pipeline: PipelineSettings
-
-
 class Worker:
     """The one loop: messages, newest frame, faces, codes, preview, a sign of life."""
 
-    def __init__(self, pipeline: Pipeline, camera: Camera, end: AgentEnd) -> None:
-        self._pipeline, self._camera, self._end = pipeline, camera, end
+    def __init__(self, pipeline: Pipeline, camera: Camera, end: AgentEnd, networks: Networks | None = None) -> None:
+        """`networks`: what else it could work with; None: nothing."""
+        self._pipeline, self._camera, self._end, self._networks = pipeline, camera, end, networks
         self._people = People(pipeline)
         self._eyes = Eyes(pipeline.detector)
         self._codes = Codes()
@@ -127,6 +122,7 @@ class Worker:
                 liveness=pipeline.liveness is not None,
                 missing="; ".join(missing)[:2000] or None,
                 pid=os.getpid(),
+                networks=self._networks.here() if self._networks is not None else (),
             )
         )
         self._camera_told = None
@@ -150,7 +146,16 @@ class Worker:
                 self._begin_enrolment(message)
             case EnrolCancel():
                 self._enrolment = None
+            case UseNetwork():
+                self._use((message.model_id, message.alignment_id))
         return False
+
+    def _use(self, network: Network) -> None:
+        """Begin anew with another network, and say which one it is now: it knows nobody yet."""
+        if self._networks is not None:
+            self._pipeline = self._networks.changed(self._pipeline, network)
+            self._people, self._judge, self._enrolment = People(self._pipeline), None, None
+        self._introduce()
 
     def _begin_enrolment(self, order: Enrol) -> None:
         if self._judge is not None:
@@ -236,7 +241,7 @@ def run(settings: VisionSettings, stopping: threading.Event, notifier: Notifier)
     end = AgentEnd(settings.socket)
     try:
         pipeline = load_pipeline(settings.pipeline)
-        worker = Worker(pipeline, camera, end)
+        worker = Worker(pipeline, camera, end, Networks(settings.pipeline))
         _LOG.info("ready after %.1f s: %s", time.monotonic() - began_s, pipeline.engine)
         notifier.tell("READY=1")
         while not stopping.is_set():
@@ -274,16 +279,6 @@ def idle(_settings: VisionSettings, stopping: threading.Event, notifier: Notifie
     notifier.tell("READY=1")
     while not stopping.wait(_ALIVE_EVERY_S):
         notifier.tell("WATCHDOG=1")
-
-
-def settings_of(path: Path) -> VisionSettings:
-    """From the configuration file of the door. Raises ConfigError."""
-    config = load(path)
-    return VisionSettings(
-        socket=str(Path(config.runtime.agent_dir) / "vision.sock"),
-        camera=CameraSettings(config.camera.source, config.camera.width_px, config.camera.height_px, config.camera.fps),
-        pipeline=PipelineSettings(weights_folder=Path(config.faces.weights_dir) if config.faces.weights_dir else None),
-    )
 
 
 if __name__ == "__main__":

@@ -33,6 +33,11 @@ def load_detector(store: Store, entry: ModelEntry, *, width_px: int) -> Detector
     return YuNet(converted(store, entry, _free_size, version=VERSION), width_px=width_px)
 
 
+def model_id(entry: ModelEntry) -> str:
+    """Manifest name of an embedder, with what else changes the vector."""
+    return entry.name + ("+mirror" if entry.mirror else "")
+
+
 def load_embedder(store: Store, entry: ModelEntry) -> Embedder:
     """Any network of the manifest whose loader is openvino, dlib, dlib-8bit or onnx."""
     match entry.loader:
@@ -48,7 +53,7 @@ def load_embedder(store: Store, entry: ModelEntry) -> Embedder:
             raise ModelFileError(f"the manifest names an unknown loader for {entry.name}: {other}")
     embedder = OnnxEmbedder(
         data,
-        model_id=entry.name + ("+mirror" if entry.mirror else ""),
+        model_id=model_id(entry),
         alignment=ALIGNMENTS[entry.alignment],
         mirror=entry.mirror,
         same_person_similarity=entry.same_person,

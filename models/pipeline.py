@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from models.align import CUTS, chip
+from models.align import ALIGNMENTS, CUTS, chip
 from models.arrays import Floats, Image
 from models.detect import Detection, Detector
 from models.embed import Embedder
@@ -21,7 +21,7 @@ from models.fusion import mean_direction
 from models.gallery import Gallery
 from models.light import evenly_lit
 from models.liveness import Liveness
-from models.loaders import load_detector, load_embedder, load_liveness
+from models.loaders import load_detector, load_embedder, load_liveness, model_id
 from models.manifest import ModelEntry, Part, entry, known
 from models.store import Store
 
@@ -80,6 +80,32 @@ class Pipeline:
         return mean_direction(self.embedder.embed(np.stack(cuts)))
 
 
+@dataclass(frozen=True, slots=True)
+class ReadyNetwork:
+    """An embedder whose files are on this machine: its manifest name, and the names that its templates carry."""
+
+    name: str
+    model_id: str
+    alignment_id: str
+
+
+def ready_networks(settings: PipelineSettings) -> tuple[ReadyNetwork, ...]:
+    """Every embedder that the settings allow and whose files are here, best first. Reads and checks their files."""
+    store = Store(settings.weights_folder, settings.cache_folder)
+    return tuple(
+        ReadyNetwork(one.name, model_id(one), ALIGNMENTS[one.alignment].alignment_id)
+        for one in known()
+        if one.part == "embedder" and settings.embedder in ("auto", one.name) and store.status(one).state == "ready"
+    )
+
+
+def with_embedder(pipeline: Pipeline, settings: PipelineSettings, name: str) -> Pipeline:
+    """The same pipeline with another embedder. Raises ModelFileError where it does not load."""
+    embedder = load_embedder(Store(settings.weights_folder, settings.cache_folder), entry(name))
+    engine = _engine(pipeline.detector, embedder, pipeline.liveness)
+    return replace(pipeline, embedder=embedder, engine=engine)
+
+
 def load_pipeline(settings: PipelineSettings) -> Pipeline:
     """The best parts that are ready. Raises ModelFileError where nothing can detect or embed, naming the cure."""
     store = Store(settings.weights_folder, settings.cache_folder)
@@ -95,9 +121,13 @@ def load_pipeline(settings: PipelineSettings) -> Pipeline:
     liveness = None
     if settings.liveness != "off":
         liveness = _first(store, "liveness", settings.liveness, troubles, load_liveness)
-    names = [detector.name, embedder.model_id, *([liveness.name] if liveness else [])]
-    engine = f"{' + '.join(names)}; onnxruntime {onnxruntime.__version__}, opencv {cv2.__version__}, one thread"
+    engine = _engine(detector, embedder, liveness)
     return Pipeline(detector, embedder, liveness, engine, _advice(store, troubles))
+
+
+def _engine(detector: Detector, embedder: Embedder, liveness: Liveness | None) -> str:
+    names = [detector.name, embedder.model_id, *([liveness.name] if liveness else [])]
+    return f"{' + '.join(names)}; onnxruntime {onnxruntime.__version__}, opencv {cv2.__version__}, one thread"
 
 
 def _first(

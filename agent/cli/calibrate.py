@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from agent.cli.common import DEFAULT_CONFIG, add_command, print_json
 
 if TYPE_CHECKING:
     from agent.config import Config
+    from agent.residents import Residents
     from models.calibration import Calibration
     from models.gallery import Gallery
     from models.pipeline import Pipeline
@@ -56,35 +59,42 @@ def run(arguments: argparse.Namespace) -> int:
 def read_site(path: str) -> Site:
     """The site of a configuration file. Without one at the default place: an empty roster and default numbers."""
     from agent.config import load
+    from agent.site_network import load_for, pipeline_settings
     from models.calibration import fit
-    from models.pipeline import PipelineSettings, load_pipeline
 
     config = load(path) if path != DEFAULT_CONFIG or Path(path).exists() else None
-    folder = Path(config.faces.weights_dir) if config is not None and config.faces.weights_dir else None
-    pipeline = load_pipeline(PipelineSettings(weights_folder=folder))
-    gallery, epoch = _gallery(config, pipeline)
+    with _residents(config) as residents:
+        pipeline = load_for(pipeline_settings(config), residents.view.networks if residents is not None else {})
+        gallery, epoch = _gallery(residents, pipeline)
     pictures = gallery.template_count / max(1, len(gallery))
     model_id = pipeline.embedder.model_id
     calibration = fit(gallery.matrix, model_id=model_id, pictures=pictures, baseline=gallery.baseline)
     return Site(config, pipeline, gallery, calibration, epoch)
 
 
-def _gallery(config: Config | None, pipeline: Pipeline) -> tuple[Gallery, int]:
+@contextlib.contextmanager
+def _residents(config: Config | None) -> Iterator[Residents | None]:
+    from agent.residents import Residents
+    from agent.roster_store import RosterStore
+
+    if config is None or not (Path(config.store.state_dir) / "roster.db").exists():
+        yield None
+        return
+    with contextlib.closing(RosterStore(Path(config.store.state_dir))) as store:
+        yield Residents(store)
+
+
+def _gallery(residents: Residents | None, pipeline: Pipeline) -> tuple[Gallery, int]:
     import numpy as np
 
-    from agent.roster_store import RosterStore
     from models.template import Template
 
     gallery, net = pipeline.gallery(), pipeline.embedder
-    if config is None or not (Path(config.store.state_dir) / "roster.db").exists():
+    if residents is None:
         return gallery, 0
-    store = RosterStore(Path(config.store.state_dir))
-    try:
-        for row in store.templates(net.model_id, net.alignment_id):
-            gallery.add(row.person_id, Template(np.frombuffer(row.vector, "<f4"), net.model_id, net.alignment_id))
-        return gallery, store.epoch
-    finally:
-        store.close()
+    for row in residents.store.templates(net.model_id, net.alignment_id, unreadable=set()):
+        gallery.add(row.person_id, Template(np.frombuffer(row.vector, "<f4"), net.model_id, net.alignment_id))
+    return gallery, residents.roster.epoch
 
 
 def _report(site: Site) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from agent.cli.common import add_command, print_json
 
 if TYPE_CHECKING:
     from agent.config import Config
+    from agent.directory import View
 
 
 UNITS = Path("/etc/systemd/system")
@@ -72,12 +73,12 @@ def all_checks(config: Config, path: str) -> Iterator[Check]:
 
 
 def _models(config: Config) -> Iterator[Check]:
+    from agent.site_network import pipeline_settings
     from models.errors import ModelError
-    from models.pipeline import PipelineSettings, load_pipeline
+    from models.pipeline import load_pipeline
 
-    folder = Path(config.faces.weights_dir) if config.faces.weights_dir else None
     try:
-        pipeline = load_pipeline(PipelineSettings(weights_folder=folder))
+        pipeline = load_pipeline(pipeline_settings(config))
     except ModelError as e:
         yield Check(
             "face models", ok=False, found=str(e), expected="a detector and a network", do_this="door-agent models list"
@@ -129,6 +130,37 @@ def _stores(config: Config) -> Iterator[Check]:
         expected="at least one resident",
         do_this="door-agent enroll NAME PICTURE PICTURE PICTURE --consent" if not people else "",
     )
+    if residents.view.recognisable:
+        yield _networks(config, residents.view)
+
+
+def _networks(config: Config, view: View) -> Check:
+    """Whether the network that the door works with knows everybody's face."""
+    from agent.core.networks import named, to_use
+    from agent.site_network import pipeline_settings
+    from models.pipeline import ready_networks
+
+    here = {(one.model_id, one.alignment_id): one.name for one in ready_networks(pipeline_settings(config))}
+    chosen = to_use(view.networks, tuple(here))
+    left_out = view.recognisable - (view.networks.get(chosen, 0) if chosen else 0)
+    others = ", ".join(f"{n} with {named(one)}" for one, n in sorted(view.networks.items()) if one != chosen)
+    better = next((name for one, name in here.items() if one != chosen), "") if chosen != next(iter(here), None) else ""
+    found = f"{view.recognisable - left_out} people are known to {named(chosen) if chosen else 'no network here'}"
+    return Check(
+        "enrolled faces",
+        ok=left_out == 0,
+        found=f"{found}; {left_out} are strangers to it, enrolled {others}" if left_out else found + _waits(better),
+        expected="everybody's face known to the network in use",
+        do_this="enrol these people again, or bring the other network back (door-agent models list; faces.network)"
+        if left_out
+        else "",
+    )
+
+
+def _waits(better: str) -> str:
+    if not better:
+        return ""
+    return f'; {better} is here and better: faces.network = "{better}" takes it, and everybody is enrolled again'
 
 
 def _unreadable(faults: Mapping[str, str]) -> Check:

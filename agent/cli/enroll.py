@@ -68,11 +68,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
     from agent.from_pictures import PictureReader
     from agent.pass_desk import phone_key
+    from agent.site_network import pipeline_settings
 
     if not arguments.name or not arguments.pictures:
         raise PictureError(f"a name and pictures are needed; {_EXAMPLE}", exit_code=2)
     consent, more = _allowed(config, arguments)
-    reader = PictureReader(Path(config.faces.weights_dir) if config.faces.weights_dir else None)
+    reader = PictureReader(pipeline_settings(config), residents.view.networks)
     found, (model_id, alignment_id) = reader.faces(arguments.pictures), reader.network
     phones = (phone_key(arguments.phone),) if arguments.phone else ()
     person = residents.add(

@@ -143,7 +143,8 @@ def _import(residents: Residents, config: Config, arguments: argparse.Namespace)
             raise ConfigError(
                 f"{file}: {person_id}: no consent record, no face: fill in consent_date; nothing was changed"
             )
-    made = {} if dry_run else enrolled(config, arguments.pictures or file.parent, pictures)
+    folder = arguments.pictures or file.parent
+    made = {} if dry_run else enrolled(config, folder, pictures, residents.view.networks)
     if any(difference.values()) and not dry_run:
         residents.replace(found)
     for person_id, (new, network) in made.items():

@@ -21,7 +21,7 @@ from agent.errors import ConfigError, PictureError
 
 if TYPE_CHECKING:
     from agent.config import Config
-    from agent.directory import Network
+    from agent.core.networks import Network
     from agent.from_pictures import Faces
 
     Enrolment = tuple[Faces, Network]
@@ -75,8 +75,10 @@ def write_table(persons: list[Mapping[str, Any]], zone: ZoneInfo) -> bytes:
     return out.getvalue().encode("utf-8-sig")
 
 
-def enrolled(config: Config, folder: Path, pictures: dict[str, list[str]]) -> dict[str, Enrolment]:
-    """Templates of everybody's pictures; all are made before anything is stored.
+def enrolled(
+    config: Config, folder: Path, pictures: dict[str, list[str]], networks: Mapping[Network, int]
+) -> dict[str, Enrolment]:
+    """Templates of everybody's pictures; all are made before anything is stored. `networks` as in directory.View.
 
     Raises:
         PictureError: the rows whose pictures cannot be used, all of them at once.
@@ -84,9 +86,10 @@ def enrolled(config: Config, folder: Path, pictures: dict[str, list[str]]) -> di
     if not pictures:
         return {}
     from agent.from_pictures import PictureReader
+    from agent.site_network import pipeline_settings
     from models.errors import PictureUnusableError
 
-    reader = PictureReader(Path(config.faces.weights_dir) if config.faces.weights_dir else None)
+    reader = PictureReader(pipeline_settings(config), networks)
     made, troubles = {}, []
     for person_id, names in pictures.items():
         try:

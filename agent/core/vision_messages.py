@@ -7,9 +7,9 @@ makes `parse_*` answer Rejected, never raise. Times are CLOCK_BOOTTIME seconds. 
 
 From vision: Hello at connect, Alive every second, CameraChanged, GalleryLoaded, Finding, Faces (while a preview is on),
 Pass, Enrolment. To vision: GalleryBegin, GalleryAdd, GalleryCommit, GalleryRemove, Settings, Preview, Enrol,
-EnrolCancel. GalleryAdd between GalleryBegin and GalleryCommit fills the next gallery while the present one is in use;
-on its own it adds to the present one at once, and so does GalleryRemove take from it (and from the next one); a
-GalleryCommit ends such changes.
+EnrolCancel, UseNetwork. GalleryAdd between GalleryBegin and GalleryCommit fills the next gallery while the present one
+is in use; on its own it adds to the present one at once, and so does GalleryRemove take from it (and from the next
+one); a GalleryCommit ends such changes.
 """
 
 from __future__ import annotations
@@ -75,8 +75,19 @@ _Count: TypeAlias = Annotated[int, integer(0, 10**9)]
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkHere:
+    """A network whose templates the vision process could use."""
+
+    model_id: _Id
+    alignment_id: _Id
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
-    """First message of the vision process. `missing`: what would make it better and how to get it, or None."""
+    """First message of the vision process, and again when it changed its network.
+
+    `missing`: what would make it better and how to get it, or None. `networks`: all that it could use, best first.
+    """
 
     TYPE: ClassVar = "hello"
     v: Annotated[int, integer(1, 1)]
@@ -86,6 +97,7 @@ class Hello:
     liveness: Annotated[bool, flag]
     missing: Annotated[str | None, optional(text(2000))]
     pid: _Count
+    networks: Annotated[tuple[NetworkHere, ...], rows(part(NetworkHere), 16)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,16 +304,25 @@ class EnrolCancel:
     TYPE: ClassVar = "enrol_cancel"
 
 
+@dataclass(frozen=True, slots=True)
+class UseNetwork:
+    """Work with this network from now on: the people here are enrolled with it. Answered with a Hello."""
+
+    TYPE: ClassVar = "use_network"
+    model_id: _Id
+    alignment_id: _Id
+
+
 FromVision: TypeAlias = Hello | Alive | CameraChanged | GalleryLoaded | Finding | Faces | Pass | Enrolment
 ToVision: TypeAlias = (
-    GalleryBegin | GalleryAdd | GalleryCommit | GalleryRemove | Settings | Preview | Enrol | EnrolCancel
+    GalleryBegin | GalleryAdd | GalleryCommit | GalleryRemove | Settings | Preview | Enrol | EnrolCancel | UseNetwork
 )
 _FROM_VISION: Final[Mapping[str, type[FromVision]]] = {
     kind.TYPE: kind for kind in (Hello, Alive, CameraChanged, GalleryLoaded, Finding, Faces, Pass, Enrolment)
 }
+_GALLERY: Final = (GalleryBegin, GalleryAdd, GalleryCommit, GalleryRemove)
 _TO_VISION: Final[Mapping[str, type[ToVision]]] = {
-    kind.TYPE: kind
-    for kind in (GalleryBegin, GalleryAdd, GalleryCommit, GalleryRemove, Settings, Preview, Enrol, EnrolCancel)
+    kind.TYPE: kind for kind in (*_GALLERY, Settings, Preview, Enrol, EnrolCancel, UseNetwork)
 }
 
 

@@ -126,13 +126,14 @@ def _door(people: People, _settings: Settings, given: argparse.Namespace) -> dic
 def _enrol(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
     from agent.from_pictures import PictureReader
     from agent.residents import consent_now
+    from models.pipeline import PipelineSettings
 
     if not given.consent:
         raise ConfigError("no consent record, no face: ask the person, then add --consent")
     consent = consent_now(int(time.time()), guardian=given.guardian, under_14=given.under_14, purpose=SITE_PURPOSE)
     if not consent.lawful:
         raise ConfigError("a person under 14 needs a guardian's consent: add --guardian NAME")
-    reader = PictureReader(None)
+    reader = PictureReader(PipelineSettings(), people.networks())
     found = reader.faces(given.pictures)
     people.put({"id": given.id, "consent": written(consent)})
     shown = _shown(people.add_faces(given.id, found.faces, *reader.network))

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from agent.core.bounded import Rejected
 from agent.core.journal import canonical
+from agent.core.networks import Network
 from agent.core.roster import (
     SITE_PURPOSE,
     FaceTemplate,
@@ -83,6 +84,11 @@ class People(SiteFile):
             cure = f"`manage remove {person_id}`, then add the person again" if person_id else "`manage hours`"
             raise ConfigError(f"{person_id or 'the hours'}: cannot be read ({why}); {cure}")
         return found
+
+    def networks(self) -> Mapping[Network, int]:
+        """With which face networks how many people are enrolled here."""
+        with self._store() as store:
+            return Residents(store).view.networks
 
     def put(self, changes: Mapping[str, Any]) -> Person:
         """Change or add one person: `id`, and fields of agent/core/roster.py's Person; what is left out stays.

@@ -60,6 +60,9 @@ class RosterFacts(_Said):
     wanted: Revision | None = Field(default=None, description="the revision it was told to have")
     drift: bool | None = None
     stale: bool | None = Field(default=None, description="the server was not heard for longer than the lease")
+    unreadable: Count | None = Field(default=None, description="entries that cannot be read: these people stay outside")
+    usable: bool | None = Field(default=None, description="false: its file of people cannot be used")
+    enrol_again: Count | None = Field(default=None, description="people whose faces the network in use does not know")
     sealing: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = Field(
         default=None, description="names the key that templates are sealed to"
     )

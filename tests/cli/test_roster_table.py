@@ -132,7 +132,7 @@ def vectors(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], np.ndarray]:
         return found / np.linalg.norm(found)
 
     network = SimpleNamespace(model_id="net", alignment_id="five", baseline=0.0)
-    monkeypatch.setattr(from_pictures, "load_pipeline", lambda _settings: SimpleNamespace(embedder=network))
+    monkeypatch.setattr(from_pictures, "load_for", lambda _settings, _enrolled: SimpleNamespace(embedder=network))
     monkeypatch.setattr(from_pictures, "read_picture", lambda path: path.read_bytes())
     monkeypatch.setattr(enrol, "enrol", lambda _pipeline, pictures: tuple(
         SimpleNamespace(vector=vector(data.decode()), quality=0.9) for _, data in pictures

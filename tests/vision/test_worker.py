@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from agent import vision_networks
+from agent.config import parse
 from agent.core.vision_messages import (
     Finding,
     FindingKind,
@@ -14,14 +17,36 @@ from agent.core.vision_messages import (
     GalleryAdd,
     GalleryBegin,
     GalleryCommit,
+    GalleryLoaded,
+    Hello,
+    NetworkHere,
     Settings,
     ToVision,
+    UseNetwork,
 )
+from agent.errors import ConfigError
+from agent.vision_networks import Networks
 from agent.vision_worker import Worker
 from hardware.camera import CameraState, Frame
 from hardware.clock import boottime_s
 from models.arrays import Image
-from models.pipeline import Pipeline
+from models.errors import ModelFileError
+from models.pipeline import Pipeline, PipelineSettings
+
+CONFIG = """\
+[door]
+site = "garden"
+id = "gate-1"
+lock_type = "fail-secure"
+[hardware]
+backend = "simulated"
+[hardware.relay]
+pin = 17
+[camera]
+source = "none"
+[store]
+state_dir = "{folder}"
+"""
 
 
 class _Camera:
@@ -89,3 +114,50 @@ def test_pictures_of_a_camera_that_does_not_see_well_are_not_judged(
     assert watch(walk) == []
     camera.state = CameraState.OK
     assert [one.person_id for one in watch(walk)] == ["resident"]
+
+
+OLD = ("dlib-resnet-8bit+mirror", "dlib-150")  # what any machine has
+
+
+def test_told_to_use_another_network_it_begins_anew_with_that_one_and_says_so(
+    pipeline: Pipeline, roster: list[GalleryBegin | GalleryAdd | GalleryCommit], cache: Path
+) -> None:
+    """People enrolled with the fallback stay known when a better network comes; the real files of both are loaded."""
+    agent, old = _Agent([*roster, Settings("convenience", 1.0, 20.0)]), OLD
+    worker = Worker(pipeline, cast(Any, _Camera()), cast(Any, agent), Networks(PipelineSettings(cache_folder=cache)))
+    worker.step()
+    (said,) = [one for one in agent.told if isinstance(one, Hello)]
+    assert said.networks[0].model_id == pipeline.embedder.model_id
+    assert NetworkHere(*old) in said.networks
+    agent._orders = [UseNetwork(*old)]
+    worker.step()
+    again = [one for one in agent.told if isinstance(one, Hello)][-1]
+    assert (again.model_id, again.alignment_id) == old
+    assert old[0] in again.engine
+    assert worker._people.gallery.people == ()  # nobody, until the agent has sent them
+    agent._orders = [GalleryBegin(8, *old), GalleryCommit(8)]
+    worker.step()
+    (loaded,) = [one for one in agent.told if isinstance(one, GalleryLoaded)][-1:]
+    assert (loaded.epoch, loaded.refused) == (8, None)
+
+
+def test_a_network_that_is_not_here_or_does_not_load_changes_nothing_and_is_not_offered_again(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = Networks(PipelineSettings())
+    assert networks.changed(pipeline, ("nobody's", "five")) is pipeline
+
+    def broken(*_: object) -> Pipeline:
+        raise ModelFileError("cut short")
+
+    monkeypatch.setattr(vision_networks, "with_embedder", broken)
+    (first, *others) = networks.here()
+    assert networks.changed(pipeline, (first.model_id, first.alignment_id)) is pipeline
+    assert list(networks.here()) == others
+
+
+def test_the_configuration_can_name_the_network(tmp_path: Path) -> None:
+    (here,) = Networks(PipelineSettings(embedder="dlib-resnet-8bit")).here()
+    assert (here.model_id, here.alignment_id) == OLD
+    with pytest.raises(ConfigError, match="allowed: auto, reid0095"):
+        parse(CONFIG.format(folder=tmp_path).encode() + b'[faces]\nnetwork = "reid0059"\n')

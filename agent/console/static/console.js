@@ -110,7 +110,7 @@ function showHealth() {
     ["pLink", l.up === undefined ? "" : l.up ? "good" : "warn", (l.up === undefined ? say("unknown") : say(l.up ? "up" : "down")) + since + (cause ? ` · ${known("link_", cause)}` : ""), detail.join(": ")],
     ["pStore", storeTone(), say(storeTone() === "bad" ? "stopped" : storeTone() ? "running" : "unknown"), storeTone() === "bad" && now.store?.detail],
     ["pClock", { ntp: "good", rtc: "good" }[now.clock?.quality] ?? (now.clock ? "warn" : ""), now.clock ? known("clock_", now.clock.quality) : say("unknown")],
-    ["pRoster", r.persons === undefined ? "" : r.ready === false ? "warn" : "good", r.persons === undefined ? say("unknown") : say("people_n", r.persons, r.templates ?? 0)],
+    ["pRoster", r.persons === undefined ? "" : r.enrol_again > 0 || r.usable === false || r.unreadable > 0 ? "bad" : r.ready === false ? "warn" : "good", r.persons === undefined ? say("unknown") : say("people_n", r.persons, r.templates ?? 0) + (r.enrol_again > 0 ? ` · ${say("enrolAgain", r.enrol_again)}` : ""), r.ready === false && r.refused],
   ];
   byId("health").replaceChildren(...parts.map(([label, dot, said, own]) => {
     const row = make("li"), mark = make("span", undefined, `dot ${connected ? dot : ""}`);

@@ -68,7 +68,9 @@ const KINDS = {
   "Door/Doorbell": ["quiet", () => (zh() ? "有人按门铃" : "The bell rang")],
   "Agent/Started": ["quiet", (b) => after(zh() ? "门禁程序启动" : "The door's program started", b.release ?? b.version)],
   "Agent/Stopped": ["quiet", () => (zh() ? "门禁程序停止" : "The door's program stopped")],
-  "Agent/Vision": ["quiet", (b) => ({ Up: zh() ? "人脸识别开始工作" : "Recognition is working", Down: zh() ? "人脸识别中断，正在重启" : "Recognition stopped and is being restarted" })[b.state] ?? after(say("pVision"), b.state)],
+  "Agent/Vision": ["quiet", (b) => ({ Up: zh() ? "人脸识别开始工作" : "Recognition is working", Down: zh() ? "人脸识别中断，正在重启" : "Recognition stopped and is being restarted",
+    EnrolAgain: zh() ? `${b.people} 人的面容认不出：他们是用另一种识别网络录入的` : `${b.people} people are not recognised: they were enrolled with another network`,
+    EveryoneEnrolled: zh() ? "每个人的面容都能认出来了" : "Everybody enrolled can be recognised again" })[b.state] ?? after(say("pVision"), b.state)],
   "Agent/Camera": ["quiet", (b) => after(say("pCamera"), known("cam_", b.state))],
   "Agent/Link": ["quiet", (b) => ({ Up: zh() ? "与服务器的线路接通" : "The link to the server is up", Down: zh() ? "与服务器的线路断开，门照常工作" : "The link to the server is down; the door goes on" })[b.state] ?? after(say("pLink"), b.word ?? b.state)],
   "Agent/Store": ["bad", (b) => after(say("pStore"), b.state)],
@@ -91,7 +93,7 @@ const KINDS = {
   "Journal/Tombstone": ["bad", () => (zh() ? "空间不足，删除了旧的次要记录" : "Out of room: old minor rows were dropped")],
   "Journal/Folded": ["warn", () => (zh() ? "空间不足，合并了旧的次要记录" : "Short of room: old minor rows were folded")],
 };
-const OVER = new Set(["Normal", "NotInFault", "NotInTamper", "Recovered", "Ended", "Readable", "Usable"]);
+const OVER = new Set(["Normal", "NotInFault", "NotInTamper", "Recovered", "Ended", "Readable", "Usable", "EveryoneEnrolled"]);
 
 // {text, tone, technical}: an event of a kind nobody described is shown by its name.
 function describe(event) {

@@ -88,6 +88,7 @@ const WORDS = {
   enrolGuardian: ["监护人姓名（只留在这扇门上）", "The guardian's name (stays at this door)"],
   enrolNeedGuardian: ["未满 14 周岁，没有监护人同意，不能录入。", "Under 14, without a guardian's consent nothing is enrolled."],
   enrolNeedConsent: ["没有本人同意，不能录入。", "Without the person's consent nothing is enrolled."],
+  enrolAgain: ["{0} 人是用另一种识别网络录入的，现在认不出：请重新录入，或换回原来的网络", "{0} people were enrolled with another network and are not recognised now: enrol them again, or go back to that network"],
   enrolLook: ["请看摄像头", "Please look into the camera"], enrolDone: ["录入完成：{0}", "Enrolled: {0}"],
   enrolFailed: ["没有录入：{0}", "Not enrolled: {0}"], enrolCancelled: ["已取消", "Cancelled"],
   "Look into the camera": ["请看摄像头"], "One person alone, please": ["请一个人单独录入"], "Come closer": ["请走近一点"], "Hold still": ["请不要动"],

@@ -17,6 +17,7 @@ function badges(door) {
   if (s.roster?.drift) found.push(["warn", say("drift", s.roster.revision ?? 0, s.roster.wanted)]);
   if (s.roster?.usable === false) found.push(["bad", say("rosterUnusable")]);
   if (s.roster?.unreadable > 0) found.push(["bad", say("rosterUnreadable", s.roster.unreadable)]);
+  if (s.roster?.enrol_again > 0) found.push(["bad", say("enrolAgain", s.roster.enrol_again)]);
   if (s.roster?.stale) found.push(["warn", say("stale")]);
   return found;
 }

@@ -13,6 +13,7 @@ Object.assign(WORDS, {
   drift: ["名单未更新（第 {0} 版，应为第 {1} 版）", "list of residents not up to date (version {0}, should be {1})"], lock: ["锁", "Lock"],
   rosterUnusable: ["住户名单打不开，见 door-agent doctor", "the list of residents cannot be used, see door-agent doctor"],
   rosterUnreadable: ["名单里有 {0} 条读不出来，见 door-agent doctor", "{0} entries of the list of residents cannot be read, see door-agent doctor"],
+  enrolAgain: ["{0} 人的面容认不出（录入时用的是另一种识别网络）", "{0} faces are not recognised (enrolled with another network)"],
   residents_n: ["{0} 人", "{0} people"], stale: ["太久没有收到服务器的消息", "the server was not heard for too long"], contact: ["门扇", "Leaf"],
 
   // orders
