@@ -1,8 +1,9 @@
 """How often somebody whom nobody knows was here before: a count, from vectors that stay in this process and expire.
 
-Anonymous and short-lived: no name, no number of a cluster and no vector ever leaves; nothing is on a disk; what is
-older than the configured time is overwritten, and all of it ends with the process. A count is a hint, not evidence:
-people who look alike may be counted as one, and one person in another light as two.
+Anonymous and short-lived: no name, no number of a cluster and no vector ever leaves; nothing is on a disk; a vector is
+overwritten when the configured time since its first visit is over, however often its owner comes, and all of it ends
+with the process. A count is a hint, not evidence: people who look alike may be counted as one, and one person in
+another light as two.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _SAME_VISIT_S: Final = 60.0  # somebody who stays is one visit
 class _Stranger:
     vector: Floats
     visits: int
+    first_s: float
     seen_s: float
 
 
@@ -47,7 +49,7 @@ class Strangers:
         found = self._nearest(vector)
         if found is None:
             self._make_room()
-            self._known.append(_Stranger(vector.copy(), 1, at_s))
+            self._known.append(_Stranger(vector.copy(), 1, at_s, at_s))
             return 0
         if at_s - found.seen_s > _SAME_VISIT_S:
             found.visits += 1
@@ -55,8 +57,8 @@ class Strangers:
         return found.visits - 1
 
     def forget(self, at_s: float, remember_s: float) -> None:
-        """Overwrite whoever was not seen for `remember_s`; 0 forgets everybody."""
-        for one in [one for one in self._known if remember_s <= 0 or at_s - one.seen_s > remember_s]:
+        """Overwrite whoever was first seen more than `remember_s` ago; 0 forgets everybody."""
+        for one in [one for one in self._known if remember_s <= 0 or at_s - one.first_s > remember_s]:
             self._drop(one)
 
     def _make_room(self) -> None:

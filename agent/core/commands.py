@@ -47,7 +47,7 @@ class Action(StrEnum):
 
 
 class Refusal(StrEnum):
-    """Why a command is refused. Each has its own event."""
+    """Why a command is refused: in the answer, and in a row; at most one a second, which counts the rest."""
 
     RETAINED = "retained"
     OVERSIZED = "oversized"

@@ -103,6 +103,8 @@ class People(SiteFile):
             found = parse_person({**person_json(before), **changes})
             if isinstance(found, Rejected):
                 raise ConfigError(found.reason)
+            if found.kind is PersonKind.WATCHED:
+                raise ConfigError(f"{found.id}: a watch-list is kept at a door that has the legal basis, not here")
             store.write(found, None if found.faces else [])
         return found
 
@@ -233,7 +235,8 @@ class People(SiteFile):
         found = {
             (PERSON, person.id): canonical(person_json(_for_door(person, sealed=door.sealing is not None)))
             for person in roster.persons.values()
-            if EVERYBODY in door.groups or set(door.groups) & set(person.groups)
+            if (EVERYBODY in door.groups or set(door.groups) & set(person.groups))
+            and person.kind is not PersonKind.WATCHED
         }
         found[SITE, ""] = canonical(hours_json(roster))
         now_s = int(time.time())

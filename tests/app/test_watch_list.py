@@ -15,6 +15,7 @@ from agent.core.recognition import Frame
 from agent.core.roster import FACE_PURPOSE, WATCH_PURPOSE, Consent, FaceTemplate, Person, PersonKind, parse_person
 from agent.core.schedule import ALWAYS, Calendar
 from agent.core.vision_messages import encode
+from agent.errors import ConfigError
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
 
@@ -65,6 +66,18 @@ def test_with_a_basis_the_manager_is_told_and_the_door_shows_a_stranger_without_
         assert (store.person(person_id), store.template_count()) == (None, 0)
     refused = door.command("enroll", "X", "nothing.jpg", "--watch", "--json")
     assert (refused.returncode, "watch_list_legal_basis" in json.loads(refused.stdout)["error"]) == (3, True)
+
+
+def test_the_server_takes_nobody_onto_a_list_and_sends_nobody_of_one(site: Site):
+    """Its page for residents and its README say that it never does; a person of that kind used to go to the doors."""
+    with pytest.raises(ConfigError, match="watch-list"):
+        site.people.put({"id": "p-x", "kind": "watched", "groups": ["block-1"]})
+    site.people.put({"id": "p-li", "groups": ["block-1"]})
+    with contextlib.closing(RosterStore(site.people.folder)) as store:  # of a release before this one
+        store.write(Person(id="p-x", kind=PersonKind.WATCHED, groups=("block-1",)), None)
+    site.people.set_door("garden/gate-1", ["block-1"])
+    entries = site.people.entries(site.people.doors()["garden/gate-1"])
+    assert [name for kind, name in entries if kind == "person"] == ["p-li"]
 
 
 def test_whoever_is_watched_comes_in_in_no_way_whatever_else_is_said_of_him():

@@ -37,6 +37,18 @@ def test_nobody_is_remembered_past_the_time_and_the_vector_is_overwritten(strang
     assert strangers.visits_before(face(1), HOUR + 2, HOUR) == 0
 
 
+def test_somebody_who_keeps_coming_is_forgotten_an_hour_after_the_first_visit_and_counted_anew(strangers: Strangers):
+    """The residents' page says "one hour at most"; each visit used to begin it again."""
+    counts = []
+    for visit in range(10):
+        counts.append(strangers.visits_before(face(1, 0.1), visit * 20 * 60.0, HOUR))
+        first = strangers._known[0].vector
+    assert counts == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
+    assert len(strangers) == 1
+    strangers.forget(8 * 20 * 60.0 + HOUR + 1, HOUR)
+    assert not first.any()
+
+
 def test_switched_off_it_remembers_nobody_and_forgets_those_it_knew(strangers: Strangers):
     strangers.visits_before(face(1), 0, HOUR)
     assert strangers.visits_before(face(2), 1, 0) == 0
