@@ -160,23 +160,23 @@ def test_the_judge_at_boot_has_time_for_two_verdicts():
         assert float(one(unit, "TimeoutStartSec")) < LONGEST_START_S
 
 
-SAID_BY_ITSELF = re.compile(
-    r"(Protect|Private|Restrict|Lock|NoNew|Capability|Ambient|Remove|Keyring|MemoryDeny|SystemCall|Type|Notify|Wanted"
-    r"|User|Description|Documentation|Condition)"
-)
+WORDS_ALONE = re.compile(r"(Description|Documentation|WantedBy)=")
+ONE_THOUGHT = 4  # settings that one comment may speak for
 
 
 @pytest.mark.parametrize("unit", ALL_UNITS)
-def test_every_setting_that_does_not_say_it_by_its_name_says_why(unit):
-    """A line of its own above it, or the lines of the same thought since the last comment."""
-    explained = False
+def test_every_setting_says_why(unit):
+    """A comment above it, which speaks for the few settings of the same thought that follow."""
+    silent, spoken_for = [], 0
     for line in lines(unit):
         if line.startswith("#"):
-            explained = True
+            spoken_for = ONE_THOUGHT
         elif not line or line.startswith("["):
-            explained = False
-        else:
-            assert explained or SAID_BY_ITSELF.match(line), line
+            spoken_for = 0
+        elif not WORDS_ALONE.match(line):
+            spoken_for -= 1
+            silent += [line] if spoken_for < 0 else []
+    assert silent == []
 
 
 def test_the_users_exist_and_have_their_devices_only():
