@@ -7,6 +7,8 @@ relay is never touched.
 from __future__ import annotations
 
 import contextlib
+import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,10 @@ BOOT_CONFIG = Path("/boot/firmware/config.txt")
 PIN_CONTROLLERS = Path("/sys/module")
 _STRICT, _WATCHDOG = "dtparam=strict_gpiod", "dtparam=watchdog=on"
 _REST = {"lock_power": True}  # every other input is inactive at a closed, quiet door
+_REASONS = {"order", "exit", "fire"}  # for which the guard energises
 _HELLO_WITHIN_S = 2.0
+WATCHDOG_DEVICES = Path("/sys/class/watchdog")
+_LONGEST_WATCHDOG_S = 15  # the board's timer cannot count further
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ def check_hardware(config_path: str, *, camera_source: str = "none") -> list[Che
         return [
             Check("hardware settings", ok=False, found=str(error), expected="a door's lines", do_this="mend the file")
         ]
-    return [*_lines(settings), *_boot(settings), *_camera(camera_source)]
+    return [*_lines(settings), *_boot(settings), *_kernel_watchdog(settings), *_camera(camera_source)]
 
 
 def _lines(settings: GuardSettings) -> Iterator[Check]:
@@ -54,8 +59,8 @@ def _lines(settings: GuardSettings) -> Iterator[Check]:
         yield _library()
     hello = _ask_guard(settings.socket_path)
     if hello is not None:
-        relay = "energised" if hello.get("relay") else "dropped"
-        yield Check("guard", ok=True, found=f"answers, {hello.get('backend')}, relay {relay}", expected="answers")
+        yield Check("guard", ok=True, found=f"answers, {hello.get('backend')}", expected="answers")
+        yield _relay(settings, energised=hello.get("relay") is True, why=str(hello.get("why")))
         yield from (_line(settings, name, active=active is True) for name, active in hello.get("inputs", {}).items())
         yield from (_lamp(name, pin.pin, hello.get("lines", [])) for name, pin in settings.lamps.items())
         return
@@ -77,6 +82,19 @@ def _read_lines(settings: GuardSettings) -> Iterator[Check]:
             expected=f"/dev/gpiochip{settings.chip} and its lines",
             do_this=str(error),
         )
+
+
+def _relay(settings: GuardSettings, *, energised: bool, why: str) -> Check:
+    """What the relay's pin shows, and whether the guard knows why."""
+    pin = settings.relay
+    level = "high" if pin.active_high else "low"
+    return Check(
+        "line relay",
+        ok=not energised or why in _REASONS,
+        found=f"{f'energised: {why}' if energised else 'dropped'} (GPIO{pin.pin}, active {level})",
+        expected="dropped while nobody is let in or out, and the lock secured then",
+        do_this="nobody drives it: a short circuit, or another program at the pin (gpioinfo)",
+    )
 
 
 def _line(settings: GuardSettings, name: str, *, active: bool) -> Check:
@@ -129,6 +147,27 @@ def _boot(settings: GuardSettings) -> Iterator[Check]:
             expected=wanted,
             do_this="" if there else f"add the line {wanted} to {BOOT_CONFIG} and reboot",
         )
+
+
+def _kernel_watchdog(settings: GuardSettings) -> Iterator[Check]:
+    """Whether systemd feeds the board's own watchdog: the device tree gives it, a manager's setting uses it."""
+    if settings.backend != "lgpio" or not any(WATCHDOG_DEVICES.glob("watchdog*")):
+        return
+    asked = ["systemctl", "show", "--property=RuntimeWatchdogUSec", "--value"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603  fixed words
+        found = done.stdout.strip() or "0"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        found = str(error)
+    used = re.fullmatch(r"(\d+)s", found)
+    well = used is not None and 0 < int(used[1]) <= _LONGEST_WATCHDOG_S
+    yield Check(
+        "kernel watchdog",
+        ok=well,
+        found=f"RuntimeWatchdogSec={found}",
+        expected="RuntimeWatchdogSec=10: a kernel that hangs is reset, and the relay drops",
+        do_this="" if well else "RuntimeWatchdogSec=10 under [Manager] in /etc/systemd/system.conf.d/watchdog.conf",
+    )
 
 
 def _outputs_fall_back() -> bool:

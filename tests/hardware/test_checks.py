@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+from dataclasses import replace
+
 import cv2
 import numpy as np
+import pytest
 
 from hardware import checks
 from hardware.checks import check_hardware
@@ -15,14 +19,41 @@ def by_name(found: list[checks.Check]) -> dict[str, checks.Check]:
 
 def test_a_running_guard_answers_for_every_line(guard):
     found = by_name(check_hardware(str(guard.config)))
-    assert set(found) == {"guard", "line contact", "line exit", "line fire"} | {
+    assert set(found) == {"guard", "line relay", "line contact", "line exit", "line fire"} | {
         "line buzzer",
         "line led_red",
         "line led_green",
     }
     assert all(check.ok for check in found.values())
-    assert found["guard"].found == "answers, simulated, relay dropped"
+    assert found["guard"].found == "answers, simulated"
+    assert found["line relay"].found == "dropped (GPIO17, active low)"
     assert found["line exit"].found == "inactive (GPIO27, pull up, active low)"
+
+
+def test_an_energised_relay_is_well_while_the_guard_knows_why_and_a_fault_where_nobody_drives_it(guard):
+    agent = guard.agent()
+    agent.send_json({"type": "release", "lease_ms": 2000, "hold": False, "id": "a"})
+    guard.relay_goes(on=True)
+    found = by_name(check_hardware(str(guard.config)))["line relay"]
+    assert (found.ok, found.found) == (True, "energised: order (GPIO17, active low)")
+    settings = checks.load_settings(str(guard.config))
+    nobody = checks._relay(settings, energised=True, why="secure")
+    assert not nobody.ok
+    assert "short circuit" in nobody.do_this
+
+
+@pytest.mark.parametrize(
+    ("said", "ok"), [("10s", True), ("15s", True), ("0", False), ("", False), ("1min", False), ("infinity", False)]
+)
+def test_a_board_with_a_watchdog_that_nobody_feeds_is_told(guard, tmp_path, monkeypatch, said, ok):
+    (tmp_path / "watchdog0").mkdir()
+    monkeypatch.setattr(checks, "WATCHDOG_DEVICES", tmp_path)
+    done = subprocess.CompletedProcess([], 0, stdout=f"{said}\n")
+    monkeypatch.setattr(checks.subprocess, "run", lambda *_a, **_k: done)
+    settings = replace(checks.load_settings(str(guard.config)), backend="lgpio")
+    (found,) = checks._kernel_watchdog(settings)
+    assert found.ok is ok
+    assert ("watchdog.conf" in found.do_this) is not ok
 
 
 def test_a_line_that_is_active_at_rest_says_where_to_look(guard):
