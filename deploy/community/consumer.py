@@ -72,6 +72,7 @@ class Consumer:
         self._listening = Listening(away_s=time.monotonic())
         self._link_told: dict[str, Any] = {}
         self._link = self._new_link()
+        self._home_started = False
         self._home = homeassistant.Home(self._link.publish, can_open=settings.can_open)
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
 
@@ -101,7 +102,8 @@ class Consumer:
 
     def _new_link(self) -> BrokerLink:
         s = self._settings
-        topics = [s.subscription, *([homeassistant.SUBSCRIPTION] if s.home_assistant and s.can_open else [])]
+        home = [homeassistant.STATUS, *([homeassistant.SUBSCRIPTION] if s.can_open else [])]
+        topics = [s.subscription, *(home if s.home_assistant else [])]
         settings = BrokerSettings(s.host, s.port, s.ca, s.cert, s.key, s.name)
         return BrokerLink(settings, topics, self._arrived, self._queue.wake)
 
@@ -110,6 +112,8 @@ class Consumer:
             message = Message(where, payload, kept)
             if not self._queue.put(message.device, message):
                 self.overflowed += 1
+        elif where == homeassistant.STATUS:
+            self._home_started = self._home_started or payload == b"online"
         elif not kept and payload == homeassistant.OPEN.encode():  # a kept order would open at every reconnect
             self._tell(News("order", "/".join(where.split("/")[2:4]), {"action": "open", "actor": "home-assistant"}))
 
@@ -127,6 +131,9 @@ class Consumer:
 
     def _turn(self, group: list[Message]) -> None:
         self._guarded(self._tend_link)
+        if self._home_started:
+            self._home_started = False
+            self._home.anew()
         if group:
             self._guarded(lambda: self._take(group))
         if time.monotonic() >= self._check_s:

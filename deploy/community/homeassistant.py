@@ -16,6 +16,7 @@ from agent.wire import topic
 from deploy.community.news import News
 
 SUBSCRIPTION = "homeassistant/door-agent/+/+/set"
+STATUS = "homeassistant/status"  # where it says "online" when it starts; what it had been told may be gone then
 OPEN = "OPEN"
 
 _ACCESSES: Mapping[str, str] = {
@@ -44,6 +45,10 @@ class Home:
         self._publish, self._can_open = publish, can_open
         self._announced: set[str] = set()
 
+    def anew(self) -> None:
+        """It started: every door is announced once more, with its next state."""
+        self._announced.clear()
+
     def hear(self, news: News) -> None:
         """Tell Home Assistant what concerns it."""
         if news.kind == "state" and news.device not in self._announced:
@@ -60,11 +65,10 @@ def discovery(device: str, *, can_open: bool) -> tuple[str, bytes]:
     unique = "door-agent-" + device.replace("/", "-")
     state = topic(device, "up/state")
     components: dict[str, dict[str, Any]] = {
-        "contact": _binary(unique, "contact", "door", "{{ 'ON' if value_json.door.contact == 'open' else 'OFF' }}"),
-        "problem": _binary(
-            unique, "problem", "problem", "{{ 'ON' if value_json.door.alarms or value_json.door.faults else 'OFF' }}"
-        ),
-        "fire": _binary(unique, "fire", "smoke", "{{ 'ON' if value_json.door.fire else 'OFF' }}"),
+        "contact": _binary(unique, "contact", "door", _told("contact", {"open": "ON", "closed": "OFF"})),
+        "problem": _binary(unique, "problem", "problem", _any_of("alarms", "faults")),
+        "fire": _binary(unique, "fire", "smoke", _any_of("fire")),
+        "tamper": _binary(unique, "tamper", "tamper", _any_of("tamper")),
         "access": {
             "platform": "event",
             "unique_id": f"{unique}-access",
@@ -82,8 +86,7 @@ def discovery(device: str, *, can_open: bool) -> tuple[str, bytes]:
         "availability": [
             {"topic": state, "value_template": "{{ 'online' if value_json.online else 'offline' }}"},
         ],
-        "qos": 1,
-        "components": components,
+        "components": {name: {**component, "qos": 1} for name, component in components.items()},
     }
     return f"homeassistant/device/{unique}/config", json.dumps(payload).encode()
 
@@ -97,11 +100,25 @@ def _lock(unique: str, device: str) -> dict[str, Any]:
         "payload_open": OPEN,
         "payload_unlock": OPEN,  # this lock knows one thing to do: let somebody in, and lock again by itself
         "payload_lock": "LOCK",
-        "value_template": "{{ value_json.door.lock if value_json.door.lock in ['secured', 'released'] else 'None' }}",
+        "value_template": _told("lock", {"secured": "secured", "released": "released"}),
         "state_locked": "secured",
         "state_unlocked": "released",
         "optimistic": False,
     }
+
+
+# While a door has no link its state is {"online": false} and nothing else. "None" is Home Assistant's word for not
+# known: a leaf or lock that nobody can tell of is shown so, never as closed or locked.
+_DOOR = "{% set door = value_json.door | default({}) %}"
+
+
+def _told(fact: str, words: Mapping[str, str]) -> str:
+    return f"{_DOOR}{{{{ {dict(words)}.get(door.get('{fact}'), 'None') }}}}"
+
+
+def _any_of(*facts: str) -> str:
+    some = " or ".join(f"door.get('{fact}')" for fact in facts)
+    return f"{_DOOR}{{{{ 'None' if not door else 'ON' if {some} else 'OFF' }}}}"
 
 
 def _binary(unique: str, name: str, device_class: str, template: str) -> dict[str, Any]:

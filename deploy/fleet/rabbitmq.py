@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.broker import DASHBOARD_NAME, SERVER_NAME
+from deploy.broker import DASHBOARD_NAME, HOME_NAME, SERVER_NAME
 
 PLUGINS = "[rabbitmq_mqtt,rabbitmq_prometheus].\n"
 
@@ -88,14 +88,17 @@ def haproxy(address: str, port: int, servers: Iterable[tuple[str, str]], connect
 
 
 def definitions(doors: Iterable[str], servers: Iterable[str] = (SERVER_NAME,)) -> str:
-    """Users and permissions as definitions.json: by certificate name, without a password; doors and server processes.
+    """Users and permissions as definitions.json: by certificate name, no passwords; the rules of deploy/broker.py.
 
     Topics arrive as routing keys with dots; a door's filter is checked like a topic.
     """
     names = [*doors]
     rules = [(n, rf"^doors\.{_key(n)}\.up\.", rf"^doors\.{_key(n)}\.dn\.") for n in names]
-    rules += [(n, r"^doors\.[^.]+\.[^.]+\.dn\.", r"^doors\.") for n in servers]
-    rules.append((DASHBOARD_NAME, "^$", r"^doors\."))
+    up, home = r"doors\.[^.]+\.[^.]+\.up\.", r"homeassistant\."
+    rules += [(n, rf"^(doors\.[^.]+\.[^.]+\.dn\.|{home})", rf"^({up}|{home})") for n in servers]
+    orders = rf"{home}door-agent\.[^.]+\.[^.]+\.set"
+    rules.append((HOME_NAME, rf"^({home}status|{orders})$", rf"^({up}state$|{home})"))
+    rules.append((DASHBOARD_NAME, "^$", rf"^{up}"))
     value: dict[str, Any] = {
         "vhosts": [{"name": "/"}],
         "users": [{"name": n, "password_hash": "", "tags": []} for n, _, _ in rules],

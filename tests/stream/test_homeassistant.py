@@ -8,12 +8,13 @@ from agent.core.events import Kind, Record
 from agent.core.stream import LinkUp
 from deploy.broker import HOME_NAME
 from deploy.community import homeassistant
-from deploy.community.homeassistant import access, access_topic, discovery
+from deploy.community.homeassistant import Home, access, access_topic, discovery
+from deploy.community.news import News
 from tests.stream.conftest import record, until
 
 
 def test_the_device_has_what_home_assistant_asks_of_each_component():
-    """Checked once against the schemas of Home Assistant 2025.1 itself; here its required keys."""
+    """Home Assistant's own rules: tests/interop/test_home_assistant.py."""
     where, payload = discovery("s1/d1", can_open=True)
     told = json.loads(payload)
     assert where == "homeassistant/device/door-agent-s1-d1/config"
@@ -24,7 +25,7 @@ def test_the_device_has_what_home_assistant_asks_of_each_component():
     assert {name: p["platform"] for name, p in parts.items()} == {
         "lock": "lock",
         "access": "event",
-        **dict.fromkeys(("contact", "problem", "fire"), "binary_sensor"),
+        **dict.fromkeys(("contact", "problem", "fire", "tamper"), "binary_sensor"),
     }
     assert len({p["unique_id"] for p in parts.values()}) == len(parts)
     assert parts["lock"]["optimistic"] is False
@@ -49,7 +50,7 @@ def test_a_door_appears_its_accesses_follow_and_an_order_comes_back_once(site, l
     home = site.raw(HOME_NAME, on_message=lambda _c, _u, m: heard.setdefault(m.topic, []).append((m.payload, m.retain)))
     home.subscribe("homeassistant/#", 1)
     home.subscribe("doors/#", 1)
-    site.serve(home_assistant=True, can_open=True)
+    server = site.serve(home_assistant=True, can_open=True)
     link, outbox, posts = linked()
     posts.wait_for(LinkUp)
     link.set_state({"door": {"lock": "secured"}})
@@ -71,10 +72,28 @@ def test_a_door_appears_its_accesses_follow_and_an_order_comes_back_once(site, l
         home.publish(topic, payload, 1, retain=retain)
     until(lambda: len(codes) == 5, "every attempt answered")
     assert sorted(codes)[-2:] == [0x87, 0x87]
+    home.publish(homeassistant.STATUS, b"online", 1)
+    heard.pop(where)
+    until(lambda: not server._home._announced, "its start noticed")
+    link.set_state({"door": {"lock": "released"}})
+    until(lambda: where in heard, "the discovery again")
     orders = lambda: [n for n in site.news.all if n.kind == "order"]  # noqa: E731
     until(lambda: len(orders()) == 2, "the orders")  # a fresh one is passed on to subscribers without the retain mark
+    server.stop()
     site.serve(home_assistant=True, can_open=True)  # a server that starts later gets the kept one, and does not obey it
     site.news.wait(lambda: sum(n.kind == "state" for n in site.news.all) >= 2, "the second server's first message")
     assert len(orders()) == 2
     home.disconnect()
     home.loop_stop()
+
+
+def test_a_home_assistant_that_starts_is_told_of_every_door_again():
+    """What it knew may be gone, and a RabbitMQ node that it comes to may have no copy of what was kept."""
+    sent: list[str] = []
+    home = Home(lambda topic, _payload, *, keep=False: sent.append(topic), can_open=True)
+    state = News("state", "s1/d1", {"online": True})
+    for _ in range(2):
+        home.hear(state)
+    home.anew()
+    home.hear(state)
+    assert sent == ["homeassistant/device/door-agent-s1-d1/config"] * 2
