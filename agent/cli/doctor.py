@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 UNITS = Path("/etc/systemd/system")
+_RENEW_DAYS = 45  # provisioning renews at 60; what is left is for somebody to come
 _IN_MEMORY = ("tmpfs", "ramfs")
 _NAMED = 5  # entries that cannot be read
 
@@ -268,6 +270,19 @@ def _device_key(key: Path) -> Check:
     return Check("device key", ok, found, "a file that only the agent may read", todo)
 
 
+def _certificate(cert: Path) -> Check:
+    from agent.chain import ends_utc_s
+
+    expected = f"good for at least {_RENEW_DAYS} days"
+    todo = "provision the device again: it renews what has less than 60 days left"
+    try:
+        days = int((ends_utc_s(cert.read_bytes()) - time.time()) // 86400)
+    except (OSError, ValueError) as error:
+        return Check("certificate", ok=False, found=f"{cert}: {error}", expected=expected, do_this=todo)
+    good = days >= _RENEW_DAYS
+    return Check("certificate", good, f"ends in {days} days", expected, "" if good else todo)
+
+
 def _server(config: Config) -> Iterator[Check]:
     server = config.server
     if server is None:
@@ -288,6 +303,7 @@ def _server(config: Config) -> Iterator[Check]:
     )
     where = f"{server.host}:{server.port}"
     yield _device_key(settings.key)
+    yield _certificate(settings.cert)
     try:
         pinned_key(settings)
         with (
