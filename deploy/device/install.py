@@ -205,8 +205,9 @@ class Installer:
         Each release keeps its own, so that going back brings back what the older one knows by its hash.
         """
         folder = self.release / "weights"
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
-        did = [replace(ensure_folder(WEIGHTS) / p.name, p.read_bytes(), 0o644) for p in files]
+        files = sorted(p for p in folder.rglob("*") if p.is_file())
+        places = [ensure_folder((WEIGHTS / p.relative_to(folder)).parent) / p.name for p in files]
+        did = [replace(place, p.read_bytes(), 0o644) for place, p in zip(places, files, strict=True)]
         self.step(f"{len(files)} weight files", did=any(did))
 
     def install_config(self) -> None:

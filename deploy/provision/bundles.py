@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.bundle import BundleError, Target
+from deploy.bundle import Target
+from deploy.own_wheel import BundleError
 
 
 @dataclass(frozen=True, slots=True)

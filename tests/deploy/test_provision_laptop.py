@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigError
-from deploy.bundle import BundleError, Target
+from deploy.bundle import Target
+from deploy.own_wheel import BundleError
 from deploy.provision import bundles, hostkey, preflight
 from deploy.provision.hostkey import HostKeyError, KnownDoors
 from deploy.provision.sitefile import door_config, load

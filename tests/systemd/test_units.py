@@ -10,10 +10,10 @@ import pytest
 
 from agent.cli.common import DEFAULT_CONFIG
 from agent.config import Runtime, Store
-from deploy.bundle import PACKAGES
 from deploy.device import camera_network
 from deploy.device.health import DOCTOR_S, LONGEST_START_S
 from deploy.device.update import GATE_WITHIN_S
+from deploy.own_wheel import PACKAGES
 from hardware.guard import CHIP_WAIT_S, HANG_KILLED_AFTER_S, WATCHDOG_EVERY_S
 
 FOLDER = Path(__file__).parents[2] / "systemd"
