@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli import doctor
+from agent.cli import doctor, doctor_server
 from agent.cli.doctor import holds_up_the_boot
 from agent.config import Camera, Config
 from deploy.device.camera_network import NAME, drop_in
@@ -62,9 +62,9 @@ def test_a_network_camera_that_vision_may_not_reach_is_told_with_the_commands_th
 def test_a_certificate_that_ends_soon_is_told_with_what_renews_it(tmp_path, monkeypatch, over_s, well):
     pair = SiteAuthority.create(tmp_path / "pki", "garden").device("garden/door-1")
     now_s = time.time()
-    monkeypatch.setattr(doctor.time, "time", lambda: now_s + over_s)
-    check = doctor._certificate(pair.cert)
+    monkeypatch.setattr(doctor_server.time, "time", lambda: now_s + over_s)
+    check = doctor_server._certificate(pair.cert)
     assert check.ok is well
     assert "ends in" in check.found
     assert ("provision the device again" in check.do_this) is not well
-    assert not doctor._certificate(tmp_path / "absent.pem").ok
+    assert not doctor_server._certificate(tmp_path / "absent.pem").ok
