@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from agent.core.roster import (
     FACE_PURPOSE,
     LEARNT,
     MAX_PHONES,
+    SITE_PURPOSE,
     Consent,
     FaceTemplate,
     Person,
@@ -27,6 +28,7 @@ from agent.core.roster import (
 from agent.errors import StoreError
 from agent.roster_entries import purge_reason
 from agent.roster_store import RosterStore, StoredTemplate
+from agent.visits import after_visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,17 @@ class RosterChanges:
         alignment_id: str,
         *,
         phones: tuple[PhoneKey, ...] = (),
+        alike: Collection[str] = (),
         **more: object,
     ) -> Person:
         """A new person. `more` are other fields of Person (kind, extended_release, …).
 
+        `alike`: people whom she resembles; they and she are marked for face and phone.
+
         Raises:
             ValueError: the consent does not allow a face.
             UnfitError: a phone is somebody's already, a name is too long, …
+            StoreError: one of those alike is not there.
         """
         person_id = f"p-{secrets.token_hex(6)}"
         templates = _templates(person_id, faces, model_id, alignment_id)
@@ -80,8 +86,61 @@ class RosterChanges:
             faces=_listed(templates),
         )
         with self._change():
+            if alike:
+                person = replace(person, second_factor=True)
+                self._mark(alike)
             self._store.write(person, templates)
         return person
+
+    def add_visit(
+        self,
+        person_id: str,
+        faces: Iterable[NewFace],
+        model_id: str,
+        alignment_id: str,
+        consent: Consent | None = None,
+        *,
+        alike: Collection[str] = (),
+    ) -> Person:
+        """Pictures of one more visit beside those there are; of more than MAX_FACES the most different stay.
+
+        `consent`: where none is there that allows a face; `alike` as in `add`. Templates of another network go: they
+        say nothing any more.
+
+        Raises:
+            ValueError: no consent allows a face.
+            StoreError: nobody of this id, or her face comes from the server.
+        """
+        fresh = _templates(person_id, faces, model_id, alignment_id)
+        with self._change():
+            person = self._somebody(person_id)
+            if person.consent is not None and person.consent.purpose == SITE_PURPOSE and self._store.manages(person_id):
+                raise StoreError(f"{person_id}: this face is kept by the server; add the visit there")
+            if person.consent is None or not person.consent.lawful:
+                person = replace(person, consent=consent, faces=())
+            stored = list(self._store.templates(model_id, alignment_id, [person_id]))
+            listed, kept = after_visit(person.faces, stored, fresh)
+            changed = replace(person, faces=listed)
+            self._store.write(changed)
+            self._store.keep_only(changed, kept)
+            if alike:
+                self._mark((person_id, *alike))
+        return changed
+
+    def need_phone(self, person_ids: Collection[str], *, needed: bool = True) -> None:
+        """Mark these people for face and phone, or take the mark off. Of those whom the server keeps nothing changes.
+
+        Raises:
+            StoreError: nobody of this id.
+        """
+        with self._change():
+            self._mark(person_ids, needed=needed)
+
+    def _mark(self, person_ids: Collection[str], *, needed: bool = True) -> None:
+        for person_id in person_ids:
+            person = self._somebody(person_id)
+            if not self._store.manages(person_id) and person.second_factor is not needed:
+                self._store.write(replace(person, second_factor=needed))
 
     def learn(self, person_id: str, face: NewFace, model_id: str, alignment_id: str) -> bool:
         """A template of a confirmed visit beside those of the enrolment, in place of the one learnt before.

@@ -76,6 +76,11 @@ def enrol_person(pipeline: Pipeline, pictures: Sequence[tuple[str, Image]]) -> E
     Raises PictureUnusableError as `enrol` does; further reasons are number, twice.
     """
     check_number([name for name, _ in pictures])
+    return different(pipeline, pictures)
+
+
+def different(pipeline: Pipeline, pictures: Sequence[tuple[str, Image]]) -> Enrolled:
+    """As `enrol`, none of the pictures twice. Raises as `enrol` does; a further reason is twice."""
     templates = enrol(pipeline, pictures)
     alike = []
     for n, later in enumerate(templates):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from agent.errors import PictureError
 
 if TYPE_CHECKING:
     from agent.config import Config
-    from agent.core.roster import Consent
+    from agent.core.roster import Consent, Person
+    from agent.from_pictures import Faces, PictureReader
     from agent.residents import Residents
 
 _EXAMPLE = "example: door-agent enroll 'Li Mei' li-1.jpg li-2.jpg li-3.jpg --consent"
@@ -34,7 +36,23 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--guardian", metavar="NAME", help="who agreed for a person under 14")
     parser.add_argument("--slow-walker", action="store_true", help="give this person the extended release time")
     parser.add_argument("--phone", metavar="CODE", help="the registration code that the person's phone page shows")
-    parser.add_argument("--person", metavar="ID", help="add the phone to somebody who is enrolled already")
+    parser.add_argument(
+        "--person",
+        metavar="ID",
+        help="of somebody who is enrolled already: add the phone, or pictures of another visit",
+    )
+    parser.add_argument(
+        "--look-alike",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="this person only looks like ID (twins, parent and child): neither comes in by the face alone",
+    )
+    parser.add_argument(
+        "--second-factor",
+        choices=("on", "off"),
+        help="with --person: let a face open only together with the phone, or alone again",
+    )
     parser.add_argument("--list", action="store_true", help="show who is enrolled")
     parser.add_argument(
         "--withdraw", metavar="ID", help="consent withdrawn: forget the face here, the person and the phone stay"
@@ -52,17 +70,23 @@ def run(arguments: argparse.Namespace) -> int:
     store = RosterStore(Path(config.store.state_dir))
     try:
         residents = Residents(store)
-        if arguments.list:
-            return _list(residents, as_json=arguments.json)
-        if arguments.remove:
-            return _remove(residents, arguments.remove, as_json=arguments.json)
-        if arguments.withdraw:
-            return _withdraw(residents, arguments.withdraw, as_json=arguments.json)
-        if arguments.phone and not arguments.pictures:
-            return _phone_only(residents, arguments)
-        return _enrol(residents, config, arguments)
+        return _asked(arguments)(residents, config, arguments)
     finally:
         store.close()
+
+
+def _asked(arguments: argparse.Namespace) -> Callable[[Residents, Config, argparse.Namespace], int]:
+    if arguments.list:
+        return _list
+    if arguments.remove:
+        return _remove
+    if arguments.withdraw:
+        return _withdraw
+    if arguments.person and arguments.second_factor:
+        return _second_factor
+    if arguments.person and arguments.name:
+        return _visit
+    return _phone_only if arguments.phone and not arguments.pictures else _enrol
 
 
 def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
@@ -75,6 +99,7 @@ def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) 
     consent, more = _allowed(config, arguments)
     reader = PictureReader(pipeline_settings(config), residents.view.networks)
     found, (model_id, alignment_id) = reader.faces(arguments.pictures), reader.network
+    alike = _look_alikes(residents, config, reader, found, arguments.look_alike)
     phones = (phone_key(arguments.phone),) if arguments.phone else ()
     person = residents.add(
         arguments.name,
@@ -84,15 +109,100 @@ def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) 
         alignment_id,
         extended_release=arguments.slow_walker,
         phones=phones,
+        alike=alike,
         **more,
     )
-    count = len(found.faces)
+    count, notes = len(found.faces), [*found.notes, *_notes(residents, person.id, alike)]
     if arguments.json:
-        said = {"id": person.id, "templates": count, "model": model_id}
-        print_json(said | ({"notes": list(found.notes)} if found.notes else {}))
+        said = {"id": person.id, "templates": count, "model": model_id, "look_alikes": list(alike)}
+        print_json(said | ({"notes": notes} if notes else {}))
     else:
         print(f"enrolled {arguments.name} as {person.id} from {count} pictures; a running door knows within 2 s")
-        print("".join(f"note: {note}\n" for note in found.notes), end="")
+        print("".join(f"note: {note}\n" for note in notes), end="")
+    return 0
+
+
+def _look_alikes(
+    residents: Residents,
+    config: Config,
+    reader: PictureReader,
+    found: Faces,
+    accepted: list[str],
+    who: Person | None = None,
+) -> tuple[str, ...]:
+    """Ids of those whom a face resembles; `who`: whose it is, if she is known here.
+
+    Raises LooksLikeError unless all of them were named, or are marked as she is.
+    """
+    from agent.core.recognition import stranger_rate
+    from agent.look_alikes import must_be_somebody_new
+
+    rate = stranger_rate(config.faces.strangers_per_year, config.faces.stranger_passages_per_day)
+    unreadable: set[str] = set()
+    everybody = reader.known(residents.store.templates(*reader.network, None, unreadable), rate)
+    near = everybody.resembled([face.vector for face in found.faces], apart_from=who.id if who else None)
+    persons = residents.roster.persons
+    if who is not None and who.second_factor:
+        near = tuple(one for one in near if one.person_id not in persons or not persons[one.person_id].second_factor)
+    names = {one.id: one.name for one in persons.values()}
+    must_be_somebody_new(near, accepted, names, "door-agent enroll --person {id} PICTURE… adds these pictures to her.")
+    return tuple(dict.fromkeys([*(one.person_id for one in near), *accepted]))
+
+
+def _notes(residents: Residents, person_id: str, alike: tuple[str, ...]) -> list[str]:
+    """What the enroller has to know or to do about look-alikes."""
+    from agent.look_alikes import need_phones
+
+    if not alike:
+        return []
+    people = [one for i in (person_id, *alike) if (one := residents.person(i)) is not None]
+    notes = [f"{' and '.join(one.id for one in people)} look alike: they come in by face and phone together"]
+    notes += [f"{one}: has no phone yet, so the face opens nothing" for one in need_phones(people)]
+    theirs = [one for one in alike if one in residents.roster.managed]
+    return notes + [f"{one}: is kept by the server, set second_factor there too" for one in theirs]
+
+
+def _visit(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
+    """Pictures for somebody who is there: of one more visit, or the first ones of whom only a phone was known."""
+    from agent.from_pictures import PictureReader
+    from agent.site_network import pipeline_settings
+
+    pictures = [Path(arguments.name), *arguments.pictures]
+    person = residents.person(arguments.person)
+    if person is None:
+        raise PictureError(f"{arguments.person}: nobody of this id; see door-agent enroll --list")
+    consent = None
+    if person.consent is None or not person.consent.lawful:
+        consent, _ = _allowed(config, arguments)
+    reader = PictureReader(pipeline_settings(config), residents.view.networks)
+    before = [one.vector for one in residents.store.templates(*reader.network, [person.id])]
+    found = reader.visit(pictures) if before else reader.faces(pictures)
+    if before and not reader.same_person(found.faces, before):
+        raise PictureError(
+            f"these pictures do not look like {person.id} {person.name}; nothing was stored. If the face has changed so"
+            f" much, withdraw it first: door-agent enroll --withdraw {person.id}"
+        )
+    alike = _look_alikes(residents, config, reader, found, arguments.look_alike, person)
+    changed = residents.add_visit(person.id, found.faces, *reader.network, consent, alike=alike)
+    notes = [*found.notes, *_notes(residents, person.id, alike)]
+    if arguments.json:
+        said = {"id": person.id, "pictures": len(found.faces), "templates": len(changed.faces)}
+        print_json(said | ({"notes": notes} if notes else {}))
+    else:
+        print(f"{person.id}: {len(found.faces)} picture(s) added, {len(changed.faces)} templates are kept")
+        print("".join(f"note: {note}\n" for note in notes), end="")
+    return 0
+
+
+def _second_factor(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:
+    needed = arguments.second_factor == "on"
+    if arguments.person in residents.roster.managed:
+        raise PictureError(f"{arguments.person}: is kept by the server; set second_factor there")
+    residents.need_phone([arguments.person], needed=needed)
+    if arguments.json:
+        print_json({"id": arguments.person, "second_factor": needed})
+    else:
+        print(f"{arguments.person}: {'face and phone together' if needed else 'the face alone'} from now on")
     return 0
 
 
@@ -114,7 +224,7 @@ def _allowed(config: Config, arguments: argparse.Namespace) -> tuple[Consent, di
     return consent, {}
 
 
-def _phone_only(residents: Residents, arguments: argparse.Namespace) -> int:
+def _phone_only(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:
     from agent.pass_desk import phone_key
 
     key = phone_key(arguments.phone)
@@ -131,7 +241,7 @@ def _phone_only(residents: Residents, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list(residents: Residents, *, as_json: bool) -> int:
+def _list(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:
     people = [
         {
             "id": p.id,
@@ -140,17 +250,18 @@ def _list(residents: Residents, *, as_json: bool) -> int:
             "templates": len(p.faces),
             "phones": len(p.phones),
             "enabled": p.enabled,
+            "second_factor": p.second_factor,
         }
         for p in residents.roster.persons.values()
     ]
-    if as_json:
+    if arguments.json:
         faults = dict(residents.roster.faults)
         print_json({"epoch": residents.roster.epoch, "people": people} | ({"unreadable": faults} if faults else {}))
         return 0
     for person in people:
         print(
             f"{person['id']:16} {person['name']:24} {person['kind']:10} {person['templates']} templates, "
-            f"{person['phones']} phones"
+            f"{person['phones']} phones{', face only with phone' if person['second_factor'] else ''}"
         )
     for person_id, why in residents.roster.faults.items():
         cure = f"door-agent enroll --remove {person_id}, then enrol again" if person_id else "import the hours again"
@@ -159,11 +270,12 @@ def _list(residents: Residents, *, as_json: bool) -> int:
     return 0
 
 
-def _withdraw(residents: Residents, person_id: str, *, as_json: bool) -> int:
+def _withdraw(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:
+    person_id = arguments.withdraw
     person = residents.person(person_id)
     templates = len(person.faces) if person is not None else 0
     found = residents.withdraw(person_id, int(time.time()))
-    if as_json:
+    if arguments.json:
         print_json({"withdrawn": found, "id": person_id, "templates": templates})
     elif found:
         print(
@@ -174,9 +286,10 @@ def _withdraw(residents: Residents, person_id: str, *, as_json: bool) -> int:
     return 0 if found else 1
 
 
-def _remove(residents: Residents, person_id: str, *, as_json: bool) -> int:
+def _remove(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:
+    person_id = arguments.remove
     gone = residents.remove(person_id)
-    if as_json:
+    if arguments.json:
         print_json({"removed": gone, "id": person_id})
     else:
         print(f"{person_id}: forgotten" if gone else f"{person_id}: nobody of this id; see door-agent enroll --list")

@@ -144,7 +144,7 @@ def _import(residents: Residents, config: Config, arguments: argparse.Namespace)
                 f"{file}: {person_id}: no consent record, no face: fill in consent_date; nothing was changed"
             )
     folder = arguments.pictures or file.parent
-    made = {} if dry_run else enrolled(config, folder, pictures, residents.view.networks)
+    made = {} if dry_run else enrolled(config, folder, pictures, residents, found)
     if any(difference.values()) and not dry_run:
         residents.replace(found)
     for person_id, (new, network) in made.items():

@@ -22,7 +22,9 @@ from agent.errors import ConfigError, PictureError
 if TYPE_CHECKING:
     from agent.config import Config
     from agent.core.networks import Network
-    from agent.from_pictures import Faces
+    from agent.core.roster import Roster
+    from agent.from_pictures import Faces, PictureReader
+    from agent.residents import Residents
 
     Enrolment = tuple[Faces, Network]
 
@@ -76,12 +78,13 @@ def write_table(persons: list[Mapping[str, Any]], zone: ZoneInfo) -> bytes:
 
 
 def enrolled(
-    config: Config, folder: Path, pictures: dict[str, list[str]], networks: Mapping[Network, int]
+    config: Config, folder: Path, pictures: dict[str, list[str]], residents: Residents, after: Roster
 ) -> dict[str, Enrolment]:
-    """Templates of everybody's pictures; all are made before anything is stored. `networks` as in directory.View.
+    """Templates of everybody's pictures; all are made before anything is stored. `after`: the roster as it will be.
 
     Raises:
         PictureError: the rows whose pictures cannot be used, all of them at once.
+        LooksLikeError: the people who are too like each other and not marked for face and phone.
     """
     if not pictures:
         return {}
@@ -89,7 +92,7 @@ def enrolled(
     from agent.site_network import pipeline_settings
     from models.errors import PictureUnusableError
 
-    reader = PictureReader(pipeline_settings(config), networks)
+    reader = PictureReader(pipeline_settings(config), residents.view.networks)
     made, troubles = {}, []
     for person_id, names in pictures.items():
         try:
@@ -99,7 +102,36 @@ def enrolled(
     if troubles:
         more = f"; and {len(troubles) - _NAMED} more" if len(troubles) > _NAMED else ""
         raise PictureError(f"{'; '.join(troubles[:_NAMED])}{more}; nothing was changed")
+    _must_differ(config, reader, made, residents, after)
     return made
+
+
+def _must_differ(
+    config: Config, reader: PictureReader, made: Mapping[str, Enrolment], residents: Residents, after: Roster
+) -> None:
+    """Raise LooksLikeError for the new faces that are very near to another one, unless both are marked."""
+    from agent.core.recognition import stranger_rate
+    from agent.look_alikes import LooksLikeError
+    from agent.roster_entries import StoredTemplate
+
+    unreadable: set[str] = set()
+    stay = [one for one in after.persons if one not in made]
+    faces = list(residents.store.templates(*reader.network, stay, unreadable))
+    for person_id, (new, network) in made.items():
+        faces += [StoredTemplate(person_id, "", *network, face.quality, face.vector) for face in new.faces]
+    rate = stranger_rate(config.faces.strangers_per_year, config.faces.stranger_passages_per_day)
+    known, pairs = reader.known(faces, rate), set()
+    for person_id, (new, _) in made.items():
+        for other in known.resembled([face.vector for face in new.faces], apart_from=person_id):
+            if not all(after.persons[one].second_factor for one in (person_id, other.person_id)):
+                pairs.add(tuple(sorted((person_id, other.person_id))))
+    if pairs:
+        named = "; ".join(" and ".join(pair) for pair in sorted(pairs)[:_NAMED])
+        more = f"; and {len(pairs) - _NAMED} more" if len(pairs) > _NAMED else ""
+        raise LooksLikeError(
+            f"very near to each other: {named}{more}. The same person twice? Leave one of the rows out. Two who look "
+            "alike? second_factor yes for both: then they come in by face and phone together; nothing was changed"
+        )
 
 
 def _paths(folder: Path, names: list[str]) -> list[Path]:

@@ -13,7 +13,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.core.bounded import written
 from agent.core.roster import SITE_PURPOSE, person_json
@@ -22,6 +22,9 @@ from deploy.community.people import People
 from deploy.community.settings import Settings, load
 from deploy.community.visitor_passes import HONEST, PassDesk
 from models.errors import ModelError, PictureUnusableError
+
+if TYPE_CHECKING:
+    from agent.from_pictures import Faces, PictureReader
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,6 +72,10 @@ def _add_people(actions: Any) -> None:  # noqa: ANN401  argparse's type is priva
     one.add_argument("--consent", action="store_true", help="the person agreed, apart from anything else, to all doors")
     one.add_argument("--under-14", action="store_true", help="the person is under 14; needs --guardian")
     one.add_argument("--guardian", metavar="NAME", help="who agreed for a person under 14")
+    one.add_argument(
+        "--look-alike", metavar="ID", action="append", default=[],
+        help="only looks like this person (twins, parent and child): both come in by face and phone together",
+    )  # fmt: skip
     one.set_defaults(do=_enrol)
     one = actions.add_parser("hours", help="schedules, holidays, unlock_hours from a JSON file, or - for stdin")
     one.add_argument("file", metavar="FILE")
@@ -125,6 +132,7 @@ def _door(people: People, _settings: Settings, given: argparse.Namespace) -> dic
 
 def _enrol(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
     from agent.from_pictures import PictureReader
+    from agent.look_alikes import need_phones
     from agent.residents import consent_now
     from models.pipeline import PipelineSettings
 
@@ -135,9 +143,25 @@ def _enrol(people: People, _settings: Settings, given: argparse.Namespace) -> di
         raise ConfigError("a person under 14 needs a guardian's consent: add --guardian NAME")
     reader = PictureReader(PipelineSettings(), people.networks())
     found = reader.faces(given.pictures)
+    alike = _look_alikes(people, reader, found, given)
+    marked = [people.put({"id": one, "second_factor": True}) for one in (given.id, *alike) if alike]
     people.put({"id": given.id, "consent": written(consent)})
-    shown = _shown(people.add_faces(given.id, found.faces, *reader.network))
-    return shown | ({"notes": list(found.notes)} if found.notes else {})
+    people.add_faces(given.id, found.faces, *reader.network)
+    notes = [*found.notes, *(f"{one}: has no phone yet, so the face opens nothing" for one in need_phones(marked))]
+    shown = _shown(people.roster().persons[given.id])
+    return shown | ({"look_alikes": list(alike)} if alike else {}) | ({"notes": notes} if notes else {})
+
+
+def _look_alikes(people: People, reader: PictureReader, found: Faces, given: argparse.Namespace) -> tuple[str, ...]:
+    """Ids of those whom the new face resembles, here where the templates for all doors open. Raises LooksLikeError."""
+    from agent.look_alikes import must_be_somebody_new
+
+    persons = people.roster().persons
+    known = reader.known(one for one in people.templates(persons) if (one.model_id, one.alignment_id) == reader.network)
+    near = known.resembled([face.vector for face in found.faces], apart_from=given.id)
+    names = {one.id: one.name for one in persons.values()}
+    must_be_somebody_new(near, given.look_alike, names, "Enrol under {id} then, or remove that entry.")
+    return tuple(dict.fromkeys([*(one.person_id for one in near), *given.look_alike]))
 
 
 def _pass(people: People, settings: Settings, given: argparse.Namespace) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The command line as a person meets it: enrolling, looking, checking; every mistake is one message and a code."""
 
+import contextlib
 import json
 import struct
 import subprocess
@@ -17,6 +18,8 @@ from agent.core.events import Kind, Record
 from agent.core.journal import ClockQuality
 from agent.outbox_open import open_journal
 from agent.outbox_schema import Moment
+from agent.residents import Residents
+from agent.roster_store import RosterStore
 from fixtures.pictures import PicturesMissingError
 from fixtures.scenes import enrolment_pictures
 
@@ -98,7 +101,9 @@ def test_somebody_new_is_enrolled_with_the_network_of_everybody_else_until_anoth
     shell.config.write_text(plain + f'[faces]\nnetwork = "{old}"\n')
     assert json.loads(shell.run("enroll", "Li", *portraits[:3], "--consent", "--json")[1])["model"] == f"{old}+mirror"
     shell.config.write_text(plain)
-    assert json.loads(shell.run("enroll", "Bo", *portraits[:3], "--consent", "--json")[1])["model"] == f"{old}+mirror"
+    first = json.loads(shell.run("enroll", "--list", "--json")[1])["people"][0]["id"]
+    bo = ("enroll", "Bo", *portraits[:3], "--consent", "--look-alike", first, "--json")
+    assert json.loads(shell.run(*bo)[1])["model"] == f"{old}+mirror"
     said = {check["name"]: check for check in json.loads(shell.run("doctor", "--json")[1])["checks"]}["enrolled faces"]
     assert (said["ok"], f'faces.network = "{best}"' in said["found"]) == (True, True)
     shell.config.write_text(plain + f'[faces]\nnetwork = "{best}"\n')
@@ -113,6 +118,71 @@ def test_no_consent_no_face(shell: Shell, portraits: list[str]):
     code, _, err = shell.run("enroll", "Li", *portraits, "--consent", "--under-14")
     assert code == 7
     assert "--guardian" in err
+
+
+@pytest.fixture(scope="module")
+def strangers_portraits(tmp_path_factory) -> list[str]:
+    try:
+        pictures = enrolment_pictures("stranger")
+    except PicturesMissingError as e:
+        pytest.skip(f"the portraits cannot be had here: {e}")
+    paths = [tmp_path_factory.mktemp("others") / f"{n}.jpg" for n in range(len(pictures))]
+    for path, picture in zip(paths, pictures, strict=True):
+        path.write_bytes(cv2.imencode(".jpg", picture)[1].tobytes())
+    return [str(path) for path in paths]
+
+
+def enrolled(shell: Shell) -> dict[str, dict]:
+    return {one["id"]: one for one in json.loads(shell.run("enroll", "--list", "--json")[1])["people"]}
+
+
+def test_somebody_who_is_enrolled_already_is_not_enrolled_again_unless_she_only_looks_like_it(shell: Shell, portraits):
+    """Two ids of one face were each other's runner-up: neither ever opened again, and nobody was told."""
+    first = json.loads(shell.run("enroll", "Li Mei", *portraits[:3], "--consent", "--json")[1])["id"]
+    code, _, err = shell.run("enroll", "Li Mei", *portraits[2:], "--consent")
+    assert code == 7
+    assert first in err
+    assert "Li Mei" in err
+    assert f"--person {first}" in err
+    assert f"--look-alike {first}" in err
+    assert list(enrolled(shell)) == [first]
+    code, out, _ = shell.run("enroll", "Li Na", *portraits[2:], "--consent", "--look-alike", first, "--json")
+    said = json.loads(out)
+    assert (code, said["look_alikes"]) == (0, [first])
+    assert any("has no phone yet" in note for note in said["notes"])
+    assert {one: facts["second_factor"] for one, facts in enrolled(shell).items()} == {first: True, said["id"]: True}
+    assert shell.run("enroll", "--person", first, "--second-factor", "off")[0] == 0
+    assert {one: facts["second_factor"] for one, facts in enrolled(shell).items()} == {first: False, said["id"]: True}
+
+
+def test_a_visit_is_added_to_the_pictures_of_somebody_enrolled_and_nobody_elses(
+    shell: Shell, portraits, strangers_portraits
+):
+    first = json.loads(shell.run("enroll", "Li Mei", *portraits[:3], "--consent", "--json")[1])["id"]
+    code, out, _ = shell.run("enroll", "--person", first, portraits[3], "--json")
+    assert (code, json.loads(out)["templates"]) == (0, 4)
+    assert json.loads(shell.run("enroll", "--person", first, *portraits[3:], "--json")[1])["templates"] == 5
+    code, _, err = shell.run("enroll", "--person", first, strangers_portraits[0])
+    assert code == 7
+    assert "do not look like" in err
+    assert enrolled(shell)[first]["templates"] == 5
+    assert shell.run("enroll", "--person", "p-none", portraits[0])[0] == 7
+
+
+def test_somebody_who_has_only_a_phone_gets_a_face_with_her_consent(shell: Shell, portraits):
+    with contextlib.closing(RosterStore(shell.folder / "state")) as store:
+        person_id = Residents(store).add("Bai", None, (), "", "").id
+    code, _, err = shell.run("enroll", "--person", person_id, *portraits[:3])
+    assert (code, "--consent" in err) == (7, True)
+    assert shell.run("enroll", "--person", person_id, *portraits[:1], "--consent")[0] == 7  # three make a face
+    assert shell.run("enroll", "--person", person_id, *portraits[:3], "--consent")[0] == 0
+    assert enrolled(shell)[person_id]["templates"] == 3
+    with contextlib.closing(RosterStore(shell.folder / "state")) as store:
+        twin = Residents(store).add("Bo", None, (), "", "").id
+    assert shell.run("enroll", "--person", twin, *portraits[2:], "--consent")[0] == 7  # her first face is new here
+    assert shell.run("enroll", "--person", twin, *portraits[2:], "--consent", "--look-alike", person_id)[0] == 0
+    assert {one["second_factor"] for one in enrolled(shell).values()} == {True}
+    assert shell.run("enroll", "--person", twin, portraits[0])[0] == 0  # both are marked: nothing left to ask
 
 
 @pytest.mark.parametrize("count", [1, 2, 6])

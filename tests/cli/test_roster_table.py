@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from agent.core.roster import SITE_PURPOSE, Consent, Person, PersonKind, PhoneKe
 from agent.errors import ConfigError
 from agent.residents import Residents
 from agent.roster_store import RosterStore
+from models.gallery import Gallery
 
 ZONE = ZoneInfo("Asia/Shanghai")
 KEY = bytes.fromhex(
@@ -123,16 +125,22 @@ def test_a_bad_cell_is_named_and_nothing_is_changed(folder: Path, run, row: dict
 
 @pytest.fixture
 def vectors(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], np.ndarray]:
-    """The networks themselves are tested elsewhere: here a picture's vector is its text."""
+    """The networks themselves are tested elsewhere: here a picture shows whom its text names before a hyphen."""
     from agent import from_pictures
     from models import enrol
 
     def vector(name: str) -> np.ndarray:
-        found = np.random.default_rng(abs(hash(name)) % 2**32).normal(size=256)
+        who, own = (
+            np.random.default_rng(int.from_bytes(sha256(text.encode()).digest()[:8])).normal(size=256)
+            for text in (name.partition("-")[0], name)
+        )
+        found = who + 0.3 * own
         return found / np.linalg.norm(found)
 
-    network = SimpleNamespace(model_id="net", alignment_id="five", baseline=0.0)
-    monkeypatch.setattr(from_pictures, "load_for", lambda _settings, _enrolled: SimpleNamespace(embedder=network))
+    network = SimpleNamespace(model_id="net", alignment_id="five", dim=256, baseline=0.0, weights_sha256="00" * 32)
+    pipeline = SimpleNamespace(embedder=network)
+    pipeline.gallery = lambda: Gallery(model_id="net", alignment_id="five", dim=256)
+    monkeypatch.setattr(from_pictures, "load_for", lambda _settings, _enrolled: pipeline)
     monkeypatch.setattr(from_pictures, "read_picture", lambda path: path.read_bytes())
     monkeypatch.setattr(enrol, "enrol", lambda _pipeline, pictures: tuple(
         SimpleNamespace(vector=vector(data.decode()), quality=0.9) for _, data in pictures
@@ -165,7 +173,7 @@ def test_pictures_become_templates_of_their_own_row_and_only_from_the_given_fold
 def test_every_row_whose_pictures_cannot_be_used_is_named_at_once_and_nothing_is_changed(folder: Path, run, vectors):
     """Six pictures in one row made the whole roster unreadable, after it was stored."""
     for n in range(6):
-        (folder / f"{n}.jpg").write_text(str(n))
+        (folder / f"{n}.jpg").write_text(f"one-{n}")
     agreed, names = {"consent_date": "2026-10-01"}, [f"{n}.jpg" for n in range(6)]
     (folder / "people.csv").write_text(
         table(*({"id": who, **agreed, "pictures": ";".join(some)} for who, some in
@@ -176,6 +184,30 @@ def test_every_row_whose_pictures_cannot_be_used_is_named_at_once_and_nothing_is
     assert all(f"{who}: " in said for who in ("six", "two", "same"))
     assert "good: " not in said
     assert people(folder) == {}
+
+
+def test_rows_and_people_who_look_alike_are_named_until_both_are_marked(folder: Path, run, vectors):
+    """A table with the same person twice, or twins, was taken: neither of them ever came in again."""
+    for name in (f"{who}-{n}" for who in ("li", "bo") for n in range(9)):
+        (folder / f"{name}.jpg").write_text(name)
+
+    def row(who: str, shows: str, numbers: range, marked: str = "") -> dict[str, str]:
+        names = ";".join(f"{shows}-{n}.jpg" for n in numbers)
+        return {"id": who, "consent_date": "2026-10-01", "pictures": names, "second_factor": marked}
+
+    one, same, other = (row("1", "li", range(3)), row("2", "li", range(3, 6)), row("3", "bo", range(3)))
+    (folder / "people.csv").write_text(table(one, same, other))
+    code, said = run("import", folder / "people.csv")
+    assert (code, "1 and 2" in said, "3" in said.partition(":")[2], people(folder)) == (7, True, False, {})
+    (folder / "people.csv").write_text(table(one, other))
+    assert run("import", folder / "people.csv")[0] == 0
+    known = {"id": "1", "consent_date": "2026-10-01"}
+    (folder / "people.csv").write_text(table(known, same))  # a table later: against those who are enrolled
+    assert (run("import", folder / "people.csv")[0], set(people(folder))) == (7, {"1", "3"})
+    marked = row("2", "li", range(3, 6), "yes")
+    (folder / "people.csv").write_text(table(marked, {**known, "second_factor": "yes"}))
+    assert run("import", folder / "people.csv")[0] == 0
+    assert {i: (p.second_factor, len(p.faces)) for i, p in people(folder).items()} == {"1": (True, 3), "2": (True, 3)}
 
 
 @settings(max_examples=200, deadline=None)
