@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any, Self
 
@@ -185,6 +186,7 @@ class DoorAgent:
                 *(self.board, self._clock, self._controller.write, self._outbox.status),
                 has_camera=config.camera.source != "none",
                 dropped=lambda: self.mailbox.dropped,
+                ends_utc_s=identity.ends_utc_s if identity is not None else inf,
             ),
             remote=remote,
             roster=roster,

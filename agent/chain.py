@@ -11,6 +11,11 @@ from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
 MAX_CERTIFICATES: Final = 4  # root, intermediate, leaf, and one to spare: a chain comes from outside
 
 
+def ends_utc_s(chain_pem: bytes) -> int:
+    """When the first certificate of a chain ends, and with it what it is good for. Raises ValueError for none."""
+    return min(int(one.not_valid_after_utc.timestamp()) for one in x509.load_pem_x509_certificates(chain_pem))
+
+
 def vouched(chain_pem: bytes, ca_pem: bytes, now: dt.datetime) -> list[x509.Certificate]:
     """The certificates of `chain_pem`, its leaf first, when a root in `ca_pem` vouches for the leaf at `now`.
 

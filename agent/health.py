@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from math import inf
+from math import floor, inf
 from typing import Any
 
 from agent.clock import Clock
@@ -26,6 +26,8 @@ from agent.vision_link import VisionGone, VisionNonsense
 _QUEUE_EVERY_S = 0.25
 _CLOCK_EVERY_S = 10.0
 VISION_WITHIN_S = 60.0  # of the agent's start; on a Pi its first start converts the models and takes longest
+_ENDS_EVERY_S = 86400.0
+_ENDS_DAYS, _ENDS_ALARM_DAYS = 30, 7
 _BACKLOG_ROWS = 20  # fewer are on their way, not waiting
 
 
@@ -41,8 +43,13 @@ class Health:
         *,
         has_camera: bool = True,
         dropped: Callable[[], int] = lambda: 0,
+        ends_utc_s: float = inf,
     ) -> None:
-        """`dropped`: events that the controller's mailbox had no room for, since the start."""
+        """`dropped`: events that the controller's mailbox had no room for, since the start.
+
+        `ends_utc_s`: when this door's certificate ends; without a server it has none.
+        """
+        self._ends_utc_s, self._ends_due_s = ends_utc_s, clock.now_s() + VISION_WITHIN_S
         self._board, self._clock, self._write, self._queue = board, clock, write, queue
         self._dropped, self._dropped_told = dropped, 0
         self._vision_due_s = clock.now_s() + VISION_WITHIN_S if has_camera else inf
@@ -67,11 +74,20 @@ class Health:
                 lost, self._dropped_told = self._dropped() - self._dropped_told, self._dropped()
                 said = f"{lost} events were dropped: too many waited for the controller"
                 self._row(Kind.UNEXPECTED, {"event": "Mailbox", "reason": said}, Priority.HIGH)
+        if now_s >= self._ends_due_s:
+            self._ends_due_s = now_s + _ENDS_EVERY_S
+            self._certificate((self._ends_utc_s - self._clock.utc_ms() / 1000) / 86400)
         if now_s >= self._vision_due_s:
             self._vision_due_s = inf
             self._vision_news(
                 VisionGone(f"it has not come within {VISION_WITHIN_S:.0f} s: systemctl status door-vision")
             )
+
+    def _certificate(self, days: float) -> None:
+        """A row a day in the last month: one day later the server would not hear of it any more."""
+        if days < _ENDS_DAYS:
+            body: dict[str, Json] = {"state": "CertificateEnds", "days": floor(days), "detail": "provision it again"}
+            self._row(Kind.LINK, body, Priority.ALARM if days < _ENDS_ALARM_DAYS else Priority.HIGH)
 
     def summary(self) -> dict[str, Json]:
         """How the parts are, for up/state; what is known of the guard stands in `guard` of the board."""

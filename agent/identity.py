@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.x509.oid import NameOID
 
-from agent.chain import vouched
+from agent.chain import ends_utc_s, vouched
 from agent.core.journal import canonical
 from agent.errors import LinkError, StoreError
 
@@ -43,6 +43,11 @@ class Identity:
         self._private = private
         self._sealing = _own_key(state_dir / "sealing.key")
         self._public = self._sealing.public_key().public_bytes_raw()
+
+    @property
+    def ends_utc_s(self) -> int:
+        """When the certificate ends, or one above it; by then the door has to be provisioned again."""
+        return ends_utc_s(self.cert_pem.encode())
 
     @property
     def sealing_name(self) -> str:

@@ -28,6 +28,7 @@ from agent.core.commands import (
 )
 from agent.core.events import AccessAllowed, Credential, Indication, Json, Kind, ModeOrdered, Order, Priority, Record
 from agent.core.stream import CommandArrived
+from agent.core.updates import Why
 from agent.errors import ConfigError
 from agent.rate import Rate
 
@@ -39,6 +40,7 @@ _ORDERS: Final = {
     Action.BLOCK: Order.BLOCK,
     Action.UNBLOCK: Order.UNBLOCK,
 }
+_UPDATING: Final = frozenset({Action.UPDATE, Action.CANCEL_UPDATE})
 _SECURING: Final = frozenset({Action.LOCK_DOWN, Action.BLOCK, Action.END_HOLD_OPEN})
 _ORDERS_PER_S, _ORDERS_AT_ONCE = 1.0, 10.0  # of each kind: a stolen key must not wear the lock out or fill the journal
 _CHALLENGES_PER_S: Final = 2.0
@@ -66,6 +68,13 @@ class Desk(Protocol):
         """Show at the door."""
 
 
+class Updates(Protocol):
+    """What this needs of whoever looks after updates (agent/update_desk.py)."""
+
+    def ordered(self, command: Command) -> str:
+        """Begin, or call off. Returns why not, in one word; empty: it is so."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     command_id: str
@@ -77,12 +86,14 @@ class RemoteDesk:
     """Used by the controller's thread only.
 
     `door` is "site/id"; `keys` maps key ids to public Ed25519 keys (PEM); `face_needed`: no phone alone opens it.
+    `updates` None: this door takes no release from afar.
     """
 
     def __init__(
         self, door: str, keys: Mapping[str, bytes], link: Link, desk: Desk, facts: Mapping[str, Any], *,
-        face_needed: bool = False,
+        face_needed: bool = False, updates: Updates | None = None,
     ) -> None:  # fmt: skip
+        self._updates = updates
         self._door, self._link, self._desk, self._face_needed = door, link, desk, face_needed
         self._keys = {key_id: _public_key(pem, key_id) for key_id, pem in keys.items()}
         self._book = Book.from_fact(facts.get("commands"))
@@ -167,6 +178,9 @@ class RemoteDesk:
             self._desk.hint(Indication.IDENTIFY)
             self._link.reply(correlation, {"id": command.command_id, "stage": "done"})
             return
+        if command.action in _UPDATING:
+            self._update(command, correlation, body, facts)
+            return
         if len(self._asked) >= _MAX_OPEN_REQUESTS:
             self._asked.pop(next(iter(self._asked)))
         self._asked[request_id] = _Asked(command.command_id, correlation, now_s)
@@ -176,6 +190,17 @@ class RemoteDesk:
             else ModeOrdered(_ORDERS[command.action], command.actor, command.for_s, request_id)
         )
         self._desk.admit(Intent(request_id, then, body, facts))
+
+    def _update(
+        self, command: Command, correlation: bytes | None, body: dict[str, Json], facts: Mapping[str, Json]
+    ) -> None:
+        """The order's own row first: its id and counter are used up whatever comes of it."""
+        self._desk.write(
+            Record(Kind.COMMAND, {**body, "action": str(command.action), "outcome": "accepted"}, facts=facts)
+        )
+        why = str(Why.UPDATES_OFF) if self._updates is None else self._updates.ordered(command)
+        answer = {"stage": "refused", "reason": why} if why else {"stage": "done"}
+        self._link.reply(correlation, {"id": command.command_id, **answer})
 
     def _refuse(self, rejected: Rejected, correlation: bytes | None, now_s: float) -> None:
         answer = {"id": rejected.command_id, "stage": "refused", "reason": str(rejected.reason)}

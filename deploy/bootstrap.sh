@@ -23,7 +23,7 @@ install_packages='
   fi
   apt-get -o DPkg::Lock::Timeout=300 update -qq &&
     apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends "$@" >/dev/null || exit 1
-  for unit in mosquitto nginx postgresql; do
+  for unit in mosquitto nginx postgresql ssh; do
     case " $* " in *" $unit"*) command -v systemctl >/dev/null && systemctl --quiet disable "$unit";; esac
   done
   exit 0'

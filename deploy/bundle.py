@@ -17,14 +17,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 import time
-import tomllib
 import zipapp
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,22 +29,20 @@ from typing import Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from agent.errors import DoorAgentError
 from deploy.device.signature import SIGNED_WORDS
+from deploy.own_wheel import EPOCH, NAME, PROJECT, BundleError, own_wheel, pip, units, version
 from deploy.sbom import bill
+from deploy.weights import gather
 
-PROJECT: Final = Path(__file__).resolve().parent.parent
-PACKAGES: Final = ("agent", "hardware", "models", "deploy", "fixtures")
 # needed only where the dlib networks are: never beside weights of our own
 DLIB_STACK: Final = frozenset({"dlib-bin", "face-recognition", "face-recognition-models", "setuptools"})
+SOURCE_ONLY: Final = frozenset({"face-recognition-models"})  # published without a wheel
 # Raspberry Pi OS bookworm has glibc 2.36
 NEWEST_GLIBC: Final = 36
 OLDEST_GLIBC: Final = 17
-EPOCH: Final = 315_532_800  # 1980-01-01, the oldest a zip can say: the same tree makes the same wheel
 
 
-class BundleError(DoorAgentError):
-    """The bundle cannot be made; the message says what to do."""
+Say = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +73,43 @@ class Target:
         return path
 
 
-def requirements(lock: str, *, leave_out: frozenset[str]) -> str:
-    """The lock's text without the packages named in `leave_out`."""
-    blocks = re.split(r"^(?=[a-zA-Z0-9])", lock, flags=re.MULTILINE)
-    return "".join(block for block in blocks if block.split("==")[0].strip().lower() not in leave_out)
+def requirements(lock: str, *, leave_out: frozenset[str] = frozenset(), keep: frozenset[str] | None = None) -> str:
+    """The lock's text without the packages named in `leave_out`, or with those in `keep` alone."""
+    blocks = [
+        (block.split("==")[0].strip().lower(), block)
+        for block in re.split(r"^(?=[a-zA-Z0-9])", lock, flags=re.MULTILINE)
+    ]
+    return "".join(block for name, block in blocks if name not in leave_out and (keep is None or name in keep))
+
+
+def build_wheels(wanted: str, into: Path) -> None:
+    """Wheels of sources under a pinned hash.
+
+    Raises:
+        BundleError: one of them came out for this machine alone.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as chosen, tempfile.TemporaryDirectory() as folder:
+        chosen.write(wanted)
+        chosen.flush()
+        pip("wheel", "--no-deps", "--require-hashes", "--no-build-isolation", "-r", chosen.name, "-w", folder)
+        for wheel in sorted(Path(folder).glob("*.whl")):
+            if not wheel.name.endswith("-none-any.whl"):
+                raise BundleError(
+                    f"{wheel.name} was built for this machine; leave it out, or make it on the device's kind"
+                )
+            shutil.copy(wheel, into)
 
 
 def download_wheels(target: Target, into: Path, *, leave_out: frozenset[str]) -> None:
-    """Wheels for another machine and Python, each under a pinned hash; nothing is built, nothing resolved."""
+    """Wheels for another machine and Python, each under a pinned hash; nothing is resolved.
+
+    Nothing is built either but what is published as source alone, which is data and fits every machine.
+    """
+    lock = target.lock.read_text()
+    if not leave_out >= SOURCE_ONLY:
+        build_wheels(requirements(lock, keep=SOURCE_ONLY - leave_out), into)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as chosen:
-        chosen.write(requirements(target.lock.read_text(), leave_out=leave_out))
+        chosen.write(requirements(lock, leave_out=leave_out | SOURCE_ONLY))
         chosen.flush()
         platforms = [f"manylinux_2_{minor}_{target.machine}" for minor in range(NEWEST_GLIBC, OLDEST_GLIBC - 1, -1)]
         options = [f"--platform={name}" for name in (*platforms, f"manylinux2014_{target.machine}")]
@@ -98,32 +120,8 @@ def download_wheels(target: Target, into: Path, *, leave_out: frozenset[str]) ->
         )
 
 
-def own_wheel(into: Path) -> None:
-    """door-agent's wheel, made from a copy so that no build folder is left in the tree."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        for name in PACKAGES:
-            shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
-            if (PROJECT / name).exists():
-                shutil.copy(PROJECT / name, copy / name)
-            elif name == "README.md":
-                (copy / name).write_text("door-agent\n")
-        pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(into), str(copy))
-
-
-def pip(*arguments: str) -> None:
-    """Run this environment's pip quietly."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
-    environment = os.environ | {"SOURCE_DATE_EPOCH": str(EPOCH)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603  our own
-    if done.returncode:
-        raise BundleError(f"pip {arguments[0]} failed:\n{done.stderr[-2000:]}")
-
-
 def manifest(stage: Path, target: Target) -> dict[str, object]:
     """What the bundle holds: every file with its size and SHA-256."""
-    project = _project()
     files = {
         str(path.relative_to(stage)): {
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -134,8 +132,8 @@ def manifest(stage: Path, target: Target) -> dict[str, object]:
     }
     return {
         "format": 1,
-        "name": project["name"],
-        "version": release_name(project["version"], files),
+        "name": NAME,
+        "version": release_name(version(), files),
         "for": {"machine": target.machine, "python": target.python},
         "files": files,
     }
@@ -159,24 +157,24 @@ def write_tar(stage: Path, out: Path) -> None:
         Path(handle.name).replace(out)
 
 
-def stage_files(stage: Path, target: Target, weights: Path | None, wheels: list[Path]) -> None:
-    """Lay out what the bundle holds."""
+def stage_files(stage: Path, target: Target, weights: Path | None, wheels: list[Path], say: Say = print) -> None:
+    """Lay out what the bundle holds; `weights`: a folder, else what is on this machine."""
     for folder in ("wheels", "weights", "systemd"):
         (stage / folder).mkdir()
-    download_wheels(target, stage / "wheels", leave_out=DLIB_STACK if weights else frozenset())
+    carried = gather(weights, stage / "weights")
+    if not carried:
+        say("no face networks on this machine (door-agent models pull): the bundle carries dlib's, which are worse")
+    download_wheels(target, stage / "wheels", leave_out=DLIB_STACK if carried else frozenset())
     own_wheel(stage / "wheels")
     for wheel in wheels:
         shutil.copy(wheel, stage / "wheels")
-    for path in weight_files(weights):
-        shutil.copy(path, stage / "weights")
-    shutil.copytree(PROJECT / "systemd", stage / "systemd", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
+    shutil.copytree(units(), stage / "systemd", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.md"))
     make_runner(stage / "runner.pyz")
-    project = _project()
     described = bill(
-        project["name"],
-        project["version"],
+        NAME,
+        version(),
         list((stage / "wheels").iterdir()),
-        list((stage / "weights").iterdir()),
+        [path for path in (stage / "weights").rglob("*") if path.is_file()],
         PROJECT / "models" / "manifest.toml",
     )
     (stage / "sbom.cdx.json").write_text(json.dumps(described, indent=1, sort_keys=True))
@@ -195,28 +193,21 @@ def make_runner(out: Path) -> None:
         zipapp.create_archive(folder, out, main="deploy.device.runner:main", compressed=True)
 
 
-def sign(described: bytes, key_file: Path, serial: int) -> bytes:
-    """`signature.json`: who answers for this manifest, and which of two releases is the newer one."""
-    key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+def signer(key_file: Path) -> ed25519.Ed25519PrivateKey:
+    """The key that signs releases. Raises BundleError where there is none."""
+    try:
+        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise BundleError(f"{key_file}: cannot be read as a key ({error}); `door-agent site init` makes one") from error
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise BundleError(f"{key_file} is not an Ed25519 key; `door-agent site init` makes one")
-    signature = key.sign(SIGNED_WORDS % serial + described)
+    return key
+
+
+def sign(described: bytes, key_file: Path, serial: int) -> bytes:
+    """`signature.json`: who answers for this manifest, and which of two releases is the newer one."""
+    signature = signer(key_file).sign(SIGNED_WORDS % serial + described)
     return json.dumps({"serial": serial, "signature": signature.hex()}).encode()
-
-
-def _project() -> dict[str, str]:
-    found: dict[str, str] = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    return found
-
-
-def weight_files(folder: Path | None) -> Iterator[Path]:
-    """The files of a weights folder that models/manifest.toml names, if one is given."""
-    if folder is None:
-        return
-    entries = tomllib.loads((PROJECT / "models" / "manifest.toml").read_text())["model"]
-    for name in sorted({file["name"] for entry in entries for file in entry["files"]}):
-        if (folder / name).is_file():
-            yield folder / name
 
 
 def make(
@@ -227,14 +218,17 @@ def make(
     wheels: list[Path] | None = None,
     key: Path | None = None,
     serial: int | None = None,
+    say: Say = print,
 ) -> str:
     """Make a bundle at `out`, signed if `key` is given; returns the name of the release in it.
 
     `serial` orders releases (default: seconds since 1970); a device takes none below its own.
     """
+    if key:
+        signer(key)  # before the minutes that the rest takes
     with tempfile.TemporaryDirectory() as folder:
         stage = Path(folder)
-        stage_files(stage, target, weights, wheels or [])
+        stage_files(stage, target, weights, wheels or [], say)
         described = manifest(stage, target)
         text = json.dumps(described, indent=1, sort_keys=True).encode()
         (stage / "manifest.json").write_bytes(text)

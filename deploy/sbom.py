@@ -1,9 +1,10 @@
-"""What a bundle is made of as a CycloneDX 1.6 bill: each wheel and weight file, its licence, its hash."""
+"""What a bundle is made of as a CycloneDX 1.6 bill: wheels, the code inside our own, weight files; licence and hash."""
 
 from __future__ import annotations
 
 import email
 import hashlib
+import re
 import tomllib
 import zipfile
 from pathlib import Path
@@ -24,7 +25,7 @@ def bill(name: str, version: str, wheels: list[Path], weights: list[Path], manif
         "specVersion": SPEC,
         "version": 1,
         "metadata": {"component": {"type": "application", "bom-ref": name, "name": name, "version": version}},
-        "components": [*map(_wheel, sorted(wheels)), *_weights(sorted(weights), manifest)],
+        "components": [*map(_wheel, sorted(wheels)), _vendored(), *_weights(sorted(weights), manifest)],
     }
 
 
@@ -68,17 +69,41 @@ def _classified(facts: email.message.Message) -> str:
 
 def _weights(paths: list[Path], manifest: Path) -> list[dict[str, Any]]:
     entries = tomllib.loads(manifest.read_text())["model"]
-    licence = {file["name"]: entry["licence"] for entry in entries for file in entry["files"]}
     return [
         {
             "type": "machine-learning-model",
             "bom-ref": f"weights/{path.name}",
             "name": path.name,
             "hashes": [_sha256(path)],
-            "licenses": [{"license": {"name": licence.get(path.name, "not stated")}}],
+            "licenses": [{"license": {"name": _network_licence(path.name, entries)}}],
         }
         for path in paths
     ]
+
+
+def _network_licence(name: str, entries: list[dict[str, Any]]) -> str:
+    """Of a file that the manifest names, or of what was converted from one: `NAME-CHECKSUMS-vN.onnx`."""
+    for entry in entries:
+        if any(file["name"] == name for file in entry["files"]) or name.startswith(f"{entry['name']}-"):
+            return str(entry["licence"])
+    return "not stated"
+
+
+def _vendored() -> dict[str, Any]:
+    """The one piece of others' code that lies in a page of ours (deploy/phone/vendor)."""
+    folder = Path(__file__).parent / "phone" / "vendor"
+    path = folder / "qrcode.js"
+    [version] = re.findall(r"`qrcode-generator`[^|]*\| ([0-9.]+) \|", (folder / "README.md").read_text())
+    purl = f"pkg:npm/qrcode-generator@{version}"
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "name": "qrcode-generator",
+        "version": version,
+        "purl": purl,
+        "hashes": [_sha256(path)],
+        "licenses": [{"license": {"id": "MIT"}}],
+    }
 
 
 def _sha256(path: Path) -> dict[str, str]:

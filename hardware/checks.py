@@ -138,14 +138,16 @@ def _boot(settings: GuardSettings) -> Iterator[Check]:
         return
     level = f"gpio={settings.relay.pin}=op,{'dl' if settings.relay.active_high else 'dh'}"
     lines = [line.strip() for line in BOOT_CONFIG.read_text(errors="replace").splitlines()]
+    last = next((line for line in reversed(lines) if _is_about(line, settings.relay.pin)), "nothing about it")
     for name, wanted in (("relay at power-on", level), ("relay after its guard", _STRICT), ("watchdog", _WATCHDOG)):
-        there = wanted in lines or (wanted == _STRICT and _outputs_fall_back())
+        there = last == wanted if wanted == level else wanted in lines or (wanted == _STRICT and _outputs_fall_back())
+        says = last if wanted == level else f"not {wanted}"
         yield Check(
             name,
             ok=there,
-            found="set" if there else f"{BOOT_CONFIG} does not say {wanted}",
+            found="set" if there else f"{BOOT_CONFIG} says {says}",
             expected=wanted,
-            do_this="" if there else f"add the line {wanted} to {BOOT_CONFIG} and reboot",
+            do_this="" if there else f"make {wanted} the last line on it in {BOOT_CONFIG} (provision does) and reboot",
         )
 
 
@@ -168,6 +170,13 @@ def _kernel_watchdog(settings: GuardSettings) -> Iterator[Check]:
         expected="RuntimeWatchdogSec=10: a kernel that hangs is reset, and the relay drops",
         do_this="" if well else "RuntimeWatchdogSec=10 under [Manager] in /etc/systemd/system.conf.d/watchdog.conf",
     )
+
+
+def _is_about(line: str, pin: int) -> bool:
+    """Whether a line of the boot settings sets this pin: `gpio=4,17=op,dl` or `gpio=16-18=ip`. The last one counts."""
+    found = re.fullmatch(r"gpio=([\d,-]+)=.*", line)
+    ranges = [part.split("-") for part in found[1].split(",")] if found else []
+    return any(one[0].isdigit() and int(one[0]) <= pin <= int(one[-1] or one[0]) for one in ranges if one[0])
 
 
 def _outputs_fall_back() -> bool:

@@ -22,14 +22,16 @@ def converted(
     """
     files = [file for file in entry.files if only in (None, file.name)]
     sources = "-".join(file.sha256[:16] for file in files)
-    path = store.cache_folder / "converted" / f"{entry.name}-{sources}-v{version}.onnx"
-    try:
-        kept = path.read_bytes()
-    except OSError:
-        kept = b""
-    body = kept[_CHECKSUM_BYTES:]
-    if body and hashlib.sha256(body).digest() == kept[:_CHECKSUM_BYTES]:
-        return body
+    name = f"{entry.name}-{sources}-v{version}.onnx"
+    path = store.cache_folder / "converted" / name
+    for place in (path, *(folder / "converted" / name for folder in store.folders)):  # a bundle brings its own
+        try:
+            kept = place.read_bytes()
+        except OSError:
+            continue
+        body = kept[_CHECKSUM_BYTES:]
+        if body and hashlib.sha256(body).digest() == kept[:_CHECKSUM_BYTES]:
+            return body
     body = convert(*(store.read_file(entry, file) for file in files))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

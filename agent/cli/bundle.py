@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from agent.cli.common import add_command, print_json
@@ -17,7 +18,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--site", type=Path, metavar="FILE", help="site.toml: sign with this site's release key")
     parser.add_argument("--key", type=Path, metavar="FILE", help="sign with this Ed25519 key instead")
-    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="weight files to carry along")
+    parser.add_argument(
+        "--weights", type=Path, metavar="FOLDER", help="face networks to carry; default: those on this machine"
+    )
     parser.add_argument(
         "--wheel", action="append", type=Path, default=[], metavar="FILE", help="one more wheel (lgpio)"
     )
@@ -34,13 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.site:
         folder = arguments.site.parent
         key = key or folder / load(arguments.site).site.authority / "release.sign.key"
+    signed = "" if key else "; NOT SIGNED: a provisioned door refuses it"
     out = arguments.out or folder / f"bundle-{target}.tar"
     extra = {"weights": arguments.weights, "wheels": arguments.wheel, "key": key, "serial": arguments.serial}
-    name = bundle.make(target, out, **extra)
+    name = bundle.make(target, out, **extra, say=lambda words: print(words, file=sys.stderr))
     if arguments.json:
         facts = {"file": str(out), "release": name, "for": str(target), "bytes": out.stat().st_size}
         print_json({**facts, "signed": key is not None})
     else:
-        signed = "" if key else "; NOT SIGNED: a provisioned door refuses it"
         print(f"{out}: release {name} for {target}, {out.stat().st_size >> 20} MiB{signed}")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from typing import Any
 
 DEFAULT_CONFIG = "/etc/door-agent/door.toml"
@@ -23,3 +24,14 @@ def add_command(
 def print_json(value: Any) -> None:  # noqa: ANN401  JSON-shaped
     """One JSON document, readable in any language."""
     print(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report. `do_this` is empty when it is well."""
+
+    name: str
+    ok: bool
+    found: str
+    expected: str
+    do_this: str = ""

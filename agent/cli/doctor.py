@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.common import add_command, print_json
+from agent.cli.common import Check, add_command, print_json
+from agent.cli.doctor_server import check_server
 
 if TYPE_CHECKING:
     from agent.config import Config
@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 UNITS = Path("/etc/systemd/system")
 _IN_MEMORY = ("tmpfs", "ramfs")
 _NAMED = 5  # entries that cannot be read
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the report. `do_this` is empty when it is well."""
-
-    name: str
-    ok: bool
-    found: str
-    expected: str
-    do_this: str = ""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -69,7 +58,7 @@ def all_checks(config: Config, path: str) -> Iterator[Check]:
     yield from _models(config)
     yield from _stores(config)
     yield _clock(Path(config.runtime.agent_dir) / "clock")
-    yield from _server(config)
+    yield from check_server(config)
 
 
 def _models(config: Config) -> Iterator[Check]:
@@ -255,57 +244,3 @@ def _clock(keep: Path) -> Check:
         expected="ntp or rtc",
         do_this="timedatectl set-ntp true; until then residents are let in and visitors are not",
     )
-
-
-def _device_key(key: Path) -> Check:
-    from agent.key_place import judge
-
-    try:
-        ok, found = judge(key)
-    except OSError as error:
-        ok, found = False, f"{key}: {error.strerror}"
-    todo = "" if ok else f"chmod 600 {key}, or provision the device again where it is missing"
-    return Check("device key", ok, found, "a file that only the agent may read", todo)
-
-
-def _server(config: Config) -> Iterator[Check]:
-    server = config.server
-    if server is None:
-        yield Check("server", ok=True, found="none is configured: this door works alone", expected="")
-        return
-    from agent.errors import LinkError
-    from agent.link_settings import LinkSettings, cause_of, pinned_key, tls_context
-
-    settings = LinkSettings(
-        host=server.host,
-        port=server.port,
-        ca=Path(server.ca_file),
-        cert=Path(server.cert_file),
-        key=Path(server.key_file),
-        server_key=Path(server.server_key_file),
-        site=config.door.site,
-        door=config.door.id,
-    )
-    where = f"{server.host}:{server.port}"
-    yield _device_key(settings.key)
-    try:
-        pinned_key(settings)
-        with (
-            socket.create_connection((server.host, server.port), timeout=5) as plain,
-            tls_context(settings.ca, settings.cert, settings.key).wrap_socket(
-                plain, server_hostname=server.host
-            ) as tls,
-        ):
-            yield Check("server", ok=True, found=f"{where} answers with {tls.version()}", expected="TLS 1.3")
-    except LinkError as e:
-        yield Check(
-            "server", ok=False, found=str(e), expected="this device's own files", do_this="provision the device again"
-        )
-    except OSError as e:
-        yield Check(
-            "server",
-            ok=False,
-            found=f"{where}: {cause_of(e).detail}",
-            expected="a broker that knows this site's authority",
-            do_this="check the cable and server.host; the door goes on without it and keeps its events",
-        )

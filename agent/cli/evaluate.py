@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agent.cli.common import add_command, print_json
 
 if TYPE_CHECKING:
+    from agent.evaluation.faces import Faces
     from agent.evaluation.pictures import DataFolder
     from models.arrays import Floats
     from models.pipeline import Pipeline
@@ -61,15 +62,16 @@ def run(arguments: argparse.Namespace) -> int:
         "left_out": sorted(arguments.leave_out),
         "used": data.used(),
     }
-    people = _people(pipeline, data)
+    lfw, people = _people(pipeline, data)
     if arguments.what == "faces":
-        report |= _faces(pipeline, data, people, arguments)
+        report |= _faces(pipeline, data, (lfw, people), arguments)
     else:
         report |= _attacks(pipeline, data, people, arguments.policy)
         if arguments.pictures is not None:
             from agent.evaluation import charts
 
             report["pictures"] = charts.draw(arguments.pictures, report, {})
+    report["skipped"] = data.skipped.rows()
     report["seconds"] = round(time.monotonic() - started_s)
     progress(f"done in {report['seconds']} s")
     if arguments.json:
@@ -79,8 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _people(pipeline: Pipeline, data: DataFolder) -> dict[str, Floats]:
-    """LFW: name -> vectors of the pictures in which a face was found."""
+def _people(pipeline: Pipeline, data: DataFolder) -> tuple[Faces, dict[str, Floats]]:
+    """LFW: a row for each picture, and name -> vectors of the pictures in which a face was found."""
     from agent.evaluation.faces import Manner, central, look
 
     paths = [path for pictures in data.people.values() for path in pictures]
@@ -89,32 +91,40 @@ def _people(pipeline: Pipeline, data: DataFolder) -> dict[str, Floats]:
     for name, pictures in data.people.items():
         rows = slice(start, start + len(pictures))
         start += len(pictures)
+        for path, found in zip(pictures, seen.found[rows], strict=True):
+            if not found:
+                data.skipped.add("lfw", "no face is found in the picture", path)
         if seen.found[rows].any():
             people[name] = seen.vector[rows][seen.found[rows]]
-    return people
+    return seen, people
 
 
 def _faces(
-    pipeline: Pipeline, data: DataFolder, people: Mapping[str, Floats], arguments: argparse.Namespace
+    pipeline: Pipeline,
+    data: DataFolder,
+    residents: tuple[Faces, Mapping[str, Floats]],
+    arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     from agent.evaluation import charts, conditions, open_set, sessions, verification
-    from agent.evaluation.faces import Manner, central, look, stage_medians_ms
+    from agent.evaluation.faces import stage_medians_ms
+    from agent.evaluation.gaps import gaps
 
     draws = _QUICK_DRAWS if arguments.quick else _DRAWS
     paths = [path for pictures in data.people.values() for path in pictures]
-    lfw = look(pipeline, paths, name="lfw", manner=Manner(central))
+    lfw, people = residents
     vectors = {path: lfw.vector[row] for row, path in enumerate(paths) if lfw.found[row]}
     names = [path.parent.name for path in vectors]
     report: dict[str, Any] = {"verification": verification.verification(data.pairs, vectors, names)}
     found = open_set.open_set(people, pipeline, draws=draws) if people else {"open_set": [], "groups": [], "curves": {}}
     curves = found.pop("curves")
     report |= found
-    seen = sessions.see(pipeline, data.sessions)
+    seen = sessions.see(pipeline, data.sessions, data.skipped)
     report["cross_session"] = sessions.cross_session(seen, people, pipeline, draws=draws)
     report["ways_to_enrol"] = sessions.ways_to_enrol(seen, people, pipeline)
     report["light"] = conditions.light(data.lit, people, pipeline)
     report["masks"] = conditions.masks(data.masks, people, pipeline)
     report["masks"]["bare_faces_asked_to_uncover"] = _falsely_covered(lfw.flaw.tolist())
+    report["not_measured"] = gaps(report, data, people)
     report["milliseconds_per_stage"] = stage_medians_ms([lfw, seen.table])
     if arguments.pictures is not None:
         report["pictures"] = charts.draw(arguments.pictures, report, curves)
@@ -132,7 +142,7 @@ def _attacks(pipeline: Pipeline, data: DataFolder, people: Mapping[str, Floats],
     from agent.evaluation.attacks import attacks
     from agent.evaluation.sessions import see
 
-    return attacks(see(pipeline, data.sessions), people, pipeline, Level(policy))
+    return attacks(see(pipeline, data.sessions, data.skipped), people, pipeline, Level(policy))
 
 
 def _print(report: Mapping[str, Any]) -> None:
@@ -142,7 +152,10 @@ def _print(report: Mapping[str, Any]) -> None:
             columns = [column for column in value[0] if column not in ("residents_tried", "strangers_tried")]
             print(f"\n{key}\n  {'  '.join(columns)}")
             for row in value:
-                print("  " + "  ".join(str(row[column]) for column in columns))
+                print("  " + "  ".join(str(row.get(column, "")) for column in columns))
+        elif isinstance(value, list):
+            print(f"\n{key}")
+            print("\n".join(f"  {one}" for one in value) or "  nothing")
         elif isinstance(value, Mapping):
             print(f"\n{key}")
             for name, figure in value.items():

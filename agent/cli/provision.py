@@ -107,10 +107,10 @@ def _wish(arguments: argparse.Namespace) -> Wish:
 
 def _short(done: Done, *, as_json: bool) -> int:
     end = {key: value for key, value in done.outcome.end.items() if key not in {"t", "tested"}}
+    would = sum(one["state"] == "would" for one in done.outcome.steps)
     if as_json:
-        print_json({**end, "steps_taken": done.outcome.steps})
+        print_json({**end, "steps_to_do": would, "steps_taken": done.outcome.steps})
     else:
-        would = sum(one["state"] == "would" for one in done.outcome.steps)
         print(f"restored {', '.join(end['restored']) or 'nothing'}" if "restored" in end else f"{would} steps to do")
     return 0
 
@@ -123,7 +123,7 @@ def _verdict(done: Done, html_path: Path) -> None:
     for one in to_mend:
         print(f"  look: {one['name']}: {one['found']}\n        do this: {one['do_this']}")
     if not to_mend:
-        print("every check is well")
+        print("every check is well" if results else "the door was not tested: run the same command again")
 
 
 _COPY_EVERY_S = 2.0

@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"file": str(arguments.out), "bytes": len(sealed), "holds": sorted(files)})
     else:
-        print(f"{arguments.out}: {len(sealed) >> 10} KiB, {', '.join(sorted(files))}; only the recipient can open it")
+        holds = ", ".join(sorted(files))
+        print(f"{arguments.out.resolve()}: {len(sealed) >> 10} KiB, {holds}; only the recipient can open it")
     return 0
 
 

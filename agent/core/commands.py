@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Final
 
 from agent.core.events import Json
+from agent.core.updates import Bundle
 
 MAX_TOKEN_BYTES: Final = 2048
 MAX_CHALLENGE_AGE_S: Final = 10.0
@@ -30,7 +31,9 @@ _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # the name of a file in the door's
 _NAME = re.compile(r"[A-Za-z0-9._@:/ -]{1,80}")
 _HEADER: Final = b"v4.public."
 PHONE_ACTOR: Final = "phone:"  # before the actor of an order that a resident's phone gave the server
-_CLAIMS: Final = frozenset({"id", "door", "action", "actor", "counter", "challenge", "for_s", "duress", "extended"})
+_CLAIMS: Final = frozenset(
+    {"id", "door", "action", "actor", "counter", "challenge", "for_s", "duress", "extended", "bundle"}
+)
 
 
 class Action(StrEnum):
@@ -44,6 +47,8 @@ class Action(StrEnum):
     BLOCK = "block"  # one door out of use: its lock is broken, its leaf is being painted
     UNBLOCK = "unblock"
     IDENTIFY = "identify"
+    UPDATE = "update"  # fetch this release, and install it when nobody is at the door
+    CANCEL_UPDATE = "cancel-update"  # as long as it is not being installed
 
 
 class Refusal(StrEnum):
@@ -74,6 +79,7 @@ class Command:
     for_s: float | None = None
     duress: bool = False  # the phone said so: opens as always, and raises the silent alarm
     extended: bool = False  # for somebody who needs longer to the door: a long release
+    bundle: Bundle | None = None  # of UPDATE alone
 
     @property
     def of_a_phone(self) -> bool:
@@ -246,4 +252,7 @@ def _read(  # noqa: PLR0911  one return for each kind of fault
         return None
     if not _ID.fullmatch(command_id) or not _NAME.fullmatch(actor):
         return None
-    return Command(command_id, Action(action), actor, key_id, counter, for_s, duress, extended), door, challenge
+    bundle = Bundle.read(value["bundle"]) if "bundle" in value else None
+    if (bundle is not None) != (action == Action.UPDATE) or (bundle is None and "bundle" in value):
+        return None
+    return Command(command_id, Action(action), actor, key_id, counter, for_s, duress, extended, bundle), door, challenge

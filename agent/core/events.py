@@ -241,6 +241,7 @@ class Kind(StrEnum):
     ROSTER = "Agent/Roster"
     CALLBACK_FAILED = "Agent/CallbackFailed"
     COMMAND = "Agent/Command"
+    UPDATE = "Agent/Update"  # another release from afar: ordered, fetched, installed, well; refused, failed, taken back
     UNEXPECTED = "Agent/Unexpected"  # an event that the door's state has no place for: nothing was changed
     EPOCH = "Journal/Epoch"
     CHECKPOINT = "Journal/Checkpoint"  # rows up to here were acknowledged and have been pruned

@@ -69,7 +69,7 @@ def attacks(seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline, level:
     """The report of `door-agent evaluate attacks`. One attempt begins at every frame of every print."""
     live = seen.live()
     known = {person: seen.vectors(seen.rows[sessions[0]], _ENROLMENT) for person, sessions in live.items()}
-    filling = {name: others[name][:_ENROLMENT] for name in sorted(others)[: _ROSTER - len(known)]}
+    filling = {name: others[name][:_ENROLMENT] for name in sorted(others)[: max(0, _ROSTER - len(known))]}
     gallery, calibration = build_gallery(known | filling, pipeline)
     alike = pipeline.embedder.same_person_similarity
     rules = rules_for(level, liveness_available=pipeline.liveness is not None, min_agreement=alike)

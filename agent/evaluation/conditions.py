@@ -39,7 +39,7 @@ def light(lit: Sequence[Lit], others: Mapping[str, Floats], pipeline: Pipeline) 
         }
         if not known:
             continue
-        filling = {name: others[name][:1] for name in sorted(others)[: _ROSTER - len(known)]}
+        filling = {name: others[name][:1] for name in sorted(others)[: max(0, _ROSTER - len(known))]}
         gallery, calibration = build_gallery(known | filling, pipeline)
         limit = calibration.max_match_distance(_RATE, len(gallery))
         for low, high in _RINGS:

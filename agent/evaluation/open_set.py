@@ -27,8 +27,10 @@ from models.template import Template
 SIZES: Final = (100, 200, 500, 1000)
 PICTURES: Final = (1, 3, 5)
 RATES: Final = (0.01, 0.003, 0.001)
-_ENROLLED_AT_MOST: Final = 0.6  # of the people who have enough pictures: the others must be able to be strangers
+_ENROLLED_AT_MOST: Final = 0.75  # of all people: the others are the strangers
+_RICH_ENROLLED: Final = 0.6  # of those with enough pictures: strangers are tried with several probes too
 _PROBES_A_PERSON: Final = 3
+_FEWEST: Final = 2  # people that a roster has
 
 People = Mapping[str, Floats]  # name -> float32[pictures, dim], unit vectors
 
@@ -63,7 +65,7 @@ def open_set(people: People, pipeline: Pipeline, *, draws: int, sizes: Sequence[
     rows: list[dict[str, Any]] = []
     groups: list[dict[str, Any]] = []
     curves: dict[tuple[int, int, int], tuple[Floats, Floats]] = {}
-    for size in [size for size in sizes if size <= _ENROLLED_AT_MOST * len(people)]:
+    for size in possible_sizes(sizes, most_enrolled(people)):
         for enrolment in PICTURES:
             cells = {probes: _Cell() for probes in PICTURES}
             bounds = [_draw(people, pipeline, size, enrolment, draw, cells) for draw in range(draws)]
@@ -79,6 +81,17 @@ def open_set(people: People, pipeline: Pipeline, *, draws: int, sizes: Sequence[
                 curves[size, enrolment, probes] = _curve(cell)
         progress(f"open set: {size} people enrolled, done")
     return {"open_set": rows, "groups": groups, "curves": curves}
+
+
+def most_enrolled(people: People) -> int:
+    """How many of these can be enrolled so that enough strangers are left."""
+    return int(_ENROLLED_AT_MOST * len(people))
+
+
+def possible_sizes(sizes: Sequence[int], most: int) -> list[int]:
+    """Those that the data allows; where it does not allow all, the largest that it does as well."""
+    fitting = [size for size in sizes if size <= most]
+    return fitting if len(fitting) == len(sizes) or most in fitting or most < _FEWEST else [*fitting, most]
 
 
 def build_gallery(people: People, pipeline: Pipeline) -> tuple[Gallery, Calibration]:
@@ -119,8 +132,9 @@ def _draw(
     rng = np.random.default_rng((draw, size, enrolment))
     names = [str(name) for name in rng.permutation(sorted(people))]
     rich = [name for name in names if len(people[name]) >= enrolment]
-    chosen = rich[: min(size, int(_ENROLLED_AT_MOST * len(rich)))]
+    chosen = rich[: min(size, int(_RICH_ENROLLED * len(rich)))]
     chosen += [name for name in names if len(people[name]) < enrolment][: size - len(chosen)]
+    chosen += [name for name in rich if name not in set(chosen)][: size - len(chosen)]
     order = {name: rng.permutation(len(people[name])) for name in names}
     enrolled = {name: people[name][order[name][:enrolment]] for name in chosen}
     gallery, calibration = build_gallery(enrolled, pipeline)

@@ -11,10 +11,11 @@ import numpy as np
 
 from agent.core.recognition import Doubtful, Recognised, stranger_rate
 from agent.evaluation.faces import Faces, Manner, largest, look, progress
-from agent.evaluation.open_set import PICTURES, RATES, build_gallery
-from agent.evaluation.pictures import Session
+from agent.evaluation.open_set import PICTURES, RATES, build_gallery, possible_sizes
+from agent.evaluation.pictures import DECIDING, Session
+from agent.evaluation.skips import Skipped
 from agent.evaluation.stats import by_person95
-from agent.evaluation.walkups import Outcome, WalkUp, frames_of, judge, match_rules, walk_ups
+from agent.evaluation.walkups import LONGEST, Outcome, WalkUp, frames_of, judge, match_rules, walk_ups
 from agent.vision_facts import bound_of
 from models.arrays import Floats
 from models.pipeline import Pipeline
@@ -24,7 +25,6 @@ SIZES: Final = (100, 500, 1000)
 _EVERY: Final = 3
 _SHORTEST: Final = 9
 _SECOND: Final = 10  # frames
-_DECIDING: Final = 3  # frames that a door decides by
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,10 @@ class Seen:
             if session.live:
                 found.setdefault(session.person, []).append(session)
         return found
+
+    def twice(self) -> dict[str, list[Session]]:
+        """Live sessions of those who have more than one."""
+        return {person: sessions for person, sessions in self.live().items() if len(sessions) > 1}
 
     def vectors(self, rows: range, count: int) -> Floats:
         """Unit vectors float32[count, dim] of good frames, spread over these rows; of any with a face if none is."""
@@ -94,25 +98,29 @@ class _Row:
             self.seconds.append(outcome.after_s)
 
 
-def see(pipeline: Pipeline, sessions: Sequence[Session]) -> Seen:
-    """Look at every frame as at a video's."""
+def see(pipeline: Pipeline, sessions: Sequence[Session], skipped: Skipped) -> Seen:
+    """Look at every frame as at a video's; live sessions in which nobody can be enrolled are left out and counted."""
     paths: list[Path] = []
     rows = {}
     for session in sessions:
         rows[session] = range(len(paths), len(paths) + len(session.frames))
         paths += session.frames
-    return Seen(look(pipeline, paths, name="nuaa", manner=Manner(largest, still=False, liveness=True)), rows)
+    table = look(pipeline, paths, name="nuaa", manner=Manner(largest, still=False, liveness=True))
+    for session in [one for one in rows if one.live and not table.found[rows[one]].any()]:
+        skipped.add("nuaa", "live session without a face", f"{session.person} {session.name}")
+        del rows[session]
+    return Seen(table, rows)
 
 
 def cross_session(
     seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline, *, draws: int, sizes: Sequence[int] = SIZES
 ) -> list[dict[str, Any]]:
     """Rows like the open set's, after at most three seconds of frames. `others` (LFW) fill the roster."""
-    live = seen.live()
-    if sum(len(sessions) > 1 for sessions in live.values()) < 2 or len(live) < 3:  # noqa: PLR2004  known and unknown
+    twice = len(seen.twice())
+    if twice == 0 or len(seen.live()) < 2:  # noqa: PLR2004  known and unknown
         return []
     rows = []
-    for size in [size for size in sizes if size <= len(others)] or [len(others) + 2]:
+    for size in possible_sizes(sizes, len(others) + _enrolled(twice)):
         for enrolment in PICTURES:
             table = {rate: _Row() for rate in (*RATES, USUAL_RATE)}
             for draw in range(draws):
@@ -133,8 +141,8 @@ def _one_draw(
     size, enrolment, draw = setting
     live, first = seen.live(), draw % 2
     rng = np.random.default_rng((draw, 1))
-    twice = [str(person) for person in rng.permutation(sorted(person for person in live if len(live[person]) > 1))]
-    residents = set(twice[: max(1, len(twice) * 2 // 3)])
+    twice = [str(person) for person in rng.permutation(sorted(seen.twice()))]
+    residents = set(twice[: min(size, _enrolled(len(twice)))])
     known = {person: seen.vectors(seen.rows[live[person][first]], enrolment) for person in sorted(residents)}
     filling = [str(name) for name in rng.permutation(sorted(others))][: size - len(residents)]
     gallery, calibration = build_gallery(known | {name: others[name][:enrolment] for name in filling}, pipeline)
@@ -148,6 +156,11 @@ def _one_draw(
             row.count(walk_up, judge(frames, rules, bound), resident=walk_up.person in residents)
 
 
+def _enrolled(twice: int) -> int:
+    """Of so many people with two sessions: the others are strangers."""
+    return max(1, twice * 2 // 3)
+
+
 def _approaches(seen: Seen, residents: set[str], first: int) -> Iterator[WalkUp]:
     for person, sessions in seen.live().items():
         for number, session in enumerate(sessions):
@@ -159,7 +172,8 @@ def _figures(size: int, enrolment: int, rate: float, row: _Row) -> dict[str, Any
     return {
         "n": size,
         "enrolment": enrolment,
-        "probes": "up to 3 s of frames",
+        "probes": LONGEST,
+        "probes_are": "frames of one visit, at most; a verdict ends it",
         "fpir_target": round(rate, 6),
         **row.strangers.figures("fpir"),
         **row.residents.figures("fnir"),
@@ -181,12 +195,12 @@ def ways_to_enrol(seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline) 
     The update adds the mean of three frames of the first second of a confirmed visit (face and phone) to the templates.
     """
     ways: dict[str, Tally] = {}
-    live = {person: sessions for person, sessions in seen.live().items() if len(sessions) > 1}
+    live = seen.twice()
     rules = match_rules(pipeline.embedder.same_person_similarity)
     for first in (0, 1):
         for way in ("three pictures of one session", "and an update after one visit", "three of each session"):
             known = {person: _known(seen, sessions, way, first) for person, sessions in live.items()}
-            filling = {name: others[name][:3] for name in sorted(others)[: 200 - len(known)]}
+            filling = {name: others[name][:3] for name in sorted(others)[: max(0, 200 - len(known))]}
             gallery, calibration = build_gallery(known | filling, pipeline)
             bound = bound_of(calibration, USUAL_RATE, gallery, 0, pipeline.embedder)
             gallery.look_alike_distance = bound.max_look_alike_distance
@@ -205,8 +219,10 @@ def ways_to_enrol(seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline) 
 def _known(seen: Seen, sessions: Sequence[Session], way: str, first: int) -> Floats:
     one = seen.vectors(seen.rows[sessions[first]], 3)
     earlier = _halves(seen.rows[sessions[1 - first]])[0]
+    if not seen.table.found[earlier].any():
+        return one
     if "update" in way:
-        visit = seen.vectors(earlier[:_SECOND], _DECIDING).mean(axis=0)
+        visit = seen.vectors(earlier[:_SECOND], DECIDING).mean(axis=0)
         return np.concatenate([one, visit[None] / np.linalg.norm(visit)]).astype(np.float32)
     return np.concatenate([one, seen.vectors(earlier, 3)]) if "each" in way else one
 

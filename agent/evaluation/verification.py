@@ -21,7 +21,7 @@ def verification(
     """Accuracy as in LFW's protocol, and true accept rates at fixed false accept rates.
 
     `vectors` holds every picture's unit vector in the order of `person`, the names. Pairs with a picture that is not
-    there are left out.
+    there are left out, and so are folds of which nothing is left.
     """
     report = _all_pairs(np.stack(list(vectors.values())), np.array(person)) if vectors else {}
     scores, same = [], []
@@ -29,16 +29,19 @@ def verification(
         known = [(one, other, truth) for one, other, truth in fold if one in vectors and other in vectors]
         scores.append(np.array([float(vectors[one] @ vectors[other]) for one, other, _ in known], np.float32))
         same.append(np.array([truth for _, _, truth in known], np.bool_))
-    if not folds or not all(len(one) for one in scores):
-        return {"accuracy": None, "tar_at_far_1e3": None, "all_pairs": report}
-    accuracies = [_fold_accuracy(scores, same, at) for at in range(len(folds))]
+    left = [at for at, fold in enumerate(scores) if len(fold)]
+    scores, same = [scores[at] for at in left], [same[at] for at in left]
+    if not left:
+        return {"accuracy": None, "tar_at_far_1e3": None, "pairs": 0, "folds": 0, "all_pairs": report}
+    accuracies = [_fold_accuracy(scores, same, at) for at in range(len(left))]
     every, truth = np.concatenate(scores), np.concatenate(same)
     return {
         "accuracy": round(float(np.mean(accuracies)), 5),
         "accuracy_standard_error": _standard_error(accuracies),
         "tar_at_far_1e3": _rate(every[truth], every[~truth], 1e-3),
         "pairs": len(every),
-        "folds": len(folds),
+        "pairs_without_a_face": sum(map(len, folds)) - len(every),
+        "folds": len(left),
         "all_pairs": report,
     }
 

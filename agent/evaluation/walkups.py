@@ -43,7 +43,11 @@ class Outcome:
 
 
 def walk_ups(person: str, rows: range, *, every: int, shortest: int) -> Iterator[WalkUp]:
-    """Walk-ups that begin at every so many frames of a session and last until its end, three seconds at most."""
+    """Walk-ups that begin at every so many frames of a session and last until its end, three seconds at most.
+
+    A session shorter than `shortest` is one walk-up.
+    """
+    shortest = min(shortest, len(rows))
     for start in range(rows.start, rows.stop - shortest + 1, every):
         yield WalkUp(person, range(start, min(rows.stop, start + LONGEST)))
 

@@ -1,6 +1,7 @@
 """`python -m deploy.community --config FILE`: the stand-in community server and its page.
 
 `… --config FILE manager add NAME --role owner` says who may use the page, and prints a link that signs in once.
+`… --config FILE rollout start BUNDLE --stage 1 --stage all` brings a release to the doors.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from flask import Blueprint
 
 from agent.console.local import LocalServer
 from agent.core.commands import Action
+from agent.core.updates import Bundle
 from agent.errors import ConfigError, DoorAgentError
 from agent.stopping import stop_on_signal
+from deploy.community import rollout_command
+from deploy.community.bundle_server import BundleServer, server_context
 from deploy.community.commander import Commander
 from deploy.community.consumer import Consumer
 from deploy.community.feed import Feed
@@ -34,6 +38,8 @@ from deploy.community.page import Order, PageParts, serve
 from deploy.community.people import People
 from deploy.community.phone_open import PhoneOpenings, blueprint
 from deploy.community.publisher import Publisher
+from deploy.community.rollout_desk import ACTOR, RolloutDesk
+from deploy.community.rollout_store import RolloutStore
 from deploy.community.settings import Settings, load
 from deploy.community.visitor_passes import PassDesk
 
@@ -41,15 +47,19 @@ _ORDERS_AT_ONCE = 4
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until SIGINT or SIGTERM; or answer one `manager` command."""
+    """Run until SIGINT or SIGTERM; or answer one command."""
     parser = argparse.ArgumentParser(prog="python -m deploy.community", description=__doc__)
     parser.add_argument("--config", required=True, type=Path, help="TOML file, see deploy/community/README.md")
-    add_parser(parser.add_subparsers(dest="what", metavar="manager"))
+    commands = parser.add_subparsers(dest="what", metavar="COMMAND")
+    add_parser(commands)
+    rollout_command.add_parser(commands)
     given = parser.parse_args(arguments)
     try:
         settings = load(given.config)
         if given.what == "manager":
             manage(given, Office(database(settings.managers_database)), _page_url(settings))
+        elif given.what == "rollout":
+            rollout_command.rollout(given, settings)
         else:
             run(settings)
     except DoorAgentError as e:
@@ -97,6 +107,7 @@ def run(settings: Settings) -> None:
         PageParts(feed, office, history, people, _order(commander), passes, settings.public_url,
                   settings.frame_ancestors, more),
     )  # fmt: skip
+    rollouts = _rollouts(settings, commander, feed)
     consumer.start()
     publisher.start()
     sys.stdout.write(f"community server ready: {_page_url(settings) + '/' if server else 'no page'}\n")
@@ -104,6 +115,7 @@ def run(settings: Settings) -> None:
         sys.stdout.write("nobody may sign in yet: add `manager add NAME --role owner` to this command\n")
     sys.stdout.flush()
     done.wait()
+    rollouts.close()
     publisher.stop()
     consumer.stop()
     feed.close()
@@ -113,6 +125,27 @@ def run(settings: Settings) -> None:
     office.close()
     if broken:
         raise DoorAgentError(f"{broken[0]}; this is a fault of the server, please report it. Start it again.")
+
+
+def _rollouts(settings: Settings, commander: Commander | None, feed: Feed) -> contextlib.ExitStack:
+    """Both halves of a roll-out, where this server is set up for it; what ends them. Raises DoorAgentError."""
+    ends = contextlib.ExitStack()
+    cert, key = settings.bundles_cert_file, settings.bundles_key_file
+    if not settings.bundles_port or commander is None or cert is None or key is None:
+        return ends
+
+    def order(device: str, action: Action, bundle: Bundle | None) -> dict[str, Any]:
+        more = {} if bundle is None else {"bundle": bundle.to_json()}
+        return commander.order(device, action, ACTOR, **more)
+
+    store = RolloutStore(settings.releases_dir)
+    desk = RolloutDesk(store, feed, order)
+    context = server_context(settings.ca_file, cert, key)
+    bundles = BundleServer(settings.bundles_host, settings.bundles_port, context, store, desk.may_fetch)
+    desk.start()
+    ends.callback(desk.stop)
+    ends.callback(bundles.close)
+    return ends
 
 
 def end_with_any_thread(done: threading.Event) -> list[str]:

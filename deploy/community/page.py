@@ -38,6 +38,7 @@ _MAX_BODY_BYTES: Final = 64 * 1024
 _QUIET_S: Final = 15.0  # a comment line this often keeps proxies from closing an idle stream
 _ORDERS_PER_MINUTE: Final = 30
 _REASON: Final = range(3, 201)  # characters
+_FROM_HERE: Final = frozenset(Action) - {Action.UPDATE, Action.CANCEL_UPDATE}  # those two: by the command `rollout`
 _HOLD_S: Final = range(60, 8 * 3600 + 1)
 
 # device, action, actor, seconds -> the door's first answer
@@ -201,8 +202,8 @@ def _order_asked() -> tuple[Action, str, float | None]:
     body = request.get_json(silent=True)
     body = body if isinstance(body, dict) else {}
     action, reason, for_s = body.get("action"), body.get("reason", ""), body.get("for_s")
-    if action not in set(Action):
-        abort(400, f"action: one of {', '.join(Action)}")
+    if action not in _FROM_HERE:
+        abort(400, f"action: one of {', '.join(a for a in Action if a in _FROM_HERE)}")
     reason = " ".join(reason.split()) if isinstance(reason, str) else ""
     if action != Action.IDENTIFY and len(reason) not in _REASON:
         abort(400, f"reason: {_REASON.start} to {_REASON.stop - 1} characters; it is kept with your name")

@@ -15,6 +15,7 @@ from agent.core.commands import Refusal
 from agent.core.events import Mode
 from agent.core.journal import ClockQuality
 from agent.core.roster_feed import MAX_REVISION
+from agent.core.updates import Stage, Why
 from agent.wire import WireError
 
 MAX_BYTES = 16 * 1024
@@ -78,6 +79,18 @@ class HealthFacts(_Said):
     queue: Count | None = Field(default=None, description="rows waiting; 0 while they are on their way only")
 
 
+class UpdateFacts(_Said):
+    """Releases from afar: what it can take, and how the last one went. Not there: it takes none."""
+
+    machine: Word | None = Field(default=None, examples=["aarch64-cp313"], description="what a bundle must be for")
+    rollout: Name | None = Field(default=None, description="the roll-out it was ordered by; absent: none yet")
+    release: Word | None = Field(default=None, description="of that roll-out")
+    stage: Word | None = Field(default=None, examples=[str(s) for s in Stage])
+    percent: Annotated[int, Field(ge=0, le=100)] | None = Field(default=None, description="fetched")
+    why: Word | None = Field(default=None, examples=[str(w) for w in Why])
+    waits_for: Word | None = Field(default=None, description="what keeps it from installing")
+
+
 class State(_Said):
     """doors/{site}/{door}/up/state, retained: how the door is. While `online` is false nothing else is known."""
 
@@ -88,6 +101,8 @@ class State(_Said):
     challenge: Name | None = Field(default=None, description="random; what commands and leases must name")
     high_security: bool | None = Field(default=None, description="a face and a phone are needed together")
     health: HealthFacts | None = None
+    release: Word | None = Field(default=None, description="the release that runs", examples=["0.1.0+3c2a9f0d1e"])
+    update: UpdateFacts | None = None
 
 
 class Reply(_Said):

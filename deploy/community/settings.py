@@ -55,6 +55,16 @@ class Settings(BaseModel):
     managers_database: str = Field(
         default="managers.db", description="who may sign in and what they did; a file, or postgresql://…"
     )
+    releases_dir: Path = Field(default=Path("releases"), description="the roll-out and its bundle; mode 0700")
+    bundles_host: str = Field(
+        default="0.0.0.0",  # noqa: S104  it is for other machines; each needs a certificate of the site
+        description="bundles are served to doors here, by TLS with their certificates",
+    )
+    bundles_port: Annotated[int, Field(ge=0, le=65535)] = Field(default=0, description="0: nothing is rolled out")
+    bundles_cert_file: Path | None = Field(
+        default=None, description="certificate for that, with the names that doors use, PEM"
+    )
+    bundles_key_file: Path | None = Field(default=None, description="its private key, PEM")
     home_assistant: bool = Field(default=False, description="publish each door as a device for Home Assistant")
     frame_ancestors: str = Field(default="'self'", description="who may show the page in a frame")
 
@@ -64,6 +74,8 @@ class Settings(BaseModel):
             raise ValueError(f"timezone {self.timezone!r} is not an IANA name such as Asia/Shanghai")
         if (self.http_proxy is None) != (self.public_url is None):
             raise ValueError("http_proxy and public_url go together: both behind a TLS proxy, neither on this machine")
+        if self.bundles_port and None in (self.bundles_cert_file, self.bundles_key_file, self.command_key_file):
+            raise ValueError("bundles_port needs bundles_cert_file, bundles_key_file and command_key_file")
         if self.http_port and self.http_host not in LOOPBACK and self.http_proxy is None:
             raise ValueError(
                 f"http_host {self.http_host}: sign-ins would cross the network in the clear; keep 127.0.0.1 and use an"
@@ -99,6 +111,7 @@ def load(path: Path) -> Settings:
     folder = path.resolve().parent
     names = (
         "ca_file", "cert_file", "key_file", "signing_key_file", "command_key_file", "pass_key_file", "people_dir",
+        "releases_dir", "bundles_cert_file", "bundles_key_file",
     )  # fmt: skip
     files = {name: folder / getattr(found, name) for name in names if getattr(found, name) is not None}
     bases = {name: getattr(found, name) for name in ("database", "managers_database")}

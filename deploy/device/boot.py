@@ -10,11 +10,12 @@ from typing import Any
 
 from deploy.device.commands import call, quiet
 from deploy.device.files import ensure_folder, replace
-from deploy.device.steps import Look, Step, file_step, keep
+from deploy.device.steps import Look, Step, file_step, keep_units
 
 BOOT_CONFIG = Path("/boot/firmware/config.txt")
 ETC = Path("/etc/systemd")
 NAME = "zz-door-agent.conf"  # read after others in its folder: what it says counts
+BEGIN, END = "# door-agent: begin (written by provision; changes belong into the site file)", "# door-agent: end"
 SWAP_FILES = ("dphys-swapfile.service",)
 _CLOCK_TOLERANCE_S = 60.0
 _WATCHDOG = b"""\
@@ -90,32 +91,69 @@ def boot_steps(plan: Mapping[str, Any]) -> Iterator[Step]:
 
 
 def _config_txt(plan: Mapping[str, Any]) -> Step:
-    level = "dl" if plan["relay_active_high"] else "dh"
-    pin = plan["relay_pin"]
     wanted = {
-        f"gpio={pin}=op,{level}": "the relay is dropped from power-on, before any program runs",
+        relay_line(plan["relay_pin"], active_high=plan["relay_active_high"]):
+            "the relay is dropped from power-on, before any program runs",
         "dtparam=watchdog=on": "the hardware watchdog",
         "dtparam=strict_gpiod": "a line falls back to its resistor when its process dies",
-    }
-
-    def missing() -> list[str]:
-        have = {line.strip() for line in BOOT_CONFIG.read_text(errors="replace").splitlines()}
-        return [line for line in wanted if line not in have]
+    }  # fmt: skip
 
     def look() -> Look:
         if not BOOT_CONFIG.exists():
             return Look(ok=True, found=f"no {BOOT_CONFIG}: this board has none, its relay rests on its resistor alone")
-        lacks = missing()
-        return Look(not lacks, f"{BOOT_CONFIG} without " + ", ".join(lacks) if lacks else "all set")
+        text = BOOT_CONFIG.read_text(errors="surrogateescape")
+        before, own, _ = _parted(text)
+        others = [line for line in _lines(before) if line.split("=")[0] == "gpio"]
+        found = ", ".join(own) or "none of ours"
+        return Look(with_block(text, wanted) == text, found + (f"; others': {', '.join(others)}" if others else ""))
 
     def do() -> str:
-        keep(BOOT_CONFIG)
-        lacks = missing()
-        block = "\n".join(["", "[all]", *(f"# door-agent: {wanted[line]}\n{line}" for line in lacks), ""])
-        replace(BOOT_CONFIG, BOOT_CONFIG.read_bytes().rstrip(b"\n") + b"\n" + block.encode(), 0o755)
-        return f"added {', '.join(lacks)}; they count from the next boot"
+        text = BOOT_CONFIG.read_text(errors="surrogateescape")
+        data = with_block(text, wanted).encode(errors="surrogateescape")
+        replace(BOOT_CONFIG, data, BOOT_CONFIG.stat().st_mode & 0o777)
+        return f"wrote {', '.join(wanted)}; they count from the next boot"
 
     return Step("boot settings", "; ".join(wanted), look, do, "; ".join(wanted.values()))
+
+
+def take_out_block() -> bool:
+    """The boot settings without our block; what others have written since stays. Whether it was there."""
+    if not BOOT_CONFIG.exists():
+        return False
+    text = BOOT_CONFIG.read_text(errors="surrogateescape")
+    before, own, after = _parted(text)
+    if own:
+        kept = "\n[all]\n".join(part for part in (before, after) if part) + "\n"
+        replace(BOOT_CONFIG, kept.encode(errors="surrogateescape"), BOOT_CONFIG.stat().st_mode & 0o777)
+    return bool(own)
+
+
+def relay_line(pin: int, *, active_high: bool) -> str:
+    """What keeps the relay dropped from power-on."""
+    return f"gpio={pin}=op,{'dl' if active_high else 'dh'}"
+
+
+def with_block(text: str, wanted: Mapping[str, str]) -> str:
+    """`text` with one block of ours at its end, written as a whole.
+
+    The firmware obeys line after line, so that a `gpio=` of ours from an earlier wiring would hold the wrong level, or
+    keep an output where a button is now. What others wrote stays, and ours, being last, counts.
+    """
+    before, _, after = _parted(text)
+    kept = "\n[all]\n".join(part for part in (before, after) if part)  # what stood behind our block was for all boards
+    block = [BEGIN, "[all]", *(part for line, why in wanted.items() for part in (f"# {why}", line)), END]
+    return (f"{kept}\n\n" if kept else "") + "\n".join(block) + "\n"
+
+
+def _parted(text: str) -> tuple[str, list[str], str]:
+    """What stands before our block, its settings, what stands after it."""
+    head, _, rest = text.partition(BEGIN)
+    block, _, after = rest.partition(END)
+    return head.rstrip("\n"), [line for line in _lines(block) if line != "[all]"], after.strip("\n")
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _swap() -> Step:
@@ -123,7 +161,9 @@ def _swap() -> Step:
         return [unit for unit in SWAP_FILES if quiet("systemctl", "is-enabled", unit)]
 
     def do() -> str:
-        call("systemctl", "disable", "--now", *running())
+        units = running()
+        keep_units(units)
+        call("systemctl", "disable", "--now", *units)
         return "switched it off"
 
     def look() -> Look:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from deploy.device.commands import InstallError, call, quiet
+from deploy.device.install import ROOT
+
+RUNNER = ROOT / "runner.pyz"  # independent of every release: what judges or takes back must not be part of one
 
 
 def arm(name: str, after_s: int, *command: str) -> None:

@@ -62,6 +62,18 @@ SETTLE = (
 )
 
 
+COMMAND = Path("/usr/local/bin/door-agent")
+COMMAND_TEXT = """\
+#!/bin/sh
+# The door's own program under the name that every page gives it. It runs as the agent's user, who alone may read keys
+# and stores; whoever else calls it is asked by sudo. Files that it reads or writes belong where that user may: /tmp.
+[ "$(id -u)" = 0 ] || exec sudo -- "$0" "$@"
+as_agent="setpriv --reuid=door-agent --regid=door --groups=video,systemd-journal --"
+$as_agent test -w . || cd /tmp
+exec $as_agent /opt/door-agent/current/venv/bin/door-agent "$@"
+"""
+
+
 class Installer:
     """One run. `done` counts the steps that changed something."""
 
@@ -144,6 +156,7 @@ class Installer:
         # each of these does nothing where all is well; a run may have been broken off between file and command
         for command in SETTLE:
             (settle or call)(*command.split())
+        changed |= replace(ensure_folder(COMMAND.parent) / COMMAND.name, COMMAND_TEXT.encode(), 0o755)
         self.step("users, folders and units", did=changed)
 
     def install_own_units(self) -> None:
@@ -177,6 +190,9 @@ class Installer:
         wheels = [str(p) for p in sorted((stage / "wheels").glob("*.whl"))]
         pip = (str(self.release / "venv/bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet")
         call(*pip, "install", "--no-index", "--no-deps", "--compile", *wheels)
+        # units name their documentation without a Python's version in its path
+        packages = next((self.release / "venv" / "lib").glob("python3*"), self.release) / "site-packages"
+        link(ensure_folder(self.release / "share") / "doc", f"../{packages.relative_to(self.release)}")
         for name in ("systemd", "weights"):
             if (stage / name).is_dir():
                 shutil.copytree(stage / name, self.release / name)
@@ -189,8 +205,9 @@ class Installer:
         Each release keeps its own, so that going back brings back what the older one knows by its hash.
         """
         folder = self.release / "weights"
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
-        did = [replace(ensure_folder(WEIGHTS) / p.name, p.read_bytes(), 0o644) for p in files]
+        files = sorted(p for p in folder.rglob("*") if p.is_file())
+        places = [ensure_folder((WEIGHTS / p.relative_to(folder)).parent) / p.name for p in files]
+        did = [replace(place, p.read_bytes(), 0o644) for place, p in zip(places, files, strict=True)]
         self.step(f"{len(files)} weight files", did=any(did))
 
     def install_config(self) -> None:

@@ -6,6 +6,7 @@ install BUNDLE    only the release (see deploy/device/install.py)
 update BUNDLE     another release, with the health gate and the way back (see deploy/device/update.py); goes on without
                   the connection that started it; --allow-older, --now
 settle            at boot: finish or take back what a power cut interrupted
+ssh-back          by a timer: SSH as it was before a change that nobody confirmed
 """
 
 from __future__ import annotations
@@ -20,16 +21,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.device import install, update
+from deploy.device import access, boot, install, update
 from deploy.device.commands import InstallError, quiet
 from deploy.device.detached import detached, unheard
 from deploy.device.setup import Setup
-from deploy.device.steps import Talk, note, undo
+from deploy.device.steps import STATE, Talk, note, undo
 
 LOCK = Path("/run/door-agent-setup.lock")
 LOCK_WAIT_S = update.GATE_WITHIN_S
 
 
+COUNT_AGAIN = (
+    "systemctl daemon-reexec",
+    "systemctl restart systemd-journald",
+    "systemctl reload ssh",
+    "sysctl --system",
+)
 FAULTS = (InstallError, OSError, subprocess.SubprocessError, tarfile.TarError, ValueError)
 
 
@@ -89,9 +96,10 @@ def run_update(words: list[str]) -> int:
 
 
 def settle() -> int:
-    """The verb: an update without a verdict gets one."""
+    """The verb: SSH as somebody came in by it, and a verdict for an update that has none."""
     talk = Talk()
     try:
+        access.take_back()
         with one_at_a_time(talk):
             update.finish(talk)
     except FAULTS as error:
@@ -102,10 +110,18 @@ def settle() -> int:
 
 def take_back() -> int:
     """The verb undo."""
-    did = undo()
-    for command in ("systemctl daemon-reexec", "systemctl restart systemd-journald", "systemctl reload ssh"):
+    talk = Talk()
+    try:
+        with one_at_a_time(talk):
+            did = [str(boot.BOOT_CONFIG)] if boot.take_out_block() else []
+            did += undo()
+            (STATE / access.CONFIRMED).unlink(missing_ok=True)
+    except FAULTS as error:
+        talk.tell("failed", why=str(error))
+        return 1
+    for command in COUNT_AGAIN:
         quiet(*command.split())
-    Talk().tell("end", steps_done=len(did), restored=did)
+    talk.tell("end", steps_done=len(did), restored=did)
     return 0
 
 
@@ -118,6 +134,9 @@ def main() -> None:
         sys.exit(take_back())
     if verb == "update":
         sys.exit(run_update(rest))
+    if verb == "ssh-back":
+        access.take_back()
+        sys.exit(0)
     if verb == "settle":
         sys.exit(settle())
     if verb == "install":

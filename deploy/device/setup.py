@@ -44,7 +44,9 @@ class Setup:
         """Take every step; returns what the report needs."""
         if step := broken_off():
             self.talk.tell("resumed", step=step)
-        shutil.rmtree(PICTURES, ignore_errors=True)  # of a run that was broken off
+        if not self.runner.dry_run:
+            shutil.rmtree(PICTURES, ignore_errors=True)  # of a run that was broken off
+            update.keep_runner()
         self.runner.take([clock_step(self.plan["utc"])])
         self.runner.take(self._software())
         self.runner.take(key_steps(self.plan, Path(self.python), self.talk))
@@ -83,7 +85,6 @@ class Setup:
         else:
             Installer(bundle, None, note=lambda what: self.talk.tell("progress", what=what)).run(start=False)
             did = f"installed {self.release.name}"
-        update.keep_runner()
         replace(STATE / f"release-{self.release.name}", b"", 0o600)
         bundle.unlink()
         return did

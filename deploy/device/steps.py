@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.device.commands import InstallError
+from deploy.device.commands import InstallError, quiet
 from deploy.device.files import ensure_folder, replace, sync_folder
 from deploy.device.install import CONFIG
 
 STATE = Path("/var/lib/door-agent-setup")
 JOURNAL = "journal.jsonl"
 KEPT = "kept"  # files as they were before the first run, for --undo
+UNITS_OFF = "units-off.json"
 _ABSENT = ".absent"
 
 
@@ -152,9 +153,19 @@ def keep(path: Path) -> None:
         replace(absent, b"", 0o600)
 
 
+def keep_units(units: Iterable[str]) -> None:
+    """Remember services that are about to be switched off."""
+    path = STATE / UNITS_OFF
+    before = json.loads(path.read_text()) if path.exists() else []
+    replace(ensure_folder(STATE) / UNITS_OFF, json.dumps(sorted({*before, *units})).encode(), 0o600)
+
+
 def undo() -> list[str]:
-    """Every kept file as it was; returns their paths. The boot settings and SSH are then as before the first run."""
+    """Every kept file as it was, and what was switched off on again; returns their paths and names."""
     did = []
+    if (off := STATE / UNITS_OFF).exists():
+        did = [unit for unit in json.loads(off.read_text()) if quiet("systemctl", "enable", "--now", unit)]
+        off.unlink()
     for copy in sorted((STATE / KEPT).glob("*")) if (STATE / KEPT).is_dir() else []:
         path = Path("/" + copy.name.removesuffix(_ABSENT).replace("%", "/"))
         if copy.name.endswith(_ABSENT):

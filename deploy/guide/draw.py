@@ -19,8 +19,8 @@ WORDS: Final = {
     "exit-nc": ("exit button,\nsecond contact, N/C", "出门按钮\n第二组触点，常闭"),
     "relay-nc": ("relay of the\ndoor agent, N/C", "门禁继电器\n常闭 NC"),
     "relay-no": ("relay of the\ndoor agent, N/O", "门禁继电器\n常开 NO"),
-    "magnet": ("magnet\n(fail-safe)", "磁力锁\n（断电开门）"),
-    "strike": ("strike\n(fail-secure)", "电插锁\n（断电闭锁）"),
+    "magnet": ("magnet\n(fail-safe)", "磁力锁\n（断电开锁）"),
+    "strike": ("strike\n(fail-secure)", "阴极锁\n（断电锁闭）"),
     "handle": ("inside: a handle that\nopens without power", "室内执手：\n断电也能机械开门"),
     "cut": ("either red part opens the door by itself, with no computer", "红色任一处断开即开门，不经过计算机"),
     "diode": ("diode across the coil,\nstripe to +", "线圈两端并联二极管\n色环接正极"),
@@ -40,7 +40,7 @@ WORDS: Final = {
         "导线超过 1 米时，每路输入\n加 1–4.7 kΩ 上拉至 3.3 V",
     ),
     "title-egress": ("1. Egress first: the lock's power loop", "一、先接逃生回路：门锁供电"),
-    "title-secure": ("2. Strike: fail-secure", "二、电插锁：断电闭锁"),
+    "title-secure": ("2. Strike: fail-secure", "二、阴极锁：断电锁闭"),
     "title-pins": ("3. The Pi's pins", "三、树莓派接线"),
 }  # fmt: skip
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.bundle import BundleError, Target
+from deploy.bundle import Target
+from deploy.own_wheel import BundleError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class Bundle:
     release: str
     target: Target
     signed: bool
+    lgpio: bool = False  # brings that library's wheel
 
     @property
     def mib(self) -> int:
@@ -33,11 +37,19 @@ def read(path: Path) -> Bundle:
             said = json.load(member) if member else {}
             signed = "signature.json" in tar.getnames()
         target = Target(said["for"]["machine"], said["for"]["python"])
-        return Bundle(path, str(said["version"]), target, signed)
+        lgpio = any(name.startswith("wheels/lgpio-") for name in said["files"])
+        return Bundle(path, str(said["version"]), target, signed, lgpio)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (tarfile.TarError, KeyError, ValueError, TypeError) as error:
         raise BundleError(f"{path}: not a bundle; `door-agent bundle` makes one") from error
+
+
+def _beside(folder: Path) -> Iterator[Bundle]:
+    """The bundles of a folder, newest first; another tar there is nobody's business here."""
+    for path in sorted(folder.glob("*.tar"), key=lambda p: -p.stat().st_mtime):
+        with contextlib.suppress(BundleError):
+            yield read(path)
 
 
 def choose(named: Path | None, folder: Path, target: Target) -> Bundle:
@@ -47,9 +59,7 @@ def choose(named: Path | None, folder: Path, target: Target) -> Bundle:
         BundleError: none fits; the message has the command that makes one.
     """
     make = f"door-agent bundle --for {target} --site {folder}/site.toml"
-    found = (
-        [read(named)] if named else [read(p) for p in sorted(folder.glob("*.tar"), key=lambda p: -p.stat().st_mtime)]
-    )
+    found = [read(named)] if named else list(_beside(folder))
     for bundle in found:
         if bundle.target == target:
             if not bundle.signed:

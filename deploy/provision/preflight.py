@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deploy.bundle import Target
+from deploy.provision.bundles import Bundle
 from deploy.provision.ssh import DeviceError, Session
 
 MIN_MEMORY_MIB = 400
+MIN_LGPIO = 0x00020200
 PYTHONS = ("cp311", "cp313")
 # one line each: key=value; nothing but a shell is taken for granted
 _ASK = r"""
@@ -25,6 +27,7 @@ echo gpio=$(ls /dev/gpiochip* 2>/dev/null | tr '\n' ' ')
 echo cameras=$(ls /dev/video* 2>/dev/null | wc -l)
 echo current=$(readlink /opt/door-agent/current | sed 's|.*/||')
 echo name=$(hostname)
+echo lgpio=$(cd "$(mktemp -d)" && LG_WD=$PWD python3 -c 'import lgpio; print(lgpio.LGPIO_PY_VERSION)' 2>/dev/null)
 """
 
 
@@ -40,6 +43,7 @@ class Device:
     utc: int
     cameras: int
     current: str
+    lgpio: int  # its version as the library says it; 0: not there
 
 
 def look(session: Session) -> Device:
@@ -62,6 +66,7 @@ def look(session: Session) -> Device:
         utc=int(said["utc"]),
         cameras=int(said["cameras"]),
         current=said["current"],
+        lgpio=int(said.get("lgpio") or 0),
     )
 
 
@@ -85,6 +90,20 @@ def _faults(said: dict[str, str]) -> list[str]:
     if int(said.get("memory_mib") or 0) < MIN_MEMORY_MIB:
         faults.append(f"memory: found {said.get('memory_mib')} MiB, expected at least {MIN_MEMORY_MIB}")
     return faults
+
+
+def pins(device: Device, bundle: Bundle) -> None:
+    """The library for the pins: the system's, or the bundle's own.
+
+    Raises:
+        DeviceError: neither is there; a guard without it would never start.
+    """
+    if not bundle.lgpio and device.lgpio < MIN_LGPIO:
+        found = "an older one" if device.lgpio else "none"
+        raise DeviceError(
+            f"lgpio: found {found}, expected 0.2.2.0: the guard moves the pins by it. With a network on the device: "
+            "sudo apt-get install python3-lgpio. Without: door-agent bundle … --wheel FILE, which brings it along"
+        )
 
 
 def room(device: Device, bundle_mib: int, factor: int) -> None:

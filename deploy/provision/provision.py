@@ -73,24 +73,28 @@ class Provision:
         Raises:
             DoorAgentError: one of its kinds; the message says whose fault it is and what to do.
         """
+        with tempfile.TemporaryDirectory() as scratch:
+            if self.wish.dry_run:  # what is believed for this run is written nowhere
+                self.known = self.known.copied(Path(scratch) / "known_hosts")
+            return self._run(Path(scratch))
+
+    def _run(self, scratch: Path) -> Done:
         began_s = time.monotonic()
         address = Address.parse(self.wish.host, self.name, self.wish.port)
         key = self._pin(address)
-        identity = self.wish.identity or self.folder / (self.site.ssh.identity or KEY_NAME)
-        with (
-            Session(address, self.known, identity, self.wish.password_file) as session,
-            tempfile.TemporaryDirectory() as scratch,
-        ):
-            if session.connect():
+        with self._session(address) as session:
+            if session.connect(leave_key=not self.wish.dry_run):
                 self.show({"t": "note", "words": "this laptop's key is on the device now; no password from here on"})
             device = preflight.look(session)
             self.show({"t": "device", "board": device.board, "system": device.system, "for": str(device.target)})
-            runner = push_runner(session, Path(scratch))
+            runner = push_runner(session, scratch)
             if self.wish.undo:
                 return Done(converse(session, f"{runner} undo", {}, {}, self.show))
             bundle = bundles.choose(self.wish.bundle, self.folder, device.target)
             if device.current != bundle.release:
                 preflight.room(device, bundle.mib, NEEDED_FACTOR)
+            if self.config.hardware.backend == "lgpio":
+                preflight.pins(device, bundle)
             plan = self._plan(bundle.release, address)
             self._page(session)
             outcome = converse(session, f"{runner} setup", plan, self._answers(session, bundle.path), self.show)
@@ -111,15 +115,12 @@ class Provision:
         """Another release on a door that was provisioned before. Raises DoorAgentError: refused, or led back."""
         address = Address.parse(self.wish.host, self.name, self.wish.port)
         self._pin(address)
-        identity = self.wish.identity or self.folder / (self.site.ssh.identity or KEY_NAME)
-        with (
-            Session(address, self.known, identity, self.wish.password_file) as session,
-            tempfile.TemporaryDirectory() as scratch,
-        ):
+        with self._session(address) as session, tempfile.TemporaryDirectory() as scratch:
             session.connect()
             device = preflight.look(session)
             bundle = bundles.choose(self.wish.bundle, self.folder, device.target)
             preflight.room(device, bundle.mib, NEEDED_FACTOR)
+            preflight.pins(device, bundle)
             runner = push_runner(session, Path(scratch))
             target = f"{FOLDER}/{bundle.path.name}"
             session.send(bundle.path, target, lambda done, size: self.show({"t": "copy", "done": done, "of": size}))
@@ -127,6 +128,10 @@ class Provision:
             outcome = converse(session, words, {}, {}, self.show)
             session.run(f"rm -rf {FOLDER}")
         return Done(outcome)
+
+    def _session(self, address: Address) -> Session:
+        identity = self.wish.identity or self.folder / (self.site.ssh.identity or KEY_NAME)
+        return Session(address, self.known, identity, self.wish.password_file)
 
     def _page(self, session: Session) -> None:
         """The door's own page (picture with boxes) on this laptop, while the command runs; its link comes later."""
@@ -172,6 +177,7 @@ class Provision:
             "ntp": self.site.time.servers,
             "user": address.user,
             "ssh_listen": self.site.ssh.listen,
+            "page_port": self.config.console.port if self.config.console else None,
             "keep_mdns": address.host.endswith(".local"),
             "enrol": {"name": wish.enrol[0]} if wish.enrol else None,
             "dry_run": wish.dry_run,

@@ -39,19 +39,34 @@ def page(done: Done) -> str:
     """The report as one HTML page without anything from outside."""
     facts, end = done.facts, done.outcome.end
     tested = end.get("tested", {})
-    well = all(one["ok"] for one in tested.get("results", []))
-    verdict = "every check is well" if well else "some checks need a hand, see below"
+    results = tested.get("results", [])
     title = f"{facts['site']} / {facts['door']}"
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{_(title)}</title><style>{_STYLE}</style>
 <h1>{_(title)}</h1><p>{time.strftime("%Y-%m-%d %H:%M")} · {_(facts["board"])} · {_(facts["system"])} · release
-<code>{_(facts["release"])}</code> · {verdict}</p>
-<h2>Tested at the door <small>{_(tested.get("at", ""))}</small></h2>{_results(tested.get("results", []))}
-<h2>Set up <small>{end.get("steps_done", 0)} of {end.get("steps", 0)} steps done, {end.get("seconds", 0)} s</small></h2>
+<code>{_(facts["release"])}</code></p><p class="{"ok" if well(results) else "bad"}">{_verdict(results)}</p>
+<h2>Tested at the door · 现场测试 <small>{_(tested.get("at", ""))}</small></h2>{_results(results)}
+<h2>Set up · 安装步骤 <small>{end.get("steps_done", 0)} / {end.get("steps", 0)}, {end.get("seconds", 0)} s</small></h2>
 {_steps(done.outcome.steps)}
-<h2>Known by</h2><p><code>{_(facts["host_key_words"])}</code><br><code>{_(facts["host_key"])}</code></p>
-<h2>Label for the door frame</h2><div class="label">{qr_svg(label_text(facts))}<div><b>{_(facts["door"])}</b><br>
+<h2>Known by · 设备指纹</h2><p><code>{_(facts["host_key_words"])}</code><br><code>{_(facts["host_key"])}</code></p>
+<h2>Label for the door frame · 门框标签</h2>
+<div class="label">{qr_svg(label_text(facts))}<div><b>{_(facts["door"])}</b><br>
 {_(facts["site"])}<br><small>{_(facts["host_key_words"])}</small></div></div></html>
 """
+
+
+def well(results: list[Mapping[str, Any]]) -> bool:
+    """Whether the door was tested and nothing was found; what was not looked at is not well."""
+    return bool(results) and all(one["ok"] for one in results)
+
+
+def _verdict(results: list[Mapping[str, Any]]) -> str:
+    if not results:
+        return "not tested yet: run provision again · 尚未测试：请再运行一次 provision"
+    return (
+        "every check is well · 全部正常"
+        if well(results)
+        else "some checks need a hand, see below · 有项目需要处理，见下表"
+    )
 
 
 def write(done: Done, out: Path) -> tuple[Path, Path]:
@@ -69,11 +84,12 @@ def as_json(done: Done) -> dict[str, Any]:
 
 def _results(results: list[Mapping[str, Any]]) -> str:
     rows = "".join(map(_result, results))
-    return f"<table><tr><th></th><th>what</th><th>found</th><th>expected, do this</th></tr>{rows}</table>"
+    head = "<tr><th></th><th>what · 项目</th><th>found · 发现</th><th>expected, do this · 应为，处理</th></tr>"
+    return f"<table>{head}{rows}</table>"
 
 
 def _result(one: Mapping[str, Any]) -> str:
-    mark = '<td class="ok">well</td>' if one["ok"] else '<td class="bad">look</td>'
+    mark = '<td class="ok">well · 正常</td>' if one["ok"] else '<td class="bad">look · 处理</td>'
     advice = "" if one["ok"] else f"<br>{_(one['do_this'])}"
     return f"<tr>{mark}<td>{_(one['name'])}</td><td>{_(one['found'])}</td><td>{_(one['expected'])}{advice}</td></tr>"
 
@@ -84,7 +100,8 @@ def _steps(steps: list[Mapping[str, Any]]) -> str:
         f"<td>{_(one['did'] or one['state'])}</td><td>{_(one['why'])}</td></tr>"
         for one in steps
     )
-    head = "<tr><th>step</th><th>found</th><th>expected</th><th>did</th><th>why</th></tr>"
+    words = ("step · 步骤", "found · 发现", "expected · 应为", "did · 已做", "why · 原因")
+    head = f"<tr>{''.join(f'<th>{word}</th>' for word in words)}</tr>"
     return f"<table>{head}{rows}</table>"
 
 

@@ -17,12 +17,13 @@ What a door has of its own counts over [all]. Names, certificates and key files 
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from agent import config
 from agent.config import Name, Section
@@ -45,6 +46,13 @@ class Ssh(Section):
 
     identity: str | None = Field(default=None, description="private key; default: installer_ed25519 beside this file")
     listen: str | None = Field(default=None, description="the management address that SSH listens on afterwards")
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None:
+            ipaddress.ip_address(value)  # its words name the value; a name would be another one tomorrow
+        return value
 
 
 class Time(Section):

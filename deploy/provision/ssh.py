@@ -68,21 +68,24 @@ class Session:
         subprocess.run([*self._line(), "-O", "exit", self._target], capture_output=True, check=False)  # noqa: S603
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def connect(self) -> bool:
+    def connect(self, *, leave_key: bool = True) -> bool:
         """Log in by key; if the key is not known there yet, by password once, and leave the key. True: it was left now.
+
+        `leave_key` false (a dry run): nothing is left anywhere, neither there nor beside the site file.
 
         Raises:
             DeviceError: nobody answers, or neither key nor password is taken.
         """
         if not self.identity.exists():
+            self.identity = self.identity if leave_key else self._folder / "key"
             make_key(self.identity)
         why = self._try("-o", "BatchMode=yes")
         if not why:
             return False
         if "Permission denied" not in why:
             raise DeviceError(self._unreachable(why))
-        self._first_contact()
-        return True
+        self._first_contact(leave_key=leave_key)
+        return leave_key
 
     def fresh(self) -> str:
         """Why a new connection by key alone fails; empty when it works. The shared one is not used."""
@@ -195,10 +198,12 @@ class Session:
             helper.chmod(0o700)
         return os.environ | {"SSH_ASKPASS": str(helper), "SSH_ASKPASS_REQUIRE": "force"}
 
-    def _first_contact(self) -> None:
+    def _first_contact(self, *, leave_key: bool) -> None:
         why = self._try("-o", "PreferredAuthentications=password,keyboard-interactive")
         if why:
             raise DeviceError(self._refused(why))
+        if not leave_key:
+            return  # the shared connection stands; what follows uses it
         public = self.identity.with_name(self.identity.name + ".pub").read_text().strip()
         quoted = shlex.quote(public)
         self.run(

@@ -1,5 +1,8 @@
 """What the parts around the door say, as rows: what never came, what was lost."""
 
+import math
+from math import inf
+
 import pytest
 
 from agent.core.events import Kind, Priority, Record
@@ -28,13 +31,14 @@ class Clock:
 
 
 class World:
-    def __init__(self, *, has_camera: bool = True) -> None:
+    def __init__(self, *, has_camera: bool = True, ends_utc_s: float = inf) -> None:
         self.rows: list[Record] = []
         self.mailbox = Mailbox()
         self.health = Health(
             *(StatusBoard({}), Clock(), self.rows.append, OutboxStatus),
             has_camera=has_camera,
             dropped=lambda: self.mailbox.dropped,
+            ends_utc_s=ends_utc_s,
         )
 
     def said(self, kind: Kind) -> list[tuple[str, Priority]]:
@@ -72,3 +76,15 @@ def test_events_that_the_mailbox_had_no_room_for_are_told():
     assert world.said(Kind.UNEXPECTED) == [
         (f"{lost} events were dropped: too many waited for the controller", Priority.HIGH) for lost in (7, 1)
     ]
+
+
+@pytest.mark.parametrize(
+    ("days", "priority"), [(40, None), (29.5, Priority.HIGH), (3, Priority.ALARM), (-1, Priority.ALARM)]
+)
+def test_a_certificate_that_ends_soon_is_a_row_a_day(days: float, priority: Priority | None):
+    """While the server can still hear it; provisioning the door again renews it."""
+    world = World(has_camera=False, ends_utc_s=days * 86400)
+    for hour in range(49):
+        world.health.tend(200.0 + hour * 3600)
+    rows = [(row.body["state"], row.body["days"], row.priority) for row in world.rows if row.kind is Kind.LINK]
+    assert rows == [("CertificateEnds", math.floor(days), priority)] * 3 * (priority is not None)

@@ -8,9 +8,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.controller import Intent
-from agent.core.commands import WANT_CHALLENGE
+from agent.core.commands import WANT_CHALLENGE, Action
 from agent.core.events import AccessAllowed, Credential, Indication, ModeOrdered, Order, Record
 from agent.core.stream import CommandArrived
+from agent.core.updates import Bundle
 from agent.errors import ConfigError
 from agent.remote import RemoteDesk, load_command_keys, sign
 
@@ -40,9 +41,12 @@ class World:
     now_s: float = 1000.0
     counter: int = 0
     face_needed: bool = False
+    updates: Any = None
 
     def __post_init__(self) -> None:
-        self.desk = RemoteDesk(DOOR, {"manager1": PUBLIC}, self, self, self.facts, face_needed=self.face_needed)
+        self.desk = RemoteDesk(
+            DOOR, {"manager1": PUBLIC}, self, self, self.facts, face_needed=self.face_needed, updates=self.updates
+        )
         self.desk.renew_if_due(self.now_s)
 
     def reply(self, correlation: bytes | None, reply: dict[str, Any]) -> None:
@@ -228,3 +232,55 @@ def test_keys_are_the_pem_files_of_a_folder(tmp_path):
     assert load_command_keys(tmp_path / "absent") == {}
     with pytest.raises(ConfigError, match="manager1: is not a public Ed25519 key"):
         RemoteDesk(DOOR, {"manager1": b"rubbish"}, World(), World(), {})
+
+
+BUNDLE = {"release": "0.1.1+aaaaaaaaaa", "sha256": "ab" * 32, "bytes": 1000, "rollout": "r1"}
+
+
+class Updates:
+    def __init__(self, why: str = "") -> None:
+        self.why, self.orders = why, []
+
+    def ordered(self, command: Any) -> str:
+        self.orders.append((command.action, command.bundle))
+        return self.why
+
+
+def test_a_release_from_afar_is_an_order_like_all_others_and_is_taken_once():
+    updates = Updates()
+    world = World(updates=updates)
+    token = world.order("update", "command-a", bundle=BUNDLE)
+    world.arrive(token)
+    world.order("cancel-update")
+    assert updates.orders == [(Action.UPDATE, Bundle.read(BUNDLE)), (Action.CANCEL_UPDATE, None)]
+    assert [r["stage"] for r in world.replies] == ["done", "refused", "done"]
+    assert world.replies[1]["reason"] == "repeated"
+    assert world.rows[0].facts["commands"]["counters"] == {"manager1": 1}, "with the order's own row, before anything"
+
+
+def test_a_door_that_takes_no_release_from_afar_says_so_and_one_that_can_not_says_why():
+    for updates, why in ((None, "updates-off"), (Updates("no-room"), "no-room")):
+        world = World(updates=updates)
+        world.order("update", bundle=BUNDLE)
+        assert world.replies == [{"id": "command-1", "stage": "refused", "reason": why}]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"bundle": None}, {"bundle": {}}, {}]
+    + [{"bundle": {**BUNDLE, **one}} for one in (
+        {"release": "../../etc"}, {"release": "a" * 90}, {"release": ""}, {"sha256": "AB" * 32}, {"sha256": "ab"},
+        {"bytes": 0}, {"bytes": True}, {"bytes": 2**40}, {"bytes": "1"}, {"rollout": "a/b"}, {"url": "https://elsewhere"},
+    )],
+)  # fmt: skip
+def test_an_order_for_a_release_that_names_no_proper_file_is_malformed(more):
+    updates = Updates()
+    world = World(updates=updates)
+    world.order("update", **more)
+    assert (world.replies[-1]["reason"], updates.orders) == ("malformed", [])
+
+
+def test_other_orders_bring_no_bundle():
+    world = World()
+    world.order("open", bundle=BUNDLE)
+    assert (world.replies[-1]["reason"], world.intents) == ("malformed", [])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from agent.cli import doctor
+from agent.cli import doctor, doctor_server
 from agent.cli.doctor import holds_up_the_boot
 from agent.config import Camera, Config
 from deploy.device.camera_network import NAME, drop_in
+from deploy.site_pki import SiteAuthority
 
 STATE = Path("/var/lib/door-agent")
 
@@ -54,3 +56,15 @@ def test_a_network_camera_that_vision_may_not_reach_is_told_with_the_commands_th
     ((ok, do_this),) = found("csi:0")
     assert not ok
     assert do_this.startswith(f"sudo rm {tmp_path / NAME}")
+
+
+@pytest.mark.parametrize(("over_s", "well"), [(0, True), (800 * 86400, False)])
+def test_a_certificate_that_ends_soon_is_told_with_what_renews_it(tmp_path, monkeypatch, over_s, well):
+    pair = SiteAuthority.create(tmp_path / "pki", "garden").device("garden/door-1")
+    now_s = time.time()
+    monkeypatch.setattr(doctor_server.time, "time", lambda: now_s + over_s)
+    check = doctor_server._certificate(pair.cert)
+    assert check.ok is well
+    assert "ends in" in check.found
+    assert ("provision the device again" in check.do_this) is not well
+    assert not doctor_server._certificate(tmp_path / "absent.pem").ok

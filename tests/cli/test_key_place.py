@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli.doctor import _device_key
+from agent.cli.doctor_server import _device_key
 from agent.key_place import hardware, judge
 from deploy.device.identity import kept_in
 

@@ -16,7 +16,21 @@ from pathlib import Path
 
 import pytest
 
-from deploy.device import boot, detached, files, guard_end, health, install, keys, setup, steps, update
+from deploy.device import (
+    access,
+    boot,
+    deadman,
+    detached,
+    files,
+    guard_end,
+    health,
+    install,
+    keys,
+    runner,
+    setup,
+    steps,
+    update,
+)  # fmt: skip
 
 SERVICES = ("door-guard", "door-agent", "door-vision")
 WELL = {"configuration": True, "camera": True, "server": True, "clock": True}
@@ -28,6 +42,7 @@ current=$(basename "$(readlink "$DEVICE/opt/current")")
 case $verb in
   is-active|is-enabled) for u in $(units "$@"); do [ -e "$DEVICE/active/$u" ] || exit 3; done;;
   stop) for u in $(units "$@"); do rm -f "$DEVICE/active/$u"; done;;
+  reload|reload-or-restart) [ ! -e "$DEVICE/failing/reload" ] || exit 1;;
   start|restart) for u in $(units "$@"); do
     rm -f "$DEVICE/active/$u"; [ -e "$DEVICE/opt/releases/$current/sick-$u" ] || touch "$DEVICE/active/$u"; done;;
   kill) [ -e "$DEVICE/refuses" ] || touch "$DEVICE/opened";;
@@ -42,6 +57,10 @@ exit 0
 _OTHER = """#!/bin/bash
 echo "{name} $*" >> "$DEVICE/calls"
 [ ! -e "$DEVICE/failing/{name}" ] || {{ echo "{name}: no" >&2; exit 73; }}
+"""
+_SSHD = """#!/bin/bash
+[ ! -e "$DEVICE/failing/sshd" ] || { echo "sshd: bad option" >&2; exit 255; }
+[ -e "$DEVICE/no-include" ] || [ "$1" != -T ] || cat "$DEVICE/etc/ssh/00.conf"
 """
 _RELEASE = {
     "door-agent": """#!/bin/bash
@@ -63,8 +82,11 @@ class PlayedDevice:
         for name in ("bin", "active", "failing", "etc", "state", "units", "weights", "run"):
             (folder / name).mkdir(parents=True)
         self._script("systemctl", _SYSTEMCTL)
-        for name in ("systemd-run", "systemd-sysusers", "systemd-tmpfiles", "udevadm"):
+        for name in ("systemd-run", "systemd-sysusers", "systemd-tmpfiles", "udevadm", "sysctl"):
             self._script(name, _OTHER.format(name=name))
+        self._script("sshd", _SSHD)
+        self._script("ip", "#!/bin/bash\necho '2: eth0    inet 10.0.0.7/24 brd 10.0.0.255 scope global eth0'\n")
+        self._script("ss", "#!/bin/bash\n")
         for name in ("old", "new"):
             self.release(name)
         files.link(self.root / "current", "releases/old")
@@ -151,9 +173,15 @@ class PlayedDevice:
         places = {"ROOT": root, "CONFIG": config}
         names = {
             install: {**places, "UNITS": self.folder / "units", "WEIGHTS": self.folder / "weights",
-                      "RESTART_DUE": root / ".restart-due", "RELEASE_KEY": self.folder / "etc" / "release.pub.pem",
+                      "RESTART_DUE": root / ".restart-due",
+                      "COMMAND": self.folder / "bin" / "door-agent",
+                      "RELEASE_KEY": self.folder / "etc" / "release.pub.pem",
                       "PLACES": dict.fromkeys(install.PLACES, self.folder / "units")},
-            update: {**places, "TRIAL": root / "trial.json", "RUNNER": root / "runner.pyz"},
+            update: {**places, "TRIAL": root / "trial.json"},
+            deadman: {"RUNNER": root / "runner.pyz"},
+            access: {"SSHD": self.folder / "etc" / "ssh" / "00.conf", "SYSCTL": self.folder / "etc" / "60.conf",
+                     "STATE": self.folder / "state"},
+            runner: {"LOCK": self.folder / "run" / "lock", "STATE": self.folder / "state"},
             setup: {**places, "STATE": self.folder / "state", "PICTURES": self.folder / "run" / "pictures"},
             keys: {"KEYS": self.folder / "etc" / "keys"},
             health: {**places, "_SETTLED_S": 0.0, "VERDICT_S": 0.0, "as_agent": _as_anybody},

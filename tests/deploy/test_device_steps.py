@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from deploy.device import access, boot, steps
+from deploy.device import access, steps
 from deploy.device.commands import InstallError
 from deploy.device.steps import Look, Runner, Step, Talk, broken_off, file_step, keep, note, undo
 
@@ -69,38 +69,6 @@ def test_undo_restores_what_was_and_removes_what_was_not(tmp_path):
     assert old.stat().st_mode & 0o777 == 0o600
     assert not new.exists()
     assert undo() == []
-
-
-def test_boot_lines_are_added_once_under_all_and_those_there_stay(tmp_path, monkeypatch):
-    config = tmp_path / "config.txt"
-    config.write_text("dtparam=audio=on\n[pi4]\narm_boost=1")
-    monkeypatch.setattr(boot, "BOOT_CONFIG", config)
-    step = next(boot.boot_steps({"relay_pin": 17, "relay_active_high": False}))
-    runner = Runner(Quiet(), dry_run=False)
-    runner.take([step])
-    runner.take([step])
-    text = config.read_text()
-    assert runner.done == 1
-    assert text.startswith("dtparam=audio=on\n[pi4]\narm_boost=1\n")
-    assert text.index("[all]") < text.index("gpio=17=op,dh")
-
-
-def test_ssh_that_nobody_can_enter_any_more_is_taken_back(tmp_path, monkeypatch):
-    calls = []
-    monkeypatch.setattr(access, "SSHD", tmp_path / "00.conf")
-    monkeypatch.setattr(access, "STATE", tmp_path / "state")
-    monkeypatch.setattr(access, "call", lambda *words: calls.append(words))
-
-    class Shut(Quiet):
-        def ask(self, what, **facts):
-            raise InstallError("Permission denied")
-
-    step = next(access.access_steps({"user": "pi"}, Shut()))
-    with pytest.raises(InstallError, match="SSH is as it was"):
-        step.do()
-    assert not (tmp_path / "00.conf").exists()
-    assert calls.count(("systemctl", "reload", "ssh")) == 2
-    assert not step.look().ok
 
 
 def test_listeners_are_told_from_ssh_and_loopback(monkeypatch):

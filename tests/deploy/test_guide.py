@@ -1,11 +1,15 @@
 """The guide's pictures are those of the script; the first-boot file is YAML with public keys only."""
 
+import ast
 import json
 import xml.dom.minidom
+from pathlib import Path
 
+import jinja2
 import pytest
+import yaml
 
-from agent.cli.main import main
+from agent.cli.main import main, make_parser
 from deploy.guide.draw import HERE, WORDS, pictures
 
 
@@ -27,9 +31,15 @@ def test_user_data_names_the_door_and_holds_no_private_key(tmp_path, capsys):
     assert main(["site", "user-data", "--site", str(tmp_path / "site.toml"), "door-1"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("#cloud-config\n")
-    assert "hostname: door-1" in text
-    assert "ssh-ed25519 " in text
     assert "PRIVATE" not in text
+    said = yaml.safe_load(text)
+    assert (said["hostname"], said["ssh_pwauth"], said["disable_root"]) == ("door-1", False, True)
+    [user] = said["users"]
+    assert (user["name"], user["lock_passwd"]) == ("pi", True)
+    public = (tmp_path / "installer_ed25519.pub").read_text().strip()
+    assert user["ssh_authorized_keys"] == [public]
+    assert "NOPASSWD" in user["sudo"], "the runner asks for no password"
+    assert all(isinstance(command, str) for command in said["runcmd"])
     assert main(["site", "user-data", "--site", str(tmp_path / "site.toml"), "door-9"]) == 3
 
 
@@ -62,3 +72,31 @@ def test_the_sites_verbs_make_show_and_take_back(tmp_path, capsys):
     capsys.readouterr()
     assert main(["site", "show", "--site", site]) == 0
     assert "root_key: offline" in capsys.readouterr().out
+
+
+ROLE = Path(__file__).parents[2] / "deploy" / "ansible" / "roles" / "door_agent"
+
+
+def role(expression: str, **variables: object) -> str:
+    """What Ansible makes of an expression of the role, with its defaults."""
+    known = yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()) | {"inventory_hostname": "door-3"}
+    environment = jinja2.Environment(autoescape=False)  # noqa: S701  a command line, no page
+    environment.filters["from_json"] = json.loads
+    for name, value in list(known.items()):
+        known[name] = environment.from_string(value).render(known) if isinstance(value, str) else value
+    return environment.from_string(expression).render(known | variables)
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_the_role_calls_the_command_that_there_is_and_tells_what_it_changed_or_would(check):
+    [task] = yaml.safe_load((ROLE / "tasks" / "main.yml").read_text())
+    line = ast.literal_eval(
+        role(task["ansible.builtin.command"]["argv"], ansible_check_mode=check, ansible_host="10.0.0.13")
+    )
+    assert line[:3] == ["door-agent", "provision", "pi@10.0.0.13"]
+    parsed = make_parser("provision").parse_args(line[1:])
+    assert (parsed.door, parsed.dry_run, parsed.json) == ("door-3", check, True)
+    for done, to_do in ((0, 0), (0, 3), (3, 0)):
+        said = {"stdout": json.dumps({"steps_done": done, "steps_to_do": to_do})}
+        changed = role("{{ " + task["changed_when"] + " }}", door_agent_said=said, ansible_check_mode=check)
+        assert changed == str((to_do if check else done) > 0)

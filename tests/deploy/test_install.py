@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import platform
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -46,7 +47,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, .
     def note(*words: str) -> None:
         called.append(words)
         if "venv" in words:
-            Path(words[-1]).mkdir(parents=True)
+            (Path(words[-1]) / "lib" / "python3.13" / "site-packages" / "agent").mkdir(parents=True)
 
     monkeypatch.setattr(install, "ROOT", tmp_path / "opt")
     monkeypatch.setattr(install, "RESTART_DUE", tmp_path / "opt" / ".restart-due")
@@ -54,6 +55,7 @@ def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, .
     monkeypatch.setattr(install, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setattr(install, "PLACES", dict.fromkeys(install.PLACES, tmp_path / "units"))
     monkeypatch.setattr(install, "UNITS", tmp_path / "units")
+    monkeypatch.setattr(install, "COMMAND", tmp_path / "bin" / "door-agent")
     monkeypatch.setattr(install, "call", note)
     monkeypatch.setattr(install, "quiet", lambda *_: True)
     monkeypatch.setattr(install.os, "geteuid", lambda: 0)
@@ -76,6 +78,8 @@ def test_everything_is_put_in_place_and_a_second_run_does_nothing(tmp_path, devi
     assert (tmp_path / "units" / "door.conf").exists()
     assert not (tmp_path / "units" / "README.md").exists()
     assert (tmp_path / "etc" / "door.toml").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "bin" / "door-agent").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "opt" / "current" / "share" / "doc" / "agent").is_dir()
     assert any("--no-index" in words for words in device)
     device.clear()
     status, facts, _ = run(bundle, "--config", str(config), capsys=capsys)
@@ -193,3 +197,28 @@ def test_the_serial_number_is_signed_too_and_an_older_release_is_refused(tmp_pat
     forged.write_bytes(sign(described, own, 4).replace(b'"serial": 4', b'"serial": 9'))
     with pytest.raises(InstallError, match="not signed by this site"):
         check_signature(described, forged, install.RELEASE_KEY)
+
+
+_USER = "--reuid=door-agent --regid=door --groups=video,systemd-journal"
+
+
+@pytest.mark.parametrize(
+    ("uid", "ran"),
+    [
+        (0, f"setpriv {_USER} -- /opt/door-agent/current/venv/bin/door-agent doctor --json"),
+        (1000, "sudo -- {command} doctor --json"),
+    ],
+)  # fmt: skip
+def test_the_command_of_every_page_runs_as_the_agents_user_and_asks_sudo_for_everybody_else(tmp_path, uid, ran):
+    tools, command = tmp_path / "tools", tmp_path / "door-agent"
+    tools.mkdir()
+    command.write_text(install.COMMAND_TEXT)
+    for name, text in {"id": f"echo {uid}", "sudo": 'echo "sudo $*"', "setpriv": _SETPRIV}.items():
+        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tools / name).chmod(0o755)
+    words = ["/bin/sh", str(command), "doctor", "--json"]
+    said = subprocess.run(words, env={"PATH": f"{tools}:/usr/bin:/bin"}, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == ran.format(command=command)
+
+
+_SETPRIV = """case "$*" in *" test -w .") exit 0;; *) echo "setpriv $*";; esac"""

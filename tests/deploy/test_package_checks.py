@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy import bundle
+from deploy.own_wheel import PACKAGES
 from deploy.sbom import licence
 
 PROJECT = Path(__file__).parents[2]
@@ -33,12 +34,8 @@ def tracked() -> list[tuple[str, Path]]:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> zipfile.ZipFile:
-    """door-agent's wheel as it goes into a bundle."""
-    folder = tmp_path_factory.mktemp("wheel")
-    bundle.own_wheel(folder)
-    [path] = folder.glob("*.whl")
-    return zipfile.ZipFile(path)
+def wheel(wheel_file: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(wheel_file)
 
 
 def test_a_file_is_executable_exactly_when_it_says_what_runs_it():
@@ -72,8 +69,12 @@ def test_a_secret_would_be_found():
 
 def test_the_wheel_has_no_stray_file(wheel: zipfile.ZipFile):
     """Nothing but the packages: no tests, caches, editors' copies, databases; no name that leads elsewhere."""
-    own = [n for n in wheel.namelist() if ".dist-info/" not in n]
-    assert {n.split("/")[0] for n in own} <= set(bundle.PACKAGES)
+    names = [n for n in wheel.namelist() if ".dist-info/" not in n]
+    units = {n for n in names if ".data/data/share/door-agent/systemd/" in n}
+    assert {Path(n).name for n in units} == {p.name for p in (PROJECT / "systemd").iterdir()}
+    own = [n for n in names if n not in units]
+    assert {n.split("/")[0] for n in own} <= set(PACKAGES)
+    assert not [n for n in own if n.endswith("-dev.txt")]
     assert [n for n in own if Path(n).suffix not in KINDS] == []
     assert [n for n in own if ".." in n or n.startswith("/") or "__pycache__" in n] == []
 

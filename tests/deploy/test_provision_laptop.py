@@ -1,13 +1,19 @@
 """The laptop's end: host keys as words, the site file, what is refused before anything is sent."""
 
 import base64
+import io
+import json
+import os
+import tarfile
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from agent.errors import ConfigError
-from deploy.bundle import BundleError, Target
+from deploy.bundle import Target
+from deploy.own_wheel import BundleError
 from deploy.provision import bundles, hostkey, preflight
 from deploy.provision.hostkey import HostKeyError, KnownDoors
 from deploy.provision.sitefile import door_config, load
@@ -155,3 +161,37 @@ def test_without_a_fitting_bundle_the_command_that_makes_one_is_said(tmp_path):
     (tmp_path / "b.tar").write_text("no tar")
     with pytest.raises(BundleError, match="not a bundle"):
         bundles.read(tmp_path / "b.tar")
+
+
+def make_bundle(path: Path, *wheels: str) -> Path:
+    said = {
+        "version": "1.0",
+        "for": {"machine": "aarch64", "python": "cp313"},
+        "files": {f"wheels/{w}": {} for w in wheels},
+    }
+    with tarfile.open(path, "w") as tar:
+        for name, data in (("manifest.json", json.dumps(said).encode()), ("signature.json", b"{}")):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def test_another_tar_beside_the_site_file_is_in_nobodys_way(tmp_path):
+    made = make_bundle(tmp_path / "b.tar")
+    (tmp_path / "holiday.tar").write_text("no tar")
+    os.utime(tmp_path / "holiday.tar", (time.time() + 60, time.time() + 60))  # the newest
+    assert bundles.choose(None, tmp_path, Target("aarch64", "cp313")).path == made
+    with pytest.raises(BundleError, match=r"holiday.tar: not a bundle"):
+        bundles.choose(tmp_path / "holiday.tar", tmp_path, Target("aarch64", "cp313"))
+
+
+def test_a_device_without_the_library_for_its_pins_is_said_before_anything_is_sent(tmp_path):
+    plain = bundles.read(make_bundle(tmp_path / "plain.tar", "numpy-2.whl"))
+    whole = bundles.read(make_bundle(tmp_path / "whole.tar", "lgpio-0.2.2.0-cp313.whl"))
+    for found, words in (("", "found none"), (str(0x00000200), "found an older one")):
+        device = preflight.look(Answering(lgpio=found))
+        with pytest.raises(DeviceError, match=f"{words}.*python3-lgpio"):
+            preflight.pins(device, plain)
+        preflight.pins(device, whole)
+    preflight.pins(preflight.look(Answering(lgpio=str(0x00020200))), plain)

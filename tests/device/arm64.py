@@ -24,7 +24,8 @@ import cv2
 import numpy as np
 
 from agent.evaluation.speed import decoded
-from deploy.bundle import PACKAGES, PROJECT, Target, download_wheels, own_wheel
+from deploy.bundle import Target, download_wheels
+from deploy.own_wheel import PACKAGES, PROJECT, own_wheel
 from fixtures.pictures import PicturesMissingError
 from fixtures.player import film, pictures
 from fixtures.scenes import enrolment_pictures

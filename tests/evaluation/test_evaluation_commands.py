@@ -54,7 +54,11 @@ def test_pairs_of_one_person_are_told_from_pairs_of_two(faces: dict[str, Any]) -
 
 @pytest.mark.slow
 def test_a_row_of_figures_fits_itself(faces: dict[str, Any]) -> None:
-    """Every figure lies in its own interval; a stricter target never lets in more strangers or more residents."""
+    """Every figure lies in its own interval; a stricter target never lets in more strangers or more residents.
+
+    A resident who comes with the phone, that is: by the face alone a looser target can let in fewer, for it takes more
+    pairs of residents for look-alikes.
+    """
     rows = [*faces["open_set"], *faces["cross_session"]]
     assert faces["cross_session"]
     for row in rows:
@@ -68,7 +72,8 @@ def test_a_row_of_figures_fits_itself(faces: dict[str, Any]) -> None:
         for loose, strict in pairwise(own):
             assert strict["max_match_distance"] < loose["max_match_distance"]
             assert strict["fpir"] <= loose["fpir"]
-            assert strict["fnir"] >= loose["fnir"]
+            name = "fnir_with_phone" if "fnir_with_phone" in loose else "fnir"
+            assert strict[name] >= loose[name]
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from agent.config import Runtime, Store
 from deploy.device import camera_network
 from deploy.device.health import DOCTOR_S, LONGEST_START_S
 from deploy.device.update import GATE_WITHIN_S
+from deploy.own_wheel import PACKAGES
 from hardware.guard import CHIP_WAIT_S, HANG_KILLED_AFTER_S, WATCHDOG_EVERY_S
 
 FOLDER = Path(__file__).parents[2] / "systemd"
@@ -135,6 +136,15 @@ def test_devices_and_network_are_where_they_belong():
     for unit in ("door-guard", "door-vision"):
         assert one(unit, "PrivateNetwork") == "yes"
         assert one(unit, "RestrictAddressFamilies") == "AF_UNIX"
+
+
+@pytest.mark.parametrize("unit", ALL_UNITS)
+def test_the_documentation_that_a_unit_names_comes_with_its_release(unit):
+    """A link to the packages' folder, which has every README of theirs (deploy/device/install.py)."""
+    path = one(unit, "Documentation", "Unit").removeprefix("file:///opt/door-agent/current/share/doc/")
+    assert (FOLDER.parent / path).is_file()
+    assert path.split("/")[0] in PACKAGES
+    assert path.endswith(".md")
 
 
 def test_the_judge_at_boot_is_not_shut_off_from_what_it_judges_by():

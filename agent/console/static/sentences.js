@@ -28,8 +28,17 @@ const FAULT = {
 };
 const ORDER = {
   "lock-down": ["封锁", "lock-down"], "release-lock-down": ["解除封锁", "end of the lock-down"], block: ["停用", "out of use"], unblock: ["恢复使用", "back in use"],
-  "hold-open": ["保持开锁", "hold open"], "end-hold-open": ["结束保持开锁", "end of hold open"], unlock: ["开放", "open hours"], lock: ["上锁", "lock"], identify: ["呼叫此门", "show which door this is"], open: ["开门", "open"],
+  "hold-open": ["保持开锁", "hold open"], "end-hold-open": ["结束保持开锁", "end of hold open"], unlock: ["开放", "open hours"], lock: ["上锁", "lock"], identify: ["呼叫此门", "show which door this is"],
+  update: ["更新程序", "update"], "cancel-update": ["取消更新", "call the update off"], open: ["开门", "open"],
   done: ["已执行", "done"], accepted: ["已接受", "accepted"], refused: ["被拒绝", "refused"], "nothing-to-do": ["无需改变", "nothing to do"],
+};
+const UPDATE = {
+  "updates-off": ["这扇门没有设置远程更新", "this door is not set up for it"], "no-release-key": ["设备上没有发布公钥", "no release key on the device"],
+  "too-large": ["程序包太大", "too large"], "no-room": ["存储空间不够", "not enough room"], busy: ["正在安装另一个", "another one is being installed"],
+  "not-fetched": ["下载不到", "could not be fetched"], damaged: ["程序包损坏", "damaged"], unsigned: ["没有签名", "not signed"],
+  "bad-signature": ["签名不对", "not signed by this site"], older: ["比现有的旧", "older than what runs"], "other-machine": ["不是这种设备的", "for another machine"],
+  "not-well": ["运行不正常", "it was not well"], "not-installed": ["装不上", "could not be installed"], "no-word": ["中途断了，结果不明", "interrupted, nobody knows how it ended"],
+  "called-off": ["已取消", "called off"],
 };
 const pick = (table, word) => (table[word] ? either(table[word]) : String(word ?? ""));
 const who = (b) => (typeof b.name === "string" ? b.name : typeof b.person_id === "string" ? say("resident") : "");
@@ -87,6 +96,12 @@ const KINDS = {
     const what = pick(ORDER, b.order ?? b.action ?? b.stage ?? "");
     return after(zh() ? "远程指令" : "Order from afar", [what, pick(ORDER, b.outcome), b.reason && pick(REASON, b.reason)].filter(Boolean).join(" · "));
   }],
+  "Agent/Update": ["quiet", (b) => after(({
+    Ordered: zh() ? "服务器要求更新程序" : "A new release was ordered", Fetched: zh() ? "新程序已下载" : "The new release was fetched",
+    Handed: zh() ? "开始安装新程序" : "The new release is being installed", Well: zh() ? "新程序运行正常" : "The new release runs and is well",
+    Refused: zh() ? "没有接受新程序" : "The new release was not taken", Failed: zh() ? "更新失败，仍用旧程序" : "The update failed, the old release goes on",
+    RolledBack: zh() ? "新程序有问题，已退回旧程序" : "The new release was not well: the old one is back", Cancelled: zh() ? "更新已取消" : "The update was called off",
+  })[b.state] ?? (zh() ? "程序更新" : "Update"), [b.release, b.why && pick(UPDATE, b.why)].filter(Boolean).join(" · "))],
   "Agent/Unexpected": ["quiet", (b) => after(zh() ? "没有意义的事件" : "An event without a meaning now", b.event), true],
   "Journal/Epoch": ["quiet", () => (zh() ? "事件日志开始" : "The journal began"), true],
   "Journal/Checkpoint": ["quiet", () => (zh() ? "已送达的旧记录已清理" : "Old rows that the server has were cleared"), true],

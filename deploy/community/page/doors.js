@@ -18,6 +18,9 @@ function badges(door) {
   if (s.roster?.usable === false) found.push(["bad", say("rosterUnusable")]);
   if (s.roster?.unreadable > 0) found.push(["bad", say("rosterUnreadable", s.roster.unreadable)]);
   if (s.roster?.enrol_again > 0) found.push(["bad", say("enrolAgain", s.roster.enrol_again)]);
+  const u = s.update;
+  if (["fetching", "waiting", "installing"].includes(u?.stage)) found.push(["", say(`u_${u.stage}`, u.release ?? "", u.percent ?? 0)]);
+  else if (["refused", "failed", "rolled-back"].includes(u?.stage)) found.push(["bad", say(`u_${u.stage}`, u.release ?? "", u.why ? pick(UPDATE, u.why) : "")]);
   if (s.roster?.stale) found.push(["warn", say("stale")]);
   return found;
 }
@@ -45,6 +48,7 @@ function factsOf(door, f) {
   add("mode", up && f.mode ? say(f.mode) : say("unknown"));
   const r = door.state.roster;
   add("pRoster", r ? say("residents_n", r.persons) : say("unknown"));
+  add("release", door.state.release ?? say("unknown"));
   add("seen", door.heard_ms ? clock(door.heard_ms) : say("unknown"));
   return list;
 }

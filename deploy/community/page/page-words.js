@@ -15,6 +15,9 @@ Object.assign(WORDS, {
   rosterUnreadable: ["名单里有 {0} 条读不出来，见 door-agent doctor", "{0} entries of the list of residents cannot be read, see door-agent doctor"],
   enrolAgain: ["{0} 人的面容认不出（录入时用的是另一种识别网络）", "{0} faces are not recognised (enrolled with another network)"],
   residents_n: ["{0} 人", "{0} people"], stale: ["太久没有收到服务器的消息", "the server was not heard for too long"], contact: ["门扇", "Leaf"],
+  release: ["程序版本", "Release"], u_fetching: ["正在下载 {0}（{1}%）", "fetching {0} ({1} %)"], u_waiting: ["{0} 已下载，等门口没人时安装", "{0} is fetched, waits until nobody is at the door"],
+  u_installing: ["正在安装 {0}", "installing {0}"], u_refused: ["没有接受 {0}：{1}", "did not take {0}: {1}"], u_failed: ["{0} 没有装上：{1}", "{0} was not installed: {1}"],
+  "u_rolled-back": ["{0} 有问题，已退回旧版本", "{0} was not well, the old release is back"],
 
   // orders
   lockAll: ["封锁全部门", "Lock down all doors"], a_open: ["远程开门", "Open"], "a_lock-down": ["封锁", "Lock down"],
@@ -48,7 +51,7 @@ Object.assign(WORDS, {
   damaged: ["记录损坏", "Damaged event"], malformed: ["无法读懂的消息", "Malformed message"], silence: ["门没有消息", "Door is silent"],
   gap: ["缺少一条记录，反复索要未到", "A row does not come"], contradicted: ["抢先上报的警报与记录不符", "An alarm that ran ahead is not in the record"],
   link: ["服务器与消息中转断开", "This server lost its broker"], refused: ["消息中转拒收本服务器的消息", "The broker refuses this server"],
-  database: ["数据库无法写入", "The database takes nothing"], poison: ["无法处理的消息", "A message could not be stored"],
+  database: ["数据库无法写入", "The database takes nothing"], rollout: ["批量更新已停止", "The roll-out was stopped"], poison: ["无法处理的消息", "A message could not be stored"],
 
   // people
   residents: ["住户", "Residents"], personNew: ["添加住户", "Add a person"], personEdit: ["修改", "Change"], edit: ["修改", "Change"], find: ["查找", "Find"], save: ["保存", "Save"],
