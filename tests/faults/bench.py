@@ -133,12 +133,13 @@ class Bench:
         except sqlite3.OperationalError:
             return 0
 
-    def has_preview(self, door: str, seq: int) -> bool:
-        """The server holds a copy of a row that overtook the ones before it."""
+    def has(self, door: str, kind: Kind) -> bool:
+        """The server shows an event of this kind, in its place or ahead of the rows before it."""
         db = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)
         try:
-            values = (device_name(self.site, door), seq)
-            return bool(db.execute("SELECT 1 FROM previews WHERE device = ? AND seq = ?", values).fetchone())
+            tables = (f"SELECT 1 FROM {table} WHERE device = ? AND kind = ?" for table in ("previews", "events"))  # noqa: S608
+            values = (device_name(self.site, door), str(kind))
+            return any(db.execute(query, values).fetchone() for query in tables)
         finally:
             db.close()
 

@@ -25,12 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.events import Kind
-from agent.core.vision_messages import Alive, encode
 from agent.outbox_verify import verify
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
-from hardware.errors import SocketError
-from tests.app.test_processes import VECTOR, Door, now_s
+from tests.app.test_processes import VECTOR, Door
+from tests.faults.visitors import Visitors
 
 _PHASES = ("before", "full", "after")
 
@@ -88,43 +87,6 @@ class Filler:
                 self._stop.wait(0.005)
 
 
-class Visitors:
-    """Residents, a new one each time, and exit presses, counted and timed; the camera's process says that it lives."""
-
-    def __init__(self, door: Door, people: list[str]) -> None:
-        self._door, self._people = door, iter(people)
-        self.done: Counter[str] = Counter()
-        self.opened_ms: dict[str, list[float]] = {phase: [] for phase in _PHASES}
-
-    def round(self, phase: str) -> None:
-        door = self._door
-        with contextlib.suppress(AssertionError):
-            found_s = door.find(next(self._people))
-            self.done["openings"] += 1
-            self.opened_ms[phase].append((door.relay(on=True) - found_s) * 1000)
-            self.done["opened"] += 1
-            self._through()
-        with contextlib.suppress(AssertionError):
-            door.set("exit", active=True)
-            self.done["exits"] += 1
-            door.relay(on=True)
-            self.done["exited"] += 1
-            door.set("exit", active=False)
-            self._through()
-
-    def alive(self, stop: threading.Event) -> None:
-        while not stop.wait(1.0):
-            alive = Alive(frames=1, fps=10, camera_state="ok", gallery_templates=0, at_s=now_s())
-            with contextlib.suppress(SocketError):
-                self._door.vision.send_json(encode(alive))
-
-    def _through(self) -> None:
-        self._door.set("contact", active=True)
-        time.sleep(0.1)  # somebody walks: longer than the line's debounce
-        self._door.set("contact", active=False)
-        self._door.relay(on=False)
-
-
 def run(rounds: int, mib: int, folder: Path) -> dict[str, Any]:
     with small_disk(folder / "state", mib) as disk:
         door, stop = Door(folder), threading.Event()
@@ -158,7 +120,8 @@ def _campaign(door: Door, disk: Path, rounds: int, visitors: Visitors) -> dict[s
         if phase == "full":
             filler.fill()
         for _ in range(rounds):
-            visitors.round(phase)
+            visitors.open(phase)
+            visitors.leave()
         if phase == "full":
             filler.remove()
             back_s = time.monotonic()

@@ -29,12 +29,46 @@ def test_every_way_of_editing_a_journal_is_noticed():
 
 
 @pytest.mark.alone
-def test_a_backlog_drains_fast_with_a_fresh_alarm_ahead_of_it(tmp_path):
+def test_a_backlog_drains_while_residents_come_in_with_a_fire_ahead_of_it(tmp_path):
+    """What is promised of times is judged by the command, on a quiet machine; the whole path is held here."""
     result = drain.run(3000, tmp_path)
-    assert [result[k] for k in ("lost", "doubled", "reordered", "chain_breaks")] == [0, 0, 0, 0]
+    assert [result[k] for k in ("lost", "doubled", "reordered", "chain_breaks", "refused")] == [0, 0, 0, 0, 0]
+    assert result["openings_before"] == 20
+    assert result["openings"] > 0
     assert result["rows_per_s"] > 250  # 30,000 in 60 s take 500; a busy test machine is given the benefit
-    assert result["alarm_ms"] < 1000
-    assert "opening_slower_percent" in result  # judged on a quiet machine
+    assert "peak_mib" not in result["broken"]
+
+
+def test_the_drain_says_which_promise_is_broken():
+    good = {
+        "rows": 30000,
+        "seconds": 59.0,
+        "opening_slower_percent": 9.9,
+        "fire_ms": 999.0,
+        "before_peak_mib": 60,
+        "peak_mib": 80,
+        "openings": 20,
+        "refused": 0,
+        "lost": 0,
+        "doubled": 0,
+        "reordered": 0,
+        "chain_breaks": 0,
+    }
+    assert drain.with_verdict(good)["broken"] == []
+    worse = {
+        "seconds": 61.0,
+        "opening_slower_percent": 10.1,
+        "fire_ms": 1001.0,
+        "peak_mib": 120,
+        "openings": 0,
+        "refused": 1,
+        "lost": 1,
+        "doubled": 1,
+        "reordered": 1,
+        "chain_breaks": 1,
+    }
+    for name, value in worse.items():
+        assert drain.with_verdict({**good, name: value})["broken"] == [name]
 
 
 def test_an_event_writes_less_than_10_kb_to_the_card(tmp_path):
