@@ -169,6 +169,16 @@ def test_a_gallery_that_is_half_sent_does_not_hold_the_files_log_up(site: Site) 
         assert other.scrub()
 
 
+def _told_s(folder: Path, count: int) -> float:
+    made = Site(folder)
+    made.feed.begin(pause.NETWORK)
+    began_s = time.thread_time()
+    assert templates(made.tell()) == 3 * count
+    took_s = time.thread_time() - began_s
+    made.store.close()
+    return took_s
+
+
 def test_ten_times_the_people_take_ten_times_the_work_and_not_a_hundred_times(tmp_path: Path) -> None:
     """Each few people were looked for in all the rows: 20,000 people were never sent to the end."""
     costs = []
@@ -176,10 +186,5 @@ def test_ten_times_the_people_take_ten_times_the_work_and_not_a_hundred_times(tm
         folder = tmp_path / str(count)
         folder.mkdir()
         pause.people(folder, count)
-        made = Site(folder)
-        made.feed.begin(pause.NETWORK)
-        began_s = time.thread_time()
-        assert templates(made.tell()) == 3 * count
-        costs.append(time.thread_time() - began_s)
-        made.store.close()
+        costs.append(min(_told_s(folder, count) for _ in range(3)))
     assert costs[1] < 30 * costs[0], costs

@@ -1,7 +1,6 @@
 """A site as `door-agent site` makes it, from its verbs to an opening: broker, server, door on its files alone."""
 
 import contextlib
-import secrets
 import shutil
 import socket
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 import zxingcpp
-from roster_world import Door, until
+from roster_world import Door, unit_vector, until
 
 from agent.cli.demo_manager import DemoManager
 from agent.cli.main import main
@@ -168,7 +167,7 @@ def test_a_provisioned_door_hears_orders_gets_faces_takes_passes_and_confirms_a_
 ):
     """By the site's own files alone: its intermediate, its revocation lists, its key names."""
     site.people.put({"id": "p-li", "name": "Li Mei", "consent": CONSENT})
-    site.people.add_faces("p-li", [NewFace(secrets.token_bytes(1024), 0.9)], "net", "five")
+    site.people.add_faces("p-li", [NewFace(unit_vector(), 0.9)], "net", "five")
     site.people.set_door(door.name, ["*"])
     site.serve()
     door.start(guard=True, good_clock=True)
