@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PAIRS = [ROOT / name for name in ("README.md", "deploy/HANDBOOK.md", "deploy/guide/README.md")]
+PAIRS = [
+    ROOT / name for name in ("README.md", "deploy/HANDBOOK.md", "deploy/guide/README.md", "deploy/TROUBLESHOOTING.md")
+]
 WHOLE = PAIRS[1:]  # the README is shorter in Chinese; these say the same
 WORDS = [ROOT / "agent/console/static" / name for name in ("words.js", "sentences.js")]
 WORDS.append(ROOT / "deploy/community/page/page-words.js")
