@@ -7,8 +7,6 @@ root's signal, so that it is an opening like any other: refused where one would 
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -18,14 +16,13 @@ from deploy.device import health
 from deploy.device.commands import quiet
 from deploy.device.guard_end import GuardEnd
 from deploy.device.health import Result
-from deploy.device.install import CONFIG, ROOT
 from deploy.device.steps import Talk
+from deploy.device.ways import HAND_S, boottime_s, ways
 
 OPENED, NOT_TRIED = "opened once", "not tried"
 LONGEST_S = 12.0  # the door's cap, and what it takes to be heard
 _ENERGISED_WITHIN_S = 5.0
 _SIGNAL = ("systemctl", "kill", "-s", "SIGUSR1", "--kill-whom=main", "door-agent")
-_HAND_S = 45.0  # how long the installer has for each wire, and for each way in
 _LAMPS_S = 5.0
 _PIN = "a short circuit at the relay's pin, or a wrong pin in the site file"
 WORDS = {  # what to do at the door so that a line becomes active
@@ -36,12 +33,6 @@ WORDS = {  # what to do at the door so that a line becomes active
     "lock_power": "",  # at rest it is active
     "doorbell": "press the doorbell",
 }
-WAYS = {  # credential of the row that an opening leaves -> what to do
-    "face": "let the first resident look into the camera",
-    "phone": "show a resident's code to the camera",
-    "remote": "open the door from the manager's page",
-}
-_GRANTED = "AccessControl/AccessGranted/Credential"
 
 
 def opened(plan: Mapping[str, Any], talk: Talk) -> Iterator[Result]:
@@ -50,14 +41,14 @@ def opened(plan: Mapping[str, Any], talk: Talk) -> Iterator[Result]:
         yield _not_tried("nobody was there to watch", "run it at a terminal, or say --open-now")
         return
     words = "watch the lock: it opens for as long as it does for a resident"
-    if plan["open"] == "ask" and not _yes(talk, "eyes", words):
+    if plan["open"] == "ask" and not talk.yes("eyes", words):
         yield _not_tried("not wanted now", "run the command again when somebody may see the door open")
         return
     talk.tell("note", words=words)
     result = open_once()
     yield result
     if result.ok and plan["open"] == "ask":
-        saw = _yes(talk, "saw", "did the lock open, and is it shut again")
+        saw = talk.yes("saw", "did the lock open, and is it shut again")
         todo = "" if saw else "the relay moved, the lock did not: its supply, its wires at NO and NC, lock_type"
         yield Result("lock seen", saw, "opened and shut" if saw else "not seen to open", "seen by the installer", todo)
 
@@ -66,10 +57,6 @@ def _not_tried(found: str, do_this: str) -> Result:
     return Result(
         OPENED, ok=False, found=f"not tried: {found}", expected="a lock that was seen to open", do_this=do_this
     )
-
-
-def _yes(talk: Talk, what: str, words: str) -> bool:
-    return talk.ask(what, words=words).get("yes") is True
 
 
 def open_once() -> Result:
@@ -89,12 +76,12 @@ def _pulse() -> tuple[str, str]:
             return "the lock is released already", "wait until the door is shut and quiet, then again"
         if not quiet("systemctl", "is-active", "door-agent") or not quiet(*_SIGNAL):
             return "the agent does not run", "journalctl -u door-agent"
-        return _watched(guard, _boottime_s())
+        return _watched(guard, boottime_s())
 
 
 def _watched(guard: GuardEnd, began_s: float) -> tuple[str, str]:
     energised_s, pin_on = None, False
-    while _boottime_s() < began_s + (_ENERGISED_WITHIN_S if energised_s is None else LONGEST_S):
+    while boottime_s() < began_s + (_ENERGISED_WITHIN_S if energised_s is None else LONGEST_S):
         match guard.hear(0.25):
             case {"type": "relay", "why": "fault"}:
                 return "the relay line does not follow", _PIN
@@ -129,7 +116,7 @@ def wires(talk: Talk) -> Iterator[Result]:
     with contextlib.closing(guard):
         for name in guard.hello.get("inputs", {}):
             if words := WORDS.get(name, ""):
-                talk.tell("hand", line=name, words=f"{words} and let go", within_s=_HAND_S)
+                talk.tell("hand", line=name, words=f"{words} and let go", within_s=HAND_S)
                 yield _wire(guard, name, words)
         lamps = [name for name in guard.hello.get("lines", []) if name not in guard.hello.get("inputs", {})]
         if lamps:
@@ -137,9 +124,9 @@ def wires(talk: Talk) -> Iterator[Result]:
 
 
 def _wire(guard: GuardEnd, name: str, words: str) -> Result:
-    began_s, active_s = _boottime_s(), None
+    began_s, active_s = boottime_s(), None
     with contextlib.suppress(OSError):  # a guard that went away: nothing more comes
-        while (left_s := began_s + _HAND_S - _boottime_s()) > 0:
+        while (left_s := began_s + HAND_S - boottime_s()) > 0:
             said = guard.hear(left_s) or {}
             if said.get("type") == "input" and said.get("line") == name:
                 if said["active"]:
@@ -158,57 +145,20 @@ def _lamps(guard: GuardEnd, lamps: list[str], talk: Talk) -> Result:
     guard.show("identify")
     time.sleep(_LAMPS_S)
     guard.show("idle")
-    saw = _yes(talk, "saw", f"did you see or hear each of {names}")
+    saw = talk.yes("saw", f"did you see or hear each of {names}")
     todo = "" if saw else "their wires and resistors, then hardware.buzzer_pin, led_red_pin, led_green_pin"
     return Result("lamps and buzzer", saw, "each seen or heard" if saw else "not all", names, todo)
-
-
-def ways(wanted: list[str], talk: Talk) -> Iterator[Result]:
-    """Each way to come in, tried by somebody: the row that it leaves in the journal is what counts."""
-    for way in wanted:
-        after = _newest_row()
-        talk.tell("hand", line=way, words=WAYS[way], within_s=_HAND_S)
-        yield _way(way, after)
-
-
-def _way(way: str, after: int) -> Result:
-    began_s = _boottime_s()
-    while _boottime_s() < began_s + _HAND_S:
-        for row in _rows():
-            if row["seq"] > after and way in str(row["body"].get("credential")).split("+"):
-                found = f"let in after {_boottime_s() - began_s:.1f} s, row {row['seq']}"
-                return Result(f"opens by {way}", ok=True, found=found, expected=WAYS[way])
-        time.sleep(0.5)
-    advice = "sudo door-agent events list says why; enrol, or provision with [all.server], then again"
-    return Result(f"opens by {way}", ok=False, found="nobody was let in that way", expected=WAYS[way], do_this=advice)
-
-
-def _newest_row() -> int:
-    return max((int(row["seq"]) for row in _rows()), default=0)
-
-
-def _rows() -> list[dict[str, Any]]:
-    """Openings in the journal, the newest few."""
-    program = f"{ROOT}/current/venv/bin/door-agent"
-    command = [program, "events", "list", "--json", "--kind", _GRANTED, "--newest", "5", "--config", str(CONFIG)]
-    with contextlib.suppress(OSError, LookupError, ValueError, subprocess.TimeoutExpired):
-        said = health.as_agent(command, timeout_s=30)
-        return [json.loads(line) for line in said.stdout.splitlines()]
-    return []
 
 
 def run(plan: Mapping[str, Any], talk: Talk) -> list[Result]:
     """Everything that `plan` wants tested, told as it comes."""
     results = []
-    parts = [health.doctor(), opened(plan, talk)]
+    checks = health.doctor()
+    parts = [checks, opened(plan, talk)]
     parts += [wires(talk)] if plan.get("wires") else []
-    parts += [ways(plan["ways"], talk)] if plan.get("ways") else []
+    parts += [ways(plan, talk, {one.name for one in checks if one.ok})]
     for part in parts:
         for result in part:
             results.append(result)
             talk.tell("result", **asdict(result))
     return results
-
-
-def _boottime_s() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

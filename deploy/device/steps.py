@@ -85,6 +85,10 @@ class Talk:
             raise InstallError(str(refused))
         return answer
 
+    def yes(self, what: str, words: str) -> bool:
+        """Whether the person at the laptop says yes to these words. Raises InstallError as `ask` does."""
+        return self.ask(what, words=words).get("yes") is True
+
 
 class Runner:
     """Takes steps in order; `done` counts those that changed something."""

@@ -30,6 +30,7 @@ from deploy.device import (
     setup,
     steps,
     update,
+    ways,
 )  # fmt: skip
 
 SERVICES = ("door-guard", "door-agent", "door-vision")
@@ -65,6 +66,10 @@ _SSHD = """#!/bin/bash
 _RELEASE = {
     "door-agent": """#!/bin/bash
 [ "$1" != check-config ] || exit 0
+case "$*" in
+  "events list --kind "*) grep -F "kind\\": \\"$4" "$DEVICE/rows" 2>/dev/null || true; exit 0;;
+  "enroll --list "*) [ ! -e "$DEVICE/people" ] || { cat "$DEVICE/people"; exit 0; };;
+esac
 exec bash "$(dirname "$0")/doctor" "$@"
 """,
     "python": """#!/bin/bash
@@ -128,6 +133,34 @@ class PlayedDevice:
         """A program of the system fails from now on, as in a sandbox that is too tight for it."""
         (self.folder / "failing" / program).touch()
 
+    def wired(self, inputs: dict[str, bool], lamps: tuple[str, ...] = ()) -> None:
+        """The guard has these inputs (name -> active) and lamps."""
+        self._guard.inputs, self._guard.lamps = inputs, lamps
+
+    def line(self, name: str, *, active: bool) -> None:
+        """The guard tells everybody who listens of an input."""
+        now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._guard.news.append({"type": "input", "line": name, "active": active, "at_s": now_s})
+
+    @property
+    def shown(self) -> list[str]:
+        """Indications that somebody asked the guard for."""
+        with self._guard.hears:
+            self._guard.hears.wait_for(lambda: self._guard.shown, timeout=10)
+            return list(self._guard.shown)
+
+    def has_rows(self, *rows: dict[str, object]) -> None:
+        """The journal, oldest first, for `door-agent events list`."""
+        (self.folder / "rows").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def has_people(self, *people: dict[str, object]) -> None:
+        """The roster, for `door-agent enroll --list`."""
+        (self.folder / "people").write_text(json.dumps({"people": people}))
+
+    def open(self) -> None:
+        """The agent lets somebody in, as it does at root's signal."""
+        (self.folder / "opened").touch()
+
     def status(self, words: str) -> None:
         """What the agent has told systemd of itself."""
         (self.folder / "status").write_text(words)
@@ -177,6 +210,7 @@ class PlayedDevice:
                       "COMMAND": self.folder / "bin" / "door-agent",
                       "RELEASE_KEY": self.folder / "etc" / "release.pub.pem",
                       "PLACES": dict.fromkeys(install.PLACES, self.folder / "units")},
+            ways: places,
             update: {**places, "TRIAL": root / "trial.json"},
             deadman: {"RUNNER": root / "runner.pyz"},
             access: {"SSHD": self.folder / "etc" / "ssh" / "00.conf", "SYSCTL": self.folder / "etc" / "60.conf",
@@ -210,6 +244,12 @@ class _Guard:
 
     def __init__(self, path: Path, device: Path) -> None:
         self._device, self._energised = device, False
+        self._looked = threading.Event()  # somebody asked while it was energised: no need to stay so
+        self.inputs: dict[str, bool] = {}
+        self.lamps: tuple[str, ...] = ()
+        self.news: list[dict[str, object]] = []
+        self.shown: list[str] = []
+        self.hears = threading.Condition()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.bind(str(path))
         self._socket.listen(8)
@@ -224,25 +264,37 @@ class _Guard:
             threading.Thread(target=self._talk, args=(knock,), daemon=True).start()
 
     def _talk(self, knock: socket.socket) -> None:
+        heard = len(self.news)
         with knock, contextlib.suppress(OSError):
-            self._say(knock, {"type": "hello", "relay": self._energised, "inputs": {}, "lines": []})
+            lines = [*self.inputs, *self.lamps]
+            self._say(knock, {"type": "hello", "relay": self._energised, "inputs": self.inputs, "lines": lines})
+            if self._energised:
+                self._looked.set()
             knock.settimeout(0.01)
             while not (self._device / "opened").exists():
+                for message in self.news[heard:]:
+                    self._say(knock, message)
+                    heard += 1
                 with contextlib.suppress(TimeoutError):
-                    if not knock.recv(100):
+                    if not (packet := knock.recv(1000)):
                         return
+                    with self.hears:
+                        self.shown.append(json.loads(packet[1:])["indication"])
+                        self.hears.notify()
             if self._energised:
                 return
             for energised in (True, False):
                 self._energised = energised
+                self._looked.clear()
                 now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
                 self._say(knock, {"type": "relay", "energised": energised, "why": "released", "at_s": now_s})
-                threading.Event().wait(0.1)
+                self._looked.wait(5.0 if energised else 0.1)
             (self._device / "opened").rename(self._device / "has-opened")
 
     def _say(self, knock: socket.socket, message: dict[str, object]) -> None:
         knock.send(b"J" + json.dumps(message).encode())
 
     def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # closed before
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

@@ -14,7 +14,7 @@ from deploy.device.setup import Setup
 from deploy.device.steps import Talk
 
 PLAN = {
-    "site": "garden", "door": "door-1", "release": "new", "config": "settings", "keys": {}, "crl": "", "open": "ask",
+    "site": "garden", "door": "door-1", "release": "new", "config": "# settings", "keys": {}, "crl": "", "open": "ask",
 }  # fmt: skip
 
 
