@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import resource
-import statistics
+import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
 
 import cv2
 import numpy as np
 
 from agent.core.recognition import Level
 from agent.core.vision_messages import FindingKind, GalleryAdd, GalleryBegin, GalleryCommit, GalleryRow, Settings
+from agent.evaluation.at_rest import at_rest
 from agent.evaluation.faces import progress
+from agent.evaluation.gallery_speed import gallery_speed
+from agent.evaluation.timing import Peer, Times, beside, fastest_of
+from agent.evaluation.whole_frame import FRAME_S, ways
 from agent.vision_eyes import Eyes
 from agent.vision_judge import Judge
 from agent.vision_people import People
 from models.align import ALIGNMENTS, chip
 from models.arrays import Image
-from models.detect import Detection, follow
-from models.embed import OnnxEmbedder
+from models.detect import Detection, follow, precise
 from models.enrol import enrol
 from models.errors import ModelFileError
 from models.gallery import Gallery
@@ -32,124 +36,132 @@ from models.quality import assess
 from models.reference import PEERS, UsualRecipe
 from models.store import Store
 
-T = TypeVar("T")
 ENROLLED: Final = 1000
-FRAME_S: Final = 0.1
-_OFTEN: Final = 0.5  # a peer that finds the face in fewer frames than this is not compared with
 _IDLE_FRAMES: Final = 200
 _WARM: Final = 20
+_WAYS: Final = {
+    "first look, plain": "",
+    "following, plain": "_following",
+    "first look, with_liveness": "_with_liveness",
+    "following, with_liveness": "_following_with_liveness",
+}
 _DLIB: Final = "dlib-resnet-8bit"
-_STAGES: Final = ("detect", "follow", "quality", "liveness", "align and embed", "match 1,000", "dlib's network")
+_NETWORK: Final = "dlib's network"
+_WHEEL: Final = "dlib's network, its wheel"
+_STAGES: Final = (
+    "detect",
+    "near look",
+    "follow",
+    "quality",
+    "liveness",
+    "align and embed",
+    "match 1,000",
+    "dlib's network",
+)
 
 
-@dataclass(slots=True)
-class Times:
-    """Milliseconds of each stage, frame by frame."""
+@dataclass(frozen=True, slots=True)
+class Films:
+    """JPEG pictures 1280x720, ten a second: somebody walks up; the hall without anybody."""
 
-    of: dict[str, list[float]] = field(default_factory=dict)
-
-    def take(self, stage: str, work: Callable[[], T]) -> T:
-        """Do it and remember how long it took."""
-        began_s = time.perf_counter()
-        result = work()
-        self.of.setdefault(stage, []).append((time.perf_counter() - began_s) * 1000)
-        return result
-
-    def median(self, stage: str) -> float:
-        """0.0 for a stage that never ran."""
-        return statistics.median(self.of[stage]) if stage in self.of else 0.0
+    walk_up: Sequence[bytes]
+    empty: Sequence[bytes]
 
 
-@dataclass(slots=True)
-class _Peer:
-    recipe: UsualRecipe
-    times: Times = field(default_factory=Times)
-    frames: int = 0
+def bench(films: Films, pictures: Sequence[Image], count: int) -> dict[str, Any]:
+    """The report of `door-agent bench faces`; the last `count` frames with a face are timed.
 
-    def see(self, frame: Image) -> None:
-        """The whole recipe; frames in which it finds nobody cost it nothing in the end."""
-        times = Times()
-        prepared = times.take("detect", lambda: self.recipe.prepared(frame))
-        boxes = times.take("detect", lambda: self.recipe.locate(prepared))
-        if not boxes:
-            return
-        codes = times.take("align and embed", lambda: self.recipe.encode(prepared, boxes[:1]))
-        times.take("match 1,000", lambda: self.recipe.match(codes[0]))
-        self.frames += 1
-        for stage, spent_ms in times.of.items():
-            self.times.of.setdefault(stage, []).append(sum(spent_ms))
-
-    @property
-    def whole_ms(self) -> float:
-        return sum(self.times.median(stage) for stage in self.times.of)
-
-
-def bench(frames: Sequence[Image], empty: Sequence[Image], pictures: Sequence[Image], count: int) -> dict[str, Any]:
-    """The report of `door-agent bench faces`.
-
-    `frames` uint8[720, 1280, 3]: somebody walks up, ten a second; the last `count` with a face are timed. `empty`: the
-    hall without anybody. `pictures`: of the same person, to enrol.
+    `pictures`: of the same person, to enrol. The top level has the figures of one core; `by_cores` those of two
+    as well where the machine has two.
     """
+    cv2.setNumThreads(1)  # as the vision process does
     pipeline = load_pipeline(PipelineSettings())
+    resting = at_rest(enrolled_rows(pipeline, pictures), films.empty, films.walk_up)
+    frames = decoded(films.walk_up)
     decided_ms = first_frame_to_decision_ms(pipeline, frames, pictures)
-    idle = idle_core_percent(pipeline, empty)
-    rss_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024 - _held_mib(frames, empty, pictures)
-    peers = [_Peer(UsualRecipe(recipe)) for recipe in PEERS]
-    for peer in peers:
-        peer.recipe.know(ENROLLED)
-    ours = Times()
-    gallery = _gallery(pipeline)
     with_face = [frame for frame in frames if pipeline.detector.detect(frame)][-count:]
-    _both_networks(ours, peers[0].recipe, with_face)
-    last: Detection | None = None
-    for number, frame in enumerate(with_face, 1):
-        last = _ours(ours, pipeline, gallery, frame, last)
-        for peer in peers:
-            peer.see(frame)
-        progress(f"{number} of {len(with_face)} frames")
-    fastest = _fastest(peers, len(with_face))
+    allowed = sorted(os.sched_getaffinity(0))
+    try:
+        by_cores = [_on_cores(pipeline, with_face, allowed[:cores]) for cores in (1, 2) if cores <= len(allowed)]
+    finally:
+        _pin(allowed)
+    progress("a gallery of 100,000")
+    large = gallery_speed(pipeline)
+    one = by_cores[0]
     return {
         "engine": pipeline.engine,
         "frames": len(with_face),
         "enrolled": ENROLLED,
-        "stages": [_stage(name, ours, fastest) for name in _STAGES if name in ours.of],
-        "frame_to_finding": _whole(ours, fastest),
-        "peers": [
-            {"peer": peer.recipe.recipe.name, "ms": round(peer.whole_ms, 1), "found_in": peer.frames} for peer in peers
-        ],
+        "stages": [*one["stages"], *large.pop("stages")],
+        "frame_to_finding": one["frame_to_finding"],
+        "peers": one["peers"],
+        "by_cores": by_cores,
+        "gallery": large,
         "first_good_frame_to_decision_ms": decided_ms,
-        "idle_core_percent": idle,
-        "rss_mib": rss_mib,
+        "idle_without_camera_percent": idle_core_percent(pipeline, decoded(films.empty)),
+        **resting,
     }
 
 
-def _held_mib(*films: Sequence[Image]) -> int:
-    """What the bench itself keeps in memory: a door holds one picture, not a film."""
-    return sum(frame.nbytes for film in films for frame in film) // 2**20
+def _on_cores(pipeline: Pipeline, frames: Sequence[Image], cores: Sequence[int]) -> dict[str, Any]:
+    """Both ways on the same frames in turns, with this process held to these processor cores."""
+    _pin(cores)
+    peers = [Peer(UsualRecipe(recipe)) for recipe in PEERS]
+    for peer in peers:
+        peer.recipe.know(ENROLLED)
+    ours, people = Times(), _people(pipeline)
+    _both_networks(ours, peers[0].recipe, frames)
+    whole = ways(pipeline, people)
+    last: Detection | None = None
+    for number, frame in enumerate(frames):
+        last = _ours(ours, pipeline, people.gallery, frame, last)
+        for name, way in whole.items():
+            ours.keep(f"first look, {name}", way.first_look(frame))
+            following = way.following(frame, number)
+            ours.keep(f"following, {name}", following if number else None)  # the first one is a first look
+        for peer in peers:
+            peer.see(frame)
+        progress(f"{len(cores)} core(s): {number + 1} of {len(frames)} frames")
+    fastest = fastest_of(peers, len(frames))
+    return {
+        "cores": len(cores),
+        "stages": [_stage(name, ours, fastest) for name in _STAGES if name in ours.of],
+        "frame_to_finding": _whole(ours, fastest),
+        "peers": [{"peer": peer.recipe.recipe.name, **_of_peer(peer), "found_in": peer.frames} for peer in peers],
+    }
 
 
-def _gallery(pipeline: Pipeline) -> Gallery:
-    people = People(pipeline)
-    _enrol(people, pipeline, ())
-    return people.gallery
+def _pin(cores: Sequence[int]) -> None:
+    """Every thread of this process to these cores."""
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # one that ended meanwhile
+            os.sched_setaffinity(int(thread.name), cores)
 
 
-def _enrol(people: People, pipeline: Pipeline, pictures: Sequence[Image]) -> None:
+def _people(pipeline: Pipeline, pictures: Sequence[Image] = ()) -> People:
     """The person on the pictures, and made-up others until the roster is full."""
+    people, net = People(pipeline), pipeline.embedder
+    people.take(GalleryBegin(1, net.model_id, net.alignment_id))
+    people.take(GalleryAdd(enrolled_rows(pipeline, pictures)))
+    people.take(GalleryCommit(1))
+    return people
+
+
+def enrolled_rows(pipeline: Pipeline, pictures: Sequence[Image] = ()) -> tuple[GalleryRow, ...]:
+    """Templates of the person on the pictures, and of made-up others, together ENROLLED people."""
     net = pipeline.embedder
     own = enrol(pipeline, [(str(number), picture) for number, picture in enumerate(pictures)]) if pictures else ()
     rows = np.random.default_rng(0).normal(size=(ENROLLED - 1, net.dim)).astype("<f4")
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     known = [GalleryRow("resident", f"r{n}", one.vector.astype("<f4").tobytes()) for n, one in enumerate(own)]
     others = [GalleryRow(f"p{number}", f"t{number}", row.tobytes()) for number, row in enumerate(rows)]
-    people.take(GalleryBegin(1, net.model_id, net.alignment_id))
-    people.take(GalleryAdd((*known, *others)))
-    people.take(GalleryCommit(1))
+    return (*known, *others)
 
 
 def _ours(times: Times, pipeline: Pipeline, gallery: Gallery, frame: Image, last: Detection | None) -> Detection:
     found = times.take("detect", lambda: pipeline.detector.detect(frame))
-    face = max(found, key=lambda one: one.width_px)
+    largest = max(found, key=lambda one: one.width_px)
+    face = times.take("near look", lambda: precise(pipeline.detector, frame, largest))
     if last is not None:
         times.take("follow", lambda: follow(pipeline.detector, frame, last))
     times.take("quality", lambda: assess(frame, face))
@@ -162,58 +174,54 @@ def _ours(times: Times, pipeline: Pipeline, gallery: Gallery, frame: Image, last
 
 
 def _both_networks(times: Times, peer: UsualRecipe, frames: Sequence[Image]) -> None:
-    """The network of dlib on the same chips: in ONNX Runtime with 8 bits, and in dlib's own wheel."""
+    """The network of dlib on the same chips: in ONNX Runtime with 8 bits, and in dlib's own wheel.
+
+    Once as it is, once as the door uses it, as the mean of a face and its mirror image.
+    """
     try:
-        net = load_embedder(Store(None, None), entry(_DLIB))
+        net = load_embedder(Store(None, None), replace(entry(_DLIB), mirror=False, reference=()))
+        mirrored = load_embedder(Store(None, None), entry(_DLIB))
     except ModelFileError:
         return
-    assert isinstance(net, OnnxEmbedder)  # noqa: S101  what the loader of this entry makes
-    passes = 2 if entry(_DLIB).mirror else 1
     for frame in frames[:_WARM]:
         side = ALIGNMENTS["dlib-150"].side_px
         one = chip(frame, ALIGNMENTS["dlib-150"].points * side, ALIGNMENTS["dlib-150"])
-        times.take("dlib's network", lambda: net.embed(one[None]))  # noqa: B023  called at once
-        times.take("dlib's network, its wheel", lambda: peer.network(np.ascontiguousarray(one[..., ::-1])))  # noqa: B023
-    times.of["dlib's network"] = [spent_ms / passes for spent_ms in times.of["dlib's network"]]
+        times.take(_NETWORK, lambda: net.embed(one[None]))  # noqa: B023  called at once
+        times.take(f"{_NETWORK}, mirrored", lambda: mirrored.embed(one[None]))  # noqa: B023
+        times.take(_WHEEL, lambda: peer.network(np.ascontiguousarray(one[..., ::-1])))  # noqa: B023
 
 
-def _fastest(peers: Sequence[_Peer], frames: int) -> _Peer:
-    able = [peer for peer in peers if peer.frames >= _OFTEN * frames]
-    if not able:
-        raise ModelFileError("no peer finds the face in these frames: nothing to compare with")
-    return min(able, key=lambda peer: peer.whole_ms)
+def _stage(name: str, ours: Times, fastest: Peer) -> dict[str, Any]:
+    spent = ours.median(name)
+    peer = ours.median(_WHEEL) if name.startswith(_NETWORK) else fastest.times.median(name)
+    assert spent is not None  # noqa: S101  only stages that ran are asked for
+    return {"name": name, "peer_ms": round(peer.clock_ms, 2) if peer else None, **beside(spent, peer)}
 
 
-def _stage(name: str, ours: Times, fastest: _Peer) -> dict[str, Any]:
-    peer_ms = fastest.times.median(name) or ours.median(f"{name}, its wheel") or None
-    return {
-        "name": name,
-        "ours_ms": round(ours.median(name), 3),
-        "peer_ms": round(peer_ms, 2) if peer_ms else None,
-        "ratio": round(peer_ms / ours.median(name), 1) if peer_ms else None,
-    }
-
-
-def _whole(ours: Times, fastest: _Peer) -> dict[str, Any]:
-    after_ms = sum(ours.median(name) for name in ("quality", "align and embed", "match 1,000"))
-    ours_ms, following_ms = ours.median("detect") + after_ms, ours.median("follow") + after_ms
-    live_ms, peer_ms = ours_ms + ours.median("liveness"), fastest.whole_ms
-    return {
-        "ours_ms": round(ours_ms, 2),
-        "ours_following_ms": round(following_ms, 2),
-        "ours_with_liveness_ms": round(live_ms, 2),
-        "peer_ms": round(peer_ms, 1),
-        "ratio": round(peer_ms / ours_ms, 1),
-        "ratio_following": round(peer_ms / following_ms, 1),
-        "ratio_with_liveness": round(peer_ms / live_ms, 1),
+def _whole(ours: Times, fastest: Peer) -> dict[str, Any]:
+    """Timed from outside, not summed: the picture goes in, what is found out about it comes out."""
+    report: dict[str, Any] = {
+        "peer_ms": round(fastest.whole.clock_ms, 1),
+        "peer_processor_ms": round(fastest.whole.processor_ms, 1),
         "peer": f"the fastest: {fastest.recipe.recipe.name}; dlib from its wheel; no peer has liveness",
+    }
+    for name, suffix in _WAYS.items():
+        spent = ours.median(name)
+        report |= beside(spent, fastest.whole, suffix) if spent else {}
+    return report
+
+
+def _of_peer(peer: Peer) -> dict[str, float | None]:
+    found = peer.frames > 0
+    return {
+        "ms": round(peer.whole.clock_ms, 1) if found else None,
+        "processor_ms": round(peer.whole.processor_ms, 1) if found else None,
     }
 
 
 def first_frame_to_decision_ms(pipeline: Pipeline, frames: Sequence[Image], pictures: Sequence[Image]) -> float | None:
     """From the first usable frame to the verdict at ten frames a second, with the time that the last frame took."""
-    people = People(pipeline)
-    _enrol(people, pipeline, pictures)
+    people = _people(pipeline, pictures)
     level = Level.CONVENIENCE if pipeline.liveness is None else Level.STANDARD
     judge, eyes = Judge(pipeline, people, Settings(str(level), 1.0, 20.0)), Eyes(pipeline.detector)
     for number, frame in enumerate(frames):

@@ -111,6 +111,7 @@ def test_a_folder_with_nothing_to_measure_is_the_users_mistake(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(480)  # four recipes on one core and on two, and the vision process watched for ten seconds
 def test_bench_compares_both_ways_on_the_same_frames(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
     try:
         portrait("collins")
@@ -121,19 +122,31 @@ def test_bench_compares_both_ways_on_the_same_frames(command: Command, capsys: p
     assert code == 0
     stages = {stage["name"]: stage for stage in report["stages"]}
     assert all(stage.keys() >= {"name", "ours_ms", "peer_ms", "ratio"} for stage in stages.values())
+    assert [part["cores"] for part in report["by_cores"]] in ([1, 2], [1])
+    assert report["by_cores"][0]["frame_to_finding"] == report["frame_to_finding"]
     assert stages["detect"]["ratio"] == pytest.approx(
         stages["detect"]["peer_ms"] / stages["detect"]["ours_ms"], rel=0.05
     )
     whole = report["frame_to_finding"]
     assert whole.keys() >= {"ours_ms", "peer_ms", "ratio", "peer"}
     assert whole["ratio"] == pytest.approx(whole["peer_ms"] / whole["ours_ms"], rel=0.05)
-    assert whole["peer_ms"] == min(
-        peer["ms"] for peer in report["peers"] if peer["found_in"]
-    )  # the fastest peer counts
+    able = [peer for peer in report["peers"] if peer["found_in"]]
+    assert whole["peer_processor_ms"] == min(peer["processor_ms"] for peer in able)  # the fastest peer counts
+    # what is promised, with room for another machine; of processor time, which other work here changes little
+    assert whole["processor_ratio"] >= 6
+    assert whole["processor_ratio_following"] >= 6
+    assert stages["dlib's network"]["processor_ratio"] >= 10
+    # timed from outside: no part of it is left out, so it takes at least what its parts take
+    parts = sum(stages[name]["processor_ms"] for name in ("detect", "quality", "align and embed"))
+    assert whole["processor_ms"] >= 0.6 * parts
+    large = report["gallery"]
+    assert (large["people"], large["same_person"]) == (100_000, 1.0)
+    assert stages["match 100,000"]["processor_ratio"] >= 1.5
+    assert max(large["add_longest_ms"], large["remove_longest_ms"]) < 1000  # no re-ordering of everybody
     # three frames at ten a second, and the time of the last one on a machine that may be busy
     assert 200 <= report["first_good_frame_to_decision_ms"] < 5000
-    assert 0 <= report["idle_core_percent"] < 100
-    assert report["rss_mib"] > 50  # the bound itself is for a process of its own: this one ran other tests before
+    assert 0 < report["idle_core_percent"] < 60  # 10 is promised; a busy machine counts more of the same work
+    assert 50 < report["rss_mib"] < 350
 
 
 def test_thresholds_follow_from_the_operators_numbers(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
