@@ -49,7 +49,7 @@ class Door(Section):
     open_time_s: float = Field(default=30.0, ge=5.0, le=600.0, description="open longer than this is held open")
     pre_alarm_time_s: float = Field(default=10.0, ge=0.0, le=300.0, description="warning before held open")
     relock_on_close: bool = Field(default=True, description="secure as soon as the leaf has opened and closed")
-    relock_delay_s: float = Field(default=0.5, ge=0.0, le=5.0)
+    relock_delay_s: float = Field(default=0.5, ge=0.0, le=5.0, description="after the leaf has closed")
     lockout_refusals: int = Field(default=5, ge=2, le=20, description="refused looks in a row before faces alone pause")
     lockout_s: float = Field(default=30.0, ge=5.0, le=600.0, description="phones, and faces with phones, go on")
 
@@ -76,7 +76,7 @@ class InputLine(Section):
 
     pin: Pin = Field(description="BCM number")
     active_low: bool = Field(default=True, description="true: the named thing is so when the line reads low")
-    pull: Literal["up", "down", "none"] = Field(default="up")
+    pull: Literal["up", "down", "none"] = Field(default="up", description="the Pi's own resistor at this line")
     debounce_ms: int = Field(default=30, ge=0, le=500, description="exit and fire: at most 50")
 
 
@@ -110,11 +110,11 @@ class Hardware(Section):
     chip: int = Field(default=0, ge=0, le=9, description="/dev/gpiochipN")
     relay: Relay
     inputs: Inputs = Inputs()
-    buzzer_pin: Pin | None = None
+    buzzer_pin: Pin | None = Field(default=None, description="BCM number; none: there is no buzzer")
     buzzer_active_high: bool = Field(default=True, description="false for modules that sound on a low level")
-    led_red_pin: Pin | None = None
+    led_red_pin: Pin | None = Field(default=None, description="BCM number; none: there is no such lamp")
     led_red_active_high: bool = Field(default=True, description="false for a lamp from 3.3 V to the pin")
-    led_green_pin: Pin | None = None
+    led_green_pin: Pin | None = Field(default=None, description="BCM number; none: there is no such lamp")
     led_green_active_high: bool = Field(default=True, description="the same")
 
     @model_validator(mode="after")
@@ -154,9 +154,9 @@ class Camera(Section):
                 ) from error
         return source
 
-    width_px: int = Field(default=1280, ge=160, le=3840)
-    height_px: int = Field(default=720, ge=120, le=2160)
-    fps: int = Field(default=10, ge=1, le=30)
+    width_px: int = Field(default=1280, ge=160, le=3840, description="of the picture that the camera is asked for")
+    height_px: int = Field(default=720, ge=120, le=2160, description="the same")
+    fps: int = Field(default=10, ge=1, le=30, description="pictures a second")
 
 
 class Faces(Section):
@@ -187,8 +187,13 @@ class Faces(Section):
 class Server(Section):
     """[server]; without this section the door works alone and keeps its events."""
 
-    host: str = Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:-]+$")
-    port: int = Field(default=8883, ge=1, le=65535)
+    host: str = Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^[A-Za-z0-9.:-]+$",
+        description="the broker's name or address, as in its certificate",
+    )
+    port: int = Field(default=8883, ge=1, le=65535, description="TLS")
     ca_file: str = Field(description="the site's authority, PEM")
     cert_file: str = Field(description="this device's certificate, PEM")
     key_file: str = Field(description="this device's private key, PEM, mode 0600")

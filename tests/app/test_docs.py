@@ -1,5 +1,6 @@
 """The pages say what the code does: every key, command, exit code, event kind and topic stands in a README."""
 
+import argparse
 import re
 from pathlib import Path
 
@@ -7,14 +8,33 @@ import pytest
 
 from agent.cli.main import ALL_COMMANDS, EXIT_CODES, make_parser
 from agent.core.events import Kind
-from fixtures.config_table import page_with
+from fixtures.config_table import page_with, table
 
 ROOT = Path(__file__).parent.parent.parent
+TOP = ("agent", "hardware", "models", "systemd", "deploy", "tests", "fixtures")
+
+
+def pages() -> list[Path]:
+    found = [*ROOT.glob("*.md"), *(p for part in TOP for p in (ROOT / part).rglob("*.md"))]
+    return sorted(p for p in found if ".venv" not in p.parts)
+
+
+def helps(parser: argparse.ArgumentParser) -> str:
+    """The help of a command and of all its subcommands."""
+    below = [a.choices.values() for a in parser._actions if isinstance(a.choices, dict)]
+    return parser.format_help() + "".join(helps(sub) for subs in below for sub in subs)
 
 
 def test_the_table_of_configuration_keys_is_todays():
     text = (ROOT / "deploy" / "README.md").read_text()
     assert page_with(text) == text, "run: python -m fixtures.config_table --write"
+
+
+def test_every_key_says_its_kind_its_default_and_what_it_means():
+    rows = [line.strip("| ").split(" | ") for line in table().splitlines()[2:]]
+    assert [row for row in rows if len(row) != 4 or not all(cell.strip() for cell in row)] == []
+    allowed = {row[0].strip("`"): row[1] for row in rows}
+    assert allowed["hardware.buzzer_pin"] == allowed["hardware.relay.pin"] == "whole number 0 to 27"
 
 
 def test_every_command_stands_in_the_readme_and_has_help_and_json():
@@ -57,3 +77,65 @@ def test_links_between_pages_lead_somewhere():
             assert there.exists(), f"{page.relative_to(ROOT)} links to {target}"
             if anchor:
                 assert anchor in anchors(there), f"{page.relative_to(ROOT)} links to {target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_tables_are_whole(page: Path):
+    """A row with another number of cells, or torn off its table, is shown as text full of strokes."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for block in re.findall(r"(?:^ *\|.*\n)+", text, re.MULTILINE):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+        assert len(widths) == 1, block[:300]
+        assert re.fullmatch(r" *\|[-:| ]+\|", block.splitlines()[1] if "\n" in block.strip() else ""), block[:300]
+
+
+def test_every_python_file_is_placed_by_a_readme():
+    """A stranger finds each module named by the README of its folder, or of one above; a test names itself."""
+    missing = []
+    for path in (p for part in TOP for p in (ROOT / part).rglob("*.py")):
+        if path.name in ("__init__.py", "conftest.py") or (path.name.startswith("test_") and "tests" in path.parts):
+            continue
+        folders = [path.parent, *path.parent.parents]
+        texts = [
+            (f / "README.md").read_text("utf-8") for f in folders[: folders.index(ROOT)] if (f / "README.md").exists()
+        ]
+        if not any(re.search(rf"(?<![\w-]){re.escape(path.name)}\b", text) for text in texts):
+            missing.append(str(path.relative_to(ROOT)))
+    assert missing == []
+
+
+def test_every_folder_of_tests_stands_in_their_readme():
+    text = (ROOT / "tests" / "README.md").read_text()
+    folders = {p.parent.relative_to(ROOT / "tests").parts[0] for p in (ROOT / "tests").rglob("*/test_*.py")}
+    assert [name for name in folders if f"`{name}/`" not in text] == []
+
+
+def test_every_measured_figure_names_a_command_that_is_there():
+    part = (ROOT / "README.md").read_text().split("## Measured")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")][1:]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = ""
+    for what, figure, source in rows:
+        assert re.search(r"\d", figure), what
+        named = named if source.startswith("the same") else source
+        for command in re.findall(r"`([^`]+)`", named) or [named]:
+            assert exists(command, targets), f"{what}: {command}"
+
+
+def exists(command: str, targets: set[str]) -> bool:
+    """Whether a command of the table can be typed: its program, its verb, and every option of ours."""
+    words = command.split()
+    match words:
+        case ["make", target, *_]:
+            return target in targets
+        case ["door-agent", verb, *rest]:
+            parser = make_parser(verb.replace("-", "_"))
+            options = [word for word in rest if word.startswith("--")]
+            return all(option in helps(parser) for option in options)
+        case ["python", "-m", module, *rest]:
+            source = ROOT / (module.replace(".", "/") + ".py")
+            return source.exists() and all(word in source.read_text() for word in rest if word.startswith("--"))
+        case ["systemd-analyze", "security", *_]:
+            return "systemd-analyze" in (ROOT / "tests" / "systemd" / "test_units.py").read_text()
+        case _:
+            return command.startswith("[tests/")  # a page of its own, with its commands
