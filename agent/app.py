@@ -14,7 +14,15 @@ from typing import Any, Self
 
 from agent.clock import SystemClock
 from agent.config import Config, Privacy
-from agent.config_parts import door_settings, first_facts, link_settings, outbox_settings, vision_settings
+from agent.config_parts import (
+    door_settings,
+    fetch_settings,
+    first_facts,
+    link_settings,
+    outbox_settings,
+    vision_settings,
+)
+from agent.config_updates import RELEASES_DIR
 from agent.console_desk import INSTALLER_TEST
 from agent.controller import Controller
 from agent.core.events import Kind, Priority, Record
@@ -30,7 +38,7 @@ from agent.link_settings import pinned_key
 from agent.mailbox import Mailbox
 from agent.mqtt_link import MqttLink
 from agent.notify import ServiceManager
-from agent.occupied import occupied
+from agent.occupied import QUIET, occupied, standing, status
 from agent.outbox import Outbox
 from agent.pass_desk import load_pass_keys
 from agent.reception import Reception
@@ -40,6 +48,9 @@ from agent.roster_clerk import FirstLook, RosterClerk, look_at_roster
 from agent.roster_desk import RosterDesk, stored_floor
 from agent.roster_news import RosterRead
 from agent.status import StatusBoard
+from agent.update_desk import UpdateDesk
+from agent.update_fetcher import UpdateFetcher
+from agent.update_files import UpdateFiles, running_release
 from agent.vision_link import VisionLink
 
 
@@ -91,7 +102,7 @@ class DoorAgent:
                 tests.clear()
                 self.mailbox.post(ConsoleAsked(INSTALLER_TEST, {}))
             manager.alive(self._clock.now_s())
-            manager.say(occupied(self.board.snapshot(), ordered=self._controller.busy))
+            manager.say(status(self.board.snapshot(), ordered=self._controller.busy))
         manager.tell("STOPPING=1")
         self._guard.let_go()
         self._controller.write(Record(Kind.STOPPED, {"release": self._release}, Priority.LOW))
@@ -154,7 +165,12 @@ class DoorAgent:
         lease_s = config.roster.lease_hours * 3600
         keys = load_command_keys(Path(config.server.command_keys_dir)) if config.server is not None else {}
         high = config.faces.policy == "high"
-        remote = RemoteDesk(name, keys, link, self._controller, facts, face_needed=high) if link is not None else None
+        updates = self._open_updates(facts)
+        remote = (
+            RemoteDesk(name, keys, link, self._controller, facts, face_needed=high, updates=updates)
+            if link is not None
+            else None
+        )
         roster = RosterDesk(
             self._controller,
             clerk,
@@ -177,8 +193,12 @@ class DoorAgent:
                 preview=config.console is not None,
                 has_server=link is not None,
                 lease_s=lease_s,
+                release=running_release(
+                    Path(config.updates.releases_dir if config.updates is not None else RELEASES_DIR), self._release
+                ),
             ),
             self._controller,
+            updates=updates,
             residents=Directory(first.residents.view if first.residents is not None else None),
             vision=self._vision,
             board=self.board,
@@ -200,6 +220,28 @@ class DoorAgent:
         self._controller.join(reception)
         if first.residents is not None:
             roster.read(RosterRead(first.residents.view))
+
+    def _open_updates(self, facts: Mapping[str, Any]) -> UpdateDesk | None:
+        fetching, asked = fetch_settings(self._config), self._config.updates
+        if fetching is None or asked is None:
+            return None
+        folder, releases = Path(self._config.store.state_dir) / "update", Path(asked.releases_dir)
+        files = UpdateFiles(folder, releases, Path(asked.release_key_file), self._release)
+        fetcher = UpdateFetcher(fetching, files, self.mailbox.post)
+        fetcher.start()
+        self._stack.callback(fetcher.stop)
+        return UpdateDesk(
+            *(self._controller.write, fetcher, files, self._clock, facts),
+            waits_for=self._waits_for,
+            max_bytes=asked.max_mib << 20,
+            quiet_s=asked.quiet_s,
+        )
+
+    def _waits_for(self) -> str:
+        """What keeps the door from being updated now, in words."""
+        board = self.board.snapshot()
+        said = occupied(board, ordered=self._controller.busy)
+        return standing(board) if said == QUIET else said.partition(": ")[2]
 
     def _open_console(self) -> None:
         if self._config.console is None:

@@ -16,6 +16,7 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agent.config_errors import explain
+from agent.config_updates import Updates
 from agent.errors import ConfigError
 from models.manifest import known
 
@@ -277,6 +278,13 @@ class Config(Section):
     store: Store = Store()
     runtime: Runtime = Runtime()
     console: Console | None = None
+    updates: Updates | None = None
+
+    @model_validator(mode="after")
+    def _ordered_by_somebody(self) -> Config:
+        if self.updates is not None and self.server is None:
+            raise ValueError("[updates] needs [server]: a release is ordered over its broker")
+        return self
 
 
 def load(path: Path | str) -> Config:

@@ -11,6 +11,7 @@ from agent.core import door
 from agent.core.vision_messages import Settings
 from agent.link_settings import LinkSettings
 from agent.outbox import OutboxSettings
+from agent.update_fetcher import FetchSettings
 from agent.wire import MAX_VERSION_CHARS
 
 _MIB = 1024 * 1024
@@ -60,6 +61,15 @@ def link_settings(config: Config, release: str) -> LinkSettings | None:
         version=release[:MAX_VERSION_CHARS],
         first_connect_spread_s=server.first_connect_spread_s,
     )
+
+
+def fetch_settings(config: Config) -> FetchSettings | None:
+    """Where bundles are fetched, as whom and how fast; None where no release is taken from afar."""
+    server, updates = config.server, config.updates
+    if server is None or updates is None:
+        return None
+    files = (Path(server.ca_file), Path(server.cert_file), Path(server.key_file))
+    return FetchSettings(updates.host, updates.port, *files, bytes_per_s=updates.kib_per_s * 1024)
 
 
 def outbox_settings(config: Config) -> OutboxSettings:

@@ -22,3 +22,4 @@ class DoorFacts:
     preview: bool
     has_server: bool
     lease_s: float
+    release: str = "unreleased"  # the one that runs, as its folder is named

@@ -34,6 +34,7 @@ from agent.roster_desk import RosterDesk
 from agent.roster_news import Enrolled, Learnt, RosterRead
 from agent.status import StatusBoard
 from agent.template_update import TemplateUpdate
+from agent.update_desk import UpdateDesk
 from agent.vision_link import VisionLink
 
 _ROSTER_EVERY_S: Final = 1.0
@@ -61,11 +62,12 @@ class Reception:
         clock: Clock,
         publish_state: Callable[[Mapping[str, Any]], None],
         floor_utc_s: Callable[[], float],
+        updates: UpdateDesk | None = None,
     ) -> None:
         self._facts, self._controller, self._residents, self._vision = facts, controller, residents, vision
         self._board, self._health, self._remote, self._clock = board, health, remote, clock
         self._roster, self._clerk, self._identity = roster, clerk, identity
-        self._publish_state = publish_state
+        self._publish_state, self._updates = publish_state, updates
         self._time = KnownTime(clock, ZoneInfo(facts.timezone), floor_utc_s)
         self._server_heard_s: float | None = None
         self._link_up = False
@@ -109,7 +111,7 @@ class Reception:
                 self._gallery_loaded(event)
             case Pass():
                 self._passes.shown(event, now_s)
-            case _ if not self._roster_news(event, now_s):
+            case _ if not self._news_of_threads(event, now_s):
                 self._link_changed(event, now_s)
                 self._health.news(event)
 
@@ -169,6 +171,8 @@ class Reception:
         if now_s >= self._forget_due_s:
             self._forget_due_s = now_s + _FORGET_EVERY_S
             self._clerk.forget(self._time.floor_s())
+        if self._updates is not None:
+            self._updates.tend(now_s)
         self._hours.tend(now_s)
         self._faces.tend(now_s)
         self._update.tend(now_s, self._residents.faces())
@@ -183,7 +187,9 @@ class Reception:
         self._clerk.begin_gallery((hello.model_id, hello.alignment_id))
         self._board.update(roster=self._roster_facts())
 
-    def _roster_news(self, event: object, now_s: float) -> bool:
+    def _news_of_threads(self, event: object, now_s: float) -> bool:
+        if self._updates is not None and self._updates.news(event):
+            return True
         match event:
             case RosterArrived():
                 self._clerk.take(event)
@@ -260,7 +266,8 @@ class Reception:
             "challenge": challenge,
             "high_security": self._facts.high_security,
             "health": self._health.summary(),
-        }
+            "release": self._facts.release,
+        } | ({"update": self._updates.facts()} if self._updates is not None else {})
         if state != self._published:
             self._published = state
             self._publish_state(state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.broker import ACL_TEXT, SERVER_NAME, BrokerFiles, config_text
@@ -23,6 +24,12 @@ command_key_file = "manager.sign.key"
 command_key_id = "manager"
 pass_key_file = "pass.sign.key"
 timezone = "{timezone}"
+"""
+BUNDLES_PORT = 8482  # a door's default
+BUNDLES = """\
+bundles_port = {port}
+bundles_cert_file = "bundles.pem"
+bundles_key_file = "bundles.key"
 """
 
 
@@ -65,16 +72,30 @@ def broker_words(folder: Path) -> str:
 def server_folder(authority: SiteAuthority, site_folder: Path, name: str, words: dict[str, object]) -> Path:
     """A community server's certificate and keys in `site_folder`/NAME; its community.toml is made once and then kept.
 
-    `words` fill the configuration: site, host, port, timezone.
+    `words` fill the configuration: site, host, port, timezone; updates: the site file's section of that name, or none.
     """
     folder = client_folder(authority, site_folder, name)
     authority.pass_key()
     for key in ("server", "manager", "pass"):
         write_file(folder / f"{key}.sign.key", (authority.folder / f"{key}.sign.key").read_bytes(), 0o600)
-    config = folder / "community.toml"
+    config, updates = folder / "community.toml", words.get("updates")
+    if isinstance(updates, dict):
+        _bundles_pair(authority, folder, str(updates["host"]))
     if not config.exists():
-        write_file(config, _COMMUNITY.format(name=name, **words).encode(), 0o644)
+        text = _COMMUNITY.format(name=name, **words) + (bundles_lines(updates) if isinstance(updates, dict) else "")
+        write_file(config, text.encode(), 0o644)
     return folder
+
+
+def bundles_lines(updates: Mapping[str, object]) -> str:
+    """What a server's configuration needs to serve bundles where `[all.updates]` says that doors fetch them."""
+    return BUNDLES.format(port=updates.get("port", BUNDLES_PORT))
+
+
+def _bundles_pair(authority: SiteAuthority, folder: Path, host: str) -> None:
+    pair = authority.renewed("bundles", (host,))
+    write_file(folder / "bundles.pem", pair.cert.read_bytes(), 0o644)
+    write_file(folder / "bundles.key", pair.key.read_bytes(), 0o600)
 
 
 def client_folder(authority: SiteAuthority, site_folder: Path, name: str) -> Path:

@@ -30,6 +30,9 @@ source = "none"
 #[all.server]
 #host = "10.0.0.5"
 
+#[all.updates]                 # releases from afar (deploy/HANDBOOK.md); host: the community server
+#host = "10.0.0.5"
+
 [doors.door-1.hardware.relay]
 pin = 17
 """
@@ -201,7 +204,7 @@ def _user_data(arguments: argparse.Namespace, site: SiteFile, _: Path) -> int:
 
 def _carry(arguments: argparse.Namespace, site: SiteFile, keys: Path) -> int:
     """A folder for another machine."""
-    from deploy.site_files import broker_folder, broker_words, client_folder, server_folder
+    from deploy.site_files import broker_folder, broker_words, bundles_lines, client_folder, server_folder
     from deploy.site_pki import SiteAuthority
 
     authority, where = SiteAuthority(keys), arguments.site.parent
@@ -214,6 +217,8 @@ def _carry(arguments: argparse.Namespace, site: SiteFile, keys: Path) -> int:
     else:
         folder = server_folder(authority, where, arguments.name, _server_words(arguments, site))
         words = f"copy {folder} to the server's machine; there: python -m deploy.community --config community.toml"
+        if (updates := site.all.get("updates")) and "bundles_port" not in (folder / "community.toml").read_text():
+            words += f"\nto roll out releases, add to its community.toml:\n{bundles_lines(updates)}".rstrip()
     return _say(arguments, {"folder": str(folder)}, words)
 
 
@@ -229,6 +234,7 @@ def _server_words(arguments: argparse.Namespace, site: SiteFile) -> dict[str, ob
         "host": host,
         "port": server.get("port", 8883),
         "timezone": door.get("timezone", "Asia/Shanghai"),
+        "updates": site.all.get("updates"),
     }
 
 

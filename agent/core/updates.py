@@ -86,7 +86,7 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One update of this door. `boot`: the boot in which it was handed to the updater."""
+    """One update of this door. `handed` names the request to the updater, `boot` the boot in which it was made."""
 
     order_id: str
     bundle: Bundle
@@ -94,16 +94,17 @@ class Update:
     why: str = ""
     detail: str = ""
     boot: str = ""
+    handed: str = ""
 
-    def at(self, stage: Stage, why: str = "", detail: str = "", *, boot: str = "") -> Update:
+    def at(self, stage: Stage, why: str = "", detail: str = "", *, boot: str = "", handed: str = "") -> Update:
         """The same one, further on."""
-        return replace(self, stage=stage, why=why, detail=detail[:300], boot=boot)
+        return replace(self, stage=stage, why=why, detail=detail[:300], boot=boot, handed=handed)
 
     def to_fact(self) -> dict[str, Json]:
         """The fact "update" of the journal: it survives the restart that an update is."""
         return {
             "order_id": self.order_id, "bundle": self.bundle.to_json(), "stage": str(self.stage), "why": self.why,
-            "detail": self.detail, "boot": self.boot,
+            "detail": self.detail, "boot": self.boot, "handed": self.handed,
         }  # fmt: skip
 
     @classmethod
@@ -111,11 +112,9 @@ class Update:
         """From the journal; None for anything that is not one."""
         if not isinstance(fact, Mapping) or fact.get("stage") not in set(Stage):
             return None
-        bundle, texts = (
-            Bundle.read(fact.get("bundle")),
-            [fact.get(name) for name in ("order_id", "why", "detail", "boot")],
-        )
+        bundle = Bundle.read(fact.get("bundle"))
+        texts = [fact.get(name) for name in ("order_id", "why", "detail", "boot", "handed")]
         if bundle is None or not all(isinstance(text, str) for text in texts):
             return None
-        order_id, why, detail, boot = (str(text) for text in texts)
-        return cls(order_id, bundle, Stage(fact["stage"]), why, detail, boot)
+        order_id, *more = (str(text) for text in texts)
+        return cls(order_id, bundle, Stage(fact["stage"]), *more)

@@ -1,0 +1,128 @@
+"""A bundle that came from afar, judged as it lies there: nothing of it is unpacked, nothing of it runs.
+
+Used twice: by the agent for what it fetched, and by root for the copy that the agent cannot reach. Standard library
+alone. What is not the shape of a tar made by deploy/bundle.py is refused before the library's reader sees it, so that a
+file made up to fill memory does not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+from deploy.device.commands import InstallError
+from deploy.device.signature import SIGNED_WORDS, signed_by
+
+MANIFEST, SIGNATURE = "manifest.json", "signature.json"
+_MANIFEST_BYTES: Final = 4 << 20
+_EXTENSION_BYTES: Final = 64 << 10  # a name that is too long for its field
+_MEMBERS: Final = 20_000
+_BLOCK: Final = 512
+_CHUNK_BYTES: Final = 1 << 20
+
+
+class NotTakenError(InstallError):
+    """It is not taken. `reason` is one word: damaged, unsigned, bad-signature, older, other-machine, no-release-key."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a bundle is, once its signature holds."""
+
+    release: str
+    serial: int
+    unpacked_bytes: int
+
+
+def this_machine() -> dict[str, str]:
+    """What a bundle has to be for, to run here."""
+    return {"machine": platform.machine(), "python": f"cp{sys.version_info.major}{sys.version_info.minor}"}
+
+
+def judge(bundle: Path, key: Path, *, newest: int) -> Offered:
+    """Signature, machine, age (not below `newest`), and every file's SHA-256, in this order.
+
+    Raises:
+        NotTakenError: with its reason.
+        OSError: the file or the key cannot be read.
+    """
+    if not key.exists():
+        raise NotTakenError("no-release-key", f"{key} is missing: provision this door again")
+    with bundle.open("rb") as file:
+        _scan(file, bundle.stat().st_size)
+        try:
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                return _judged(tar, key, newest)
+        except (tarfile.TarError, KeyError, ValueError, TypeError, EOFError) as error:
+            raise NotTakenError("damaged", f"not a whole bundle: {error}") from error
+
+
+def _judged(tar: tarfile.TarFile, key: Path, newest: int) -> Offered:
+    members = {member.name: member for member in tar}
+    described = _small(tar, members, MANIFEST)
+    serial = _serial(described, tar, members, key)
+    manifest = json.loads(described)
+    if manifest["for"] != (here := this_machine()):
+        raise NotTakenError("other-machine", f"the bundle is for {manifest['for']}, this device is {here}")
+    if serial < newest:
+        raise NotTakenError("older", f"older than what runs here ({serial} < {newest})")
+    wanted: Mapping[str, Mapping[str, Any]] = manifest["files"]
+    if set(members) != {*wanted, MANIFEST, SIGNATURE}:
+        raise NotTakenError("damaged", "it holds other files than its manifest names")
+    for name, facts in wanted.items():
+        _same(tar, members[name], facts)
+    return Offered(str(manifest["version"]), serial, sum(member.size for member in members.values()))
+
+
+def _serial(described: bytes, tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], key: Path) -> int:
+    if SIGNATURE not in members:
+        raise NotTakenError("unsigned", "the bundle is not signed")
+    said = json.loads(_small(tar, members, SIGNATURE))
+    serial, signature = int(said["serial"]), bytes.fromhex(said["signature"])
+    if not signed_by(key, SIGNED_WORDS % serial + described, signature):
+        raise NotTakenError("bad-signature", "the bundle is not signed by this site's release key")
+    return serial
+
+
+def _same(tar: tarfile.TarFile, member: tarfile.TarInfo, facts: Mapping[str, Any]) -> None:
+    source = tar.extractfile(member) if member.isreg() and member.size == facts["bytes"] else None
+    digest = hashlib.sha256()
+    while source is not None and (chunk := source.read(_CHUNK_BYTES)):
+        digest.update(chunk)
+    if source is None or digest.hexdigest() != facts["sha256"]:
+        raise NotTakenError("damaged", f"{member.name} in the bundle is not as its manifest says")
+
+
+def _small(tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], name: str) -> bytes:
+    member = members[name]
+    source = tar.extractfile(member) if member.isreg() and member.size <= _MANIFEST_BYTES else None
+    if source is None:
+        raise NotTakenError("damaged", f"its {name} is not a file of a fair size")
+    return source.read()
+
+
+def _scan(file: IO[bytes], size: int) -> None:
+    """Every header by itself, before the library holds any of it in memory; leaves `file` at its beginning."""
+    at, seen = 0, 0
+    while len(header := file.read(_BLOCK)) == _BLOCK and any(header):
+        seen += 1
+        told = header[124:136].rstrip(b" \0")
+        if seen > _MEMBERS or not told.isdigit() or header[156:157] not in b"0x\0" or not header[156:157]:
+            raise NotTakenError("damaged", "it is not a plain tar of plain files")
+        length = int(told, 8) if b"8" not in told and b"9" not in told else size + 1
+        if length > (size if header[156:157] != b"x" else _EXTENSION_BYTES):
+            raise NotTakenError("damaged", "a file in it is larger than it can be")
+        at += _BLOCK * (1 + -(-length // _BLOCK))
+        file.seek(at)
+    file.seek(0)
