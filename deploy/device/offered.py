@@ -31,7 +31,7 @@ _CHUNK_BYTES: Final = 1 << 20
 class NotTakenError(InstallError):
     """It is not taken. `reason` is one word: damaged, unsigned, bad-signature, older, other-machine, no-release-key."""
 
-    def __init__(self, reason: str, words: str) -> None:
+    def __init__(self, words: str, reason: str = "damaged") -> None:
         super().__init__(words)
         self.reason = reason
 
@@ -58,14 +58,14 @@ def judge(bundle: Path, key: Path, *, newest: int) -> Offered:
         OSError: the file or the key cannot be read.
     """
     if not key.exists():
-        raise NotTakenError("no-release-key", f"{key} is missing: provision this door again")
+        raise NotTakenError(f"{key} is missing: provision this door again", "no-release-key")
     with bundle.open("rb") as file:
         _scan(file, bundle.stat().st_size)
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 return _judged(tar, key, newest)
         except (tarfile.TarError, KeyError, ValueError, TypeError, EOFError) as error:
-            raise NotTakenError("damaged", f"not a whole bundle: {error}") from error
+            raise NotTakenError(f"not a whole bundle: {error}") from error
 
 
 def _judged(tar: tarfile.TarFile, key: Path, newest: int) -> Offered:
@@ -74,12 +74,12 @@ def _judged(tar: tarfile.TarFile, key: Path, newest: int) -> Offered:
     serial = _serial(described, tar, members, key)
     manifest = json.loads(described)
     if manifest["for"] != (here := this_machine()):
-        raise NotTakenError("other-machine", f"the bundle is for {manifest['for']}, this device is {here}")
+        raise NotTakenError(f"the bundle is for {manifest['for']}, this device is {here}", "other-machine")
     if serial < newest:
-        raise NotTakenError("older", f"older than what runs here ({serial} < {newest})")
+        raise NotTakenError(f"older than what runs here ({serial} < {newest})", "older")
     wanted: Mapping[str, Mapping[str, Any]] = manifest["files"]
     if set(members) != {*wanted, MANIFEST, SIGNATURE}:
-        raise NotTakenError("damaged", "it holds other files than its manifest names")
+        raise NotTakenError("it holds other files than its manifest names")
     for name, facts in wanted.items():
         _same(tar, members[name], facts)
     return Offered(str(manifest["version"]), serial, sum(member.size for member in members.values()))
@@ -87,11 +87,11 @@ def _judged(tar: tarfile.TarFile, key: Path, newest: int) -> Offered:
 
 def _serial(described: bytes, tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], key: Path) -> int:
     if SIGNATURE not in members:
-        raise NotTakenError("unsigned", "the bundle is not signed")
+        raise NotTakenError("the bundle is not signed", "unsigned")
     said = json.loads(_small(tar, members, SIGNATURE))
     serial, signature = int(said["serial"]), bytes.fromhex(said["signature"])
     if not signed_by(key, SIGNED_WORDS % serial + described, signature):
-        raise NotTakenError("bad-signature", "the bundle is not signed by this site's release key")
+        raise NotTakenError("the bundle is not signed by this site's release key", "bad-signature")
     return serial
 
 
@@ -101,14 +101,14 @@ def _same(tar: tarfile.TarFile, member: tarfile.TarInfo, facts: Mapping[str, Any
     while source is not None and (chunk := source.read(_CHUNK_BYTES)):
         digest.update(chunk)
     if source is None or digest.hexdigest() != facts["sha256"]:
-        raise NotTakenError("damaged", f"{member.name} in the bundle is not as its manifest says")
+        raise NotTakenError(f"{member.name} in the bundle is not as its manifest says")
 
 
 def _small(tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], name: str) -> bytes:
     member = members[name]
     source = tar.extractfile(member) if member.isreg() and member.size <= _MANIFEST_BYTES else None
     if source is None:
-        raise NotTakenError("damaged", f"its {name} is not a file of a fair size")
+        raise NotTakenError(f"its {name} is not a file of a fair size")
     return source.read()
 
 
@@ -119,10 +119,10 @@ def _scan(file: IO[bytes], size: int) -> None:
         seen += 1
         told = header[124:136].rstrip(b" \0")
         if seen > _MEMBERS or not told.isdigit() or header[156:157] not in b"0x\0" or not header[156:157]:
-            raise NotTakenError("damaged", "it is not a plain tar of plain files")
+            raise NotTakenError("it is not a plain tar of plain files")
         length = int(told, 8) if b"8" not in told and b"9" not in told else size + 1
         if length > (size if header[156:157] != b"x" else _EXTENSION_BYTES):
-            raise NotTakenError("damaged", "a file in it is larger than it can be")
+            raise NotTakenError("a file in it is larger than it can be")
         at += _BLOCK * (1 + -(-length // _BLOCK))
         file.seek(at)
     file.seek(0)
