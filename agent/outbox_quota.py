@@ -1,7 +1,7 @@
 """Keeping the journal inside its quota: what may be forgotten, in which order, and how each loss is accounted for.
 
-Acknowledged rows older than the retention time, by a clock that can be trusted, go first; a checkpoint row says up to
-where, and the server has them.
+Acknowledged rows older than the retention time, by a time that has passed for sure, go first; a checkpoint row says up
+to where, and the server has them. So do the oldest chains, once there are many of them.
 From 80 % on, acknowledged rows go whatever their age; after them low-priority rows that the server lacks are folded
 into counters. From 95 % on the oldest rows of the lowest priority are dropped, alarms last. Folded and dropped rows
 leave marks (range and hash) so that the chain still closes, and one chained row declares them, counted by kind.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,8 +61,9 @@ def level(used: float) -> str:
 def tidy(store: Store, limits: Limits, now: Moment) -> bool:
     """One bounded piece of work towards the rules above; True when there is more to do."""
     used = live_bytes(store) / limits.quota_bytes
-    trusted = now.clock is ClockQuality.NTP or (now.clock is ClockQuality.RTC and now.wall_ms >= store.floor_ms)
-    if trusted and prune(store, now, now.wall_ms - int(limits.keep_days * _DAY_MS)):
+    sure_ms = now.wall_ms if now.clock is ClockQuality.NTP else store.floor_ms  # a clock chip's 2099 would empty it
+    old = prune(store, now, sure_ms - int(limits.keep_days * _DAY_MS), sure_ms=sure_ms)
+    if old or (store.surplus() and prune(store, now, None, among=store.surplus())):
         return True
     if used < FOLD:
         return False
@@ -75,15 +76,24 @@ def tidy(store: Store, limits: Limits, now: Moment) -> bool:
     return False
 
 
-def prune(store: Store, now: Moment, before_wall_ms: int | None, *, shrink: bool = True) -> bool:
+def prune(
+    store: Store,
+    now: Moment,
+    before_wall_ms: int | None,
+    *,
+    sure_ms: int | None = None,
+    among: Sequence[Epoch] | None = None,
+    shrink: bool = True,
+) -> bool:
     """Delete the oldest acknowledged rows, those from before `before_wall_ms` or all; True when it deleted some.
 
-    With `shrink` their space is given back to the disk, else it is kept for new rows.
+    `sure_ms` is a wall time that has passed for sure (default: now), `among` the chains that it is about (default:
+    all). With `shrink` the space is given back to the disk, else it is kept for new rows.
     """
-    for e in store.epochs:
+    for e in store.epochs if among is None else among:
         top = min(e.acked, e.base_seq + _CHUNK_ROWS)
         if before_wall_ms is not None:
-            top = min(top, _surely_before(store, e, before_wall_ms, now.wall_ms))
+            top = min(top, _surely_before(store, e, before_wall_ms, now.wall_ms if sure_ms is None else sure_ms))
         last = _outside_marks(store, e, top)
         if last > e.base_seq:
             return _forget(store, now, e, last, shrink=shrink)

@@ -11,6 +11,7 @@ from agent.core.journal import GENESIS, Row, Skipped, row_hash
 from agent.outbox_schema import Epoch, JournalDamagedError, key, row_from, seq_of
 
 NOT_AS_WRITTEN = (AttributeError, TypeError, ValueError, KeyError)  # what values of the wrong type lead to
+MAX_EPOCHS = 16  # kept at once: each commit notes where every one of them stands
 _MARK_COLUMNS = 4
 _HASH_BYTES = 32
 _MARKS = """SELECT id, last, hash, declared FROM skipped
@@ -20,6 +21,10 @@ _ROWS = """SELECT id, boot_id, boottime_ms, wall_ms, clock, kind, priority, body
     FROM rows JOIN boots ON no = boot WHERE id BETWEEN :first AND :last ORDER BY id LIMIT :limit"""
 
 _ALARMS = "SELECT id FROM rows WHERE id BETWEEN ? AND ? AND priority = ? ORDER BY id DESC LIMIT ?"
+
+
+class PrunedError(LookupError):
+    """Asked for a row from before the oldest one here."""
 
 
 class RowReader:
@@ -47,6 +52,10 @@ class RowReader:
                 return hexed(row[0])
         return None
 
+    def surplus(self) -> list[Epoch]:
+        """The oldest chains beyond MAX_EPOCHS whose rows the server has all, or has under another name."""
+        return [e for e in self.epochs[:-MAX_EPOCHS] if e.acked >= e.last_seq]
+
     def rows(self, e: Epoch, seqs: Sequence[int]) -> list[Row]:
         """Single rows, those that are there. Raises JournalDamagedError for a changed one."""
         here = [seq for seq in seqs if e.base_seq < seq <= e.last_seq]
@@ -57,7 +66,10 @@ class RowReader:
 
         Raises:
             JournalDamagedError: a row is missing or was changed; `seq` says which.
+            PrunedError: `first` was deleted after it had been kept as long as it had to be; nothing is wrong with it.
         """
+        if first <= e.base_seq:
+            raise PrunedError(f"rows 1 to {e.base_seq} of {e.name} are not kept any more; {first} is one of them")
         try:
             return self._read(e, first, limit)
         except NOT_AS_WRITTEN as error:

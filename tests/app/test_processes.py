@@ -263,6 +263,22 @@ def test_an_agent_that_is_stopped_takes_nothing_from_a_person_going_out_and_its_
     assert door.relay(on=False) - raised_s < 1.9
 
 
+@pytest.mark.parametrize("part", ["_tidy", "_commit"])
+def test_an_agent_whose_journal_thread_dies_ends_so_that_systemd_starts_it_anew(tmp_path: Path, part: str):
+    """Open doors that nobody writes down, for ever and in silence, are the worst that a fault of ours could make."""
+    door = Door(tmp_path)
+    code = (
+        "import sys; from agent.outbox import Outbox\n"
+        f"def fault(self): raise RuntimeError('a fault of ours')\nOutbox.{part} = fault\n"
+        "from agent.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "run", "--config", str(door.config)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode not in (0, -signal.SIGTERM)
+    assert "what keeps the journal failed" in ended.stderr
+    assert "RuntimeError: a fault of ours" in ended.stderr
+
+
 def test_sigterm_ends_in_order_and_nothing_is_lost(door: Door):
     assert door.kill("agent", signal.SIGTERM) == 0
     assert door.kinds()[-1] == "Agent/Stopped"

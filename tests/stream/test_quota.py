@@ -8,8 +8,10 @@ from agent.core.events import Kind, Priority, Record
 from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, check_chain
 from agent.core.sync import WINDOW_ROWS
 from agent.outbox_quota import Limits, fold, level, live_bytes, prune, tidy
+from agent.outbox_rows import PrunedError
 from agent.outbox_schema import Moment
 from agent.outbox_store import Store
+from agent.outbox_work import Fetch, fetched
 
 DAY_MS = 86_400_000
 NOW_MS = 1_790_000_000_000
@@ -63,6 +65,29 @@ def test_only_acknowledged_rows_past_their_days_are_pruned(store):
         pass
     assert everything(store)[0].seq == 602
     assert closes(store)
+
+
+@pytest.mark.parametrize("clock", [ClockQuality.NONE, ClockQuality.FLOOR, ClockQuality.RTC])
+def test_a_clock_that_nothing_vouches_for_deletes_nothing(store, clock):
+    """A clock chip that woke up in 2099 would have emptied the journal; what NTP once said is what has passed."""
+    fill(store, 300, days_ago=20)  # the first row is 100 days old; the newest word of NTP is of day 80
+    store.current.acked = store.current.last_seq
+    limits, doubtful = Limits(1 << 30, 90), Moment("boot", 1, 4_070_908_800_000, clock)
+    assert not tidy(store, limits, doubtful)
+    store.append([(at(), Record(Kind.DOORBELL, {}))])
+    while tidy(store, limits, doubtful):
+        pass
+    assert everything(store)[0].seq == 2
+
+
+def test_a_read_below_the_oldest_row_here_says_so_and_is_no_damage(store):
+    fill(store, 300, days_ago=40)
+    store.current.acked = 250
+    prune(store, at(), None)
+    with pytest.raises(PrunedError, match=r"rows 1 to 250 of .* are not kept any more; 250 is one of them"):
+        store.read(store.current, 250, 10)
+    assert fetched(store, Fetch(store.current.name, 100, 10)).items == ()
+    assert store.read(store.current, 251, 1)[0].seq == 251
 
 
 def test_a_pruned_journal_opens_again_and_goes_on(store):

@@ -12,8 +12,9 @@ from agent.core.stream import Committed
 from agent.core.sync import Ack, Verdict
 from agent.mqtt_link import MqttLink
 from agent.outbox_open import open_journal
-from agent.outbox_quota import prune
+from agent.outbox_quota import Limits, prune, tidy
 from agent.outbox_report import listed
+from agent.outbox_rows import MAX_EPOCHS
 from agent.outbox_schema import Moment
 from agent.outbox_verify import verify
 from agent.outbox_work import Weigh, carry, weighed
@@ -137,3 +138,20 @@ def test_rows_that_were_carried_over_twice_keep_their_first_name(forked):
         pass
     copy = forked.read(forked.current, 3, 1)[0]
     assert [name[:2] for name in originals(copy.body)] == [(first, 101), (second.name, 2)]
+
+
+def test_a_door_whose_card_is_put_back_again_and_again_keeps_a_few_chains_only(forked):
+    """Each commit notes where every chain stands; and the newest rows stay, whatever the server contradicts."""
+    limits, at = Limits(1 << 30, 30), moment(3000)
+    for n in range(40):
+        weighed(forked, Weigh(Ack(forked.current.name, 2, f"{n:02}" * 32, "n"), fresh=True), at)
+        while carry(forked) or tidy(forked, limits, at):
+            pass
+    assert len(forked.epochs) == MAX_EPOCHS
+    bodies = [i.body for i in forked.read(forked.current, 1, 5000)]
+    assert [b["n"] for b in bodies if "n" in b] == list(range(100, 1000))
+    forked.close()
+    again = open_journal(forked.path, "s1/d1", moment(4000))
+    assert again.word == "ok"
+    again.store.close()
+    assert verify(forked.path).ok
