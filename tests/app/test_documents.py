@@ -109,6 +109,16 @@ def test_the_longer_pages_are_found_from_the_readme(page):
     assert f"(deploy/{page})" in (ROOT / "README.md").read_text()
 
 
+def test_the_comparison_names_its_source_for_each_alternative_and_leaves_no_cell_empty():
+    tables = re.findall(r"(?:^\|.*\n)+", (ROOT / "deploy" / "COMPARISON.md").read_text(), re.MULTILINE)
+    assert len(tables) == 2
+    for rows in ([[c.strip() for c in line.split("|")[1:-1]] for line in table.splitlines()] for table in tables):
+        assert all(all(row) for row in rows[1:])
+        read = next(row for row in rows if row[0] == "read")
+        assert read[1] == "this tree"
+        assert all("](https://" in cell for cell in read[2:])
+
+
 def test_commands_named_in_the_pages_exist():
     known = set(make_parser()._subparsers._group_actions[0].choices)
     for page in (*ROOT.glob("*.md"), *ROOT.glob("deploy/*.md"), *ROOT.glob("agent/*.md")):
