@@ -20,7 +20,7 @@ class Updates(BaseModel):
         pattern=r"^[A-Za-z0-9.:-]+$",
         description="where bundles are fetched; nowhere else",
     )
-    port: int = Field(default=8482, ge=1, le=65535)
+    port: int = Field(default=8482, ge=1, le=65535, description="TLS, with the door's certificate")
     kib_per_s: int = Field(
         default=256, ge=16, le=65536, description="bound of the fetching, so that the line stays free"
     )
