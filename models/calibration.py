@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.gallery import COHORT, SHARE, likeness
+from models.manifest import known
+from models.prior import Prior
 
 _TAIL: Final = 0.1  # share of the roster that is fitted
 _SHAPE: Final = -0.15  # of the generalised Pareto tail: it ends; fitting it too needs more people than sites have
@@ -34,48 +36,6 @@ _SAMPLE: Final = 2000  # people compared with each other: 0.1 s, and more people
 _PRIOR_PEOPLE: Final = 75.0  # the prior counts like this many people
 _MANY_PICTURES: Final = 3.0
 _RATES: Final = (1e-6, 0.1)
-
-
-@dataclass(frozen=True, slots=True)
-class Prior:
-    """Relative similarity that 1 % of strangers reach, and how it moves; measured for one network.
-
-    `location` with ten people enrolled, falling by `per_people` with the logarithm of their number; `scale` is added
-    for each factor e of strictness. Where several pictures stand behind each vector, strangers who resemble somebody
-    do so more clearly: `many_pictures` is added to the prior and `allowance` to the roster's own tail. `one_picture` is
-    added to both where only one does: what a network with a high baseline needs when several frames meet one picture.
-    """
-
-    location: float
-    per_people: float
-    scale: float
-    many_pictures: float
-    allowance: float
-    one_picture: float = 0.0
-
-    def similarity(self, rate: float, people: int, pictures: float) -> float:
-        """Relative similarity that a share `rate` of strangers reaches."""
-        steps = math.log(max(people, 5) / 10)  # fewer than five people have no cohort that would move it further
-        return (
-            self.location - self.per_people * steps + self.many_pictures * pictures + self.scale * math.log(0.01 / rate)
-        )
-
-
-# Strangers with East-Asian names against rosters of 10 to 1,000 with 0 to 100 % such names, LFW folds 1 to 5: the upper
-# envelope of all of these (2026-11-23; `door-agent evaluate faces` checks it on whatever data it is given).
-_PRIORS: Final = {
-    # One picture each let in up to 1.9 times the stated share, chosen on half of LFW's people: 0.01 brings that to the
-    # target on all of them, people under wrong names put aside (EVALUATION.md).
-    "reid0095": Prior(
-        location=0.385, per_people=0.057, scale=0.035, many_pictures=0.045, allowance=0.05, one_picture=0.01
-    ),
-    # Above its baseline of 0.93 hardly anybody has a cohort, so more people bring more look-alikes and nothing less.
-    # One picture each let in up to 5 times the stated share of strangers when several frames were averaged: 0.06 brings
-    # that near the target, measured on half of LFW's people and checked on the other half.
-    "dlib-resnet": Prior(
-        location=0.32, per_people=-0.015, scale=0.045, many_pictures=0.10, allowance=0.10, one_picture=0.06
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +176,9 @@ def _several(pictures: float) -> float:
 
 
 def _prior(model_id: str) -> Prior | None:
-    return next((prior for name, prior in _PRIORS.items() if model_id.startswith(name)), None)
+    """Of the manifest: a template's model_id is a network's name, with what else changes the vector behind a plus."""
+    name = model_id.partition("+")[0]
+    return next((one.calibration for one in known() if one.name == name), None)
 
 
 def _named(method: str, model_id: str, people: int, pictures: float, fitted: tuple[float, float, float]) -> Calibration:

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from models.errors import ModelFileError
+from models.prior import Prior
 
 Part = Literal["detector", "embedder", "liveness"]
 
@@ -26,7 +27,7 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """One network. `alignment` to `reference` matter for embedders only."""
+    """One network. `alignment` to `calibration` matter for embedders only."""
 
     name: str
     part: Part
@@ -37,12 +38,13 @@ class ModelEntry:
     files: tuple[WeightFile, ...]
     alignment: str = ""
     colour: Literal["bgr", "rgb"] = "bgr"
-    metric: str = "cosine"
+    metric: Literal["cosine"] = "cosine"
     mirror: bool = False
     same_person: float = 1.0
     baseline: float = 0.0
     reference: tuple[float, ...] = ()
     reference_tolerance: float = 1e-3
+    calibration: Prior | None = None  # without one nobody is recognised before 100 people are enrolled
     recommended: bool = True  # an installer is told when it is missing
 
 
@@ -56,8 +58,16 @@ def parse(text: str) -> tuple[ModelEntry, ...]:
 
 
 def _entry(row: dict[str, Any]) -> ModelEntry:
-    files = tuple(WeightFile(**one) for one in row["files"])
-    return ModelEntry(**{**row, "files": files, "reference": tuple(row.get("reference", ()))})
+    if row.get("metric", "cosine") != "cosine":
+        raise ModelFileError(
+            f"network {row.get('name')}: metric {row['metric']!r} is not known; vectors are compared by cosine alone"
+        )
+    made = {
+        "files": tuple(WeightFile(**one) for one in row["files"]),
+        "reference": tuple(row.get("reference", ())),
+        "calibration": Prior(**row["calibration"]) if "calibration" in row else None,
+    }
+    return ModelEntry(**{**row, **made})
 
 
 @cache

@@ -95,21 +95,33 @@ class Store:
         return [self._install(file, data).name for file, data in checked]
 
     def pull(self, names: Iterable[str] = ()) -> list[str]:
-        """Fetch missing files from their publishers (all entries, or those named); the file names that were fetched.
+        """Fetch missing files from their publishers; the file names that were fetched.
 
-        Raises ModelFileError when the line is closed, the server answers something else, or the checksum differs.
+        Without `names` those of every recommended network: what is used only when asked for is fetched only when asked
+        for. One that cannot be had does not keep the others away. Raises ModelFileError, after the last, when the line
+        is closed, the server answers something else, the checksum differs, or a named network comes in a package.
         """
         asked = set(names)
-        chosen = [entry for entry in known() if not asked or entry.name in asked]
+        chosen = [one for one in known() if (one.name in asked if asked else one.recommended)]
         if strange := asked - {entry.name for entry in chosen}:
             listed = ", ".join(entry.name for entry in known())
             raise ModelFileError(f"no network is called {', '.join(sorted(strange))}; known are {listed}")
-        return [
-            self._install(file, _fetched(entry, file)).name
-            for entry in chosen
-            for file in entry.files
-            if file.url and not self._present(entry, file)
-        ]
+        fetched: list[str] = []
+        troubles: list[str] = []
+        absent = [(one, file) for one in chosen for file in one.files if not self._present(one, file)]
+        for one, file in absent:
+            if not file.url:
+                if one.name in asked:
+                    troubles.append(f"{file.name} has no address of its own: {_cure(one, file)}")
+                continue
+            try:
+                fetched.append(self._install(file, _fetched(one, file)).name)
+            except ModelFileError as error:
+                troubles.append(str(error))
+        if troubles:
+            done = [f"fetched: {', '.join(fetched)}"] if fetched else []
+            raise ModelFileError("; ".join([*troubles, *done]))
+        return fetched
 
     def _present(self, entry: ModelEntry, file: WeightFile) -> bool:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -125,6 +126,50 @@ def test_a_closed_line_says_how_to_bring_the_file(only: Store, monkeypatch: pyte
     monkeypatch.setattr(module, "known", lambda: (_entry("http://127.0.0.1:9/net.onnx"),))
     with pytest.raises(ModelFileError, match=r"no line to the publisher.*models add FOLDER"):
         only.pull(["net"])
+
+
+def test_pull_takes_what_is_recommended_and_one_that_cannot_be_had_costs_no_other(
+    only: Store, publisher: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is used only when asked for is no reason to fail; a closed line to one is told after the others."""
+    here, elsewhere = _entry(publisher), _named("other", "http://127.0.0.1:9/other.onnx")
+    optional = replace(_named("optional", "http://127.0.0.1:9/optional.onnx"), recommended=False)
+    packaged = _packaged()
+    monkeypatch.setattr(module, "known", lambda: (elsewhere, optional, packaged, here))
+    with pytest.raises(ModelFileError, match=r"other\.onnx could not be fetched from.*; fetched: net") as caught:
+        only.pull()
+    assert "optional" not in str(caught.value)
+    assert (tmp_path / "weights" / "net.onnx").read_bytes() == GOOD
+    monkeypatch.setattr(module, "known", lambda: (optional, packaged, here))
+    assert only.pull() == []
+    with pytest.raises(ModelFileError, match=r"optional\.onnx could not be fetched"):
+        only.pull(["optional"])
+    with pytest.raises(ModelFileError, match="install the Python package no_such_package"):
+        only.pull(["packaged"])
+
+
+def _named(name: str, url: str) -> ModelEntry:
+    entry = _entry(url)
+    return replace(entry, name=name, files=(replace(entry.files[0], name=f"{name}.onnx"),))
+
+
+def _packaged() -> ModelEntry:
+    file = replace(_entry().files[0], name="packaged.dat", url="", package="no_such_package")
+    return replace(_entry(), name="packaged", files=(file,))
+
+
+def test_every_key_of_the_manifest_does_something() -> None:
+    """A metric that is not there is refused, an unknown key too, and a calibration becomes the network's prior."""
+    row = 'name = "n"\npart = "embedder"\nloader = "onnx"\nrank = 1\nlicence = "MIT"\npublisher = "p"\nfiles = []\n'
+    with pytest.raises(ModelFileError, match="metric 'euclid' is not known"):
+        parse(f'[[model]]\n{row}metric = "euclid"\n')
+    with pytest.raises(ModelFileError, match="input"):
+        parse(f'[[model]]\n{row}input = "x"\n')
+    numbers = "location = 0.3, per_people = 0.1, scale = 0.1, many_pictures = 0.1, allowance = 0.1"
+    (entry,) = parse(f"[[model]]\n{row}calibration = {{ {numbers} }}\n")
+    assert entry.calibration is not None
+    assert entry.calibration.similarity(0.01, 10, 0.0) == pytest.approx(0.3)
+    assert {one.name for one in known() if one.calibration} == {"reid0095", "dlib-resnet", "dlib-resnet-8bit"}
 
 
 def test_pull_of_an_unknown_name_lists_the_known(only: Store) -> None:
