@@ -193,7 +193,7 @@ class Vision:
 )
 def test_the_camera_collects_nothing_before_there_is_a_lawful_consent(arguments: dict, *, starts: bool):
     vision = Vision()
-    EnrolmentDesk(None, vision, StatusBoard({}), SystemClock()).asked(ConsoleAsked("enrol_start", arguments))
+    EnrolmentDesk(None, vision, StatusBoard({}), SystemClock(), None).asked(ConsoleAsked("enrol_start", arguments))
     assert bool(vision.sent) is starts
 
 
