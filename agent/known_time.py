@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from agent.clock import Clock
+from agent.clock import Clock, SystemClock
+from agent.config import Config
 from agent.core.journal import ClockQuality
+from agent.outbox_schema import JournalDamagedError
+from agent.outbox_store import Store
 
 
 class KnownTime:
@@ -32,8 +38,29 @@ class KnownTime:
         utc_s, at_s = self._known
         return max(stored_s, utc_s + self._clock.now_s() - at_s) if utc_s else stored_s
 
+    def believed_s(self) -> float:
+        """The wall time that a consent given now is dated with: the clock's where it is believed, else the floor."""
+        local = self.local()
+        return self.floor_s() if local is None else local.timestamp()
+
     def local(self) -> datetime | None:
         """The door's local time; None while no clock can be trusted."""
         quality, utc_s = self._clock.quality(), self._clock.utc_ms() / 1000
         trusted = quality is ClockQuality.NTP or (quality is ClockQuality.RTC and utc_s >= self.floor_s())
         return datetime.fromtimestamp(utc_s, self._zone) if trusted else None
+
+
+def known_time_of(config: Config) -> KnownTime:
+    """The time as a command beside the agent knows it: the same clock, and the floor of the journal on the disk."""
+    clock = SystemClock(Path(config.runtime.agent_dir) / "clock")
+    known = KnownTime(clock, ZoneInfo(config.door.timezone), lambda: _journal_floor_s(Path(config.store.state_dir)))
+    known.note(clock.now_s())
+    return known
+
+
+def _journal_floor_s(folder: Path) -> float:
+    with contextlib.suppress(JournalDamagedError, sqlite3.Error, OSError):
+        if (folder / "journal.db").exists():
+            with contextlib.closing(Store(folder / "journal.db", writable=False, strict=False)) as store:
+                return store.floor_ms / 1000
+    return 0.0

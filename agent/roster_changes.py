@@ -6,14 +6,13 @@ switched off, somebody gone): a change that wrote back what was seen before woul
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agent.core.bounded import Rejected, written
+from agent.core.bounded import written
 from agent.core.roster import (
     FACE_PURPOSE,
     LEARNT,
@@ -24,10 +23,12 @@ from agent.core.roster import (
     Person,
     PhoneKey,
     Roster,
+    with_withdrawal,
 )
 from agent.errors import StoreError
 from agent.roster_entries import purge_reason
-from agent.roster_store import RosterStore, StoredTemplate
+from agent.roster_forgetting import RosterForgetting
+from agent.roster_store import StoredTemplate
 from agent.visits import after_visit
 
 
@@ -39,24 +40,12 @@ class NewFace:
     quality: float
 
 
-class RosterChanges:
+class RosterChanges(RosterForgetting):
     """Used by the thread that made the store.
 
     Everything here raises StoreBusyError where another process is writing, UnfitError for what a reader would refuse
     (then nothing is stored), StoreError where the file cannot be written.
     """
-
-    def __init__(self, store: RosterStore) -> None:
-        self._store = store
-
-    @contextlib.contextmanager
-    def _change(self) -> Iterator[None]:
-        with self._store.transaction():
-            yield
-        self._changed()
-
-    def _changed(self) -> None:
-        """Something was written, perhaps: for whoever keeps the roster in memory."""
 
     def add(
         self,
@@ -115,11 +104,9 @@ class RosterChanges:
         with self._change():
             person = self._somebody(person_id)
             if person.consent is not None and person.consent.purpose == SITE_PURPOSE and self._store.manages(person_id):
-                raise StoreError(
-                    f"{person_id}: this face is kept by the server; enrol it there again, with the new pictures"
-                )
+                raise StoreError(f"{person_id}: this face is kept by the server; add the visit there")
             if person.consent is None or not person.consent.lawful:
-                person = replace(person, consent=consent, faces=())
+                person = replace(person, consent=self._given_now(person, consent), faces=())
             stored = list(self._store.templates(model_id, alignment_id, [person_id]))
             listed, kept = after_visit(person.faces, stored, fresh)
             changed = replace(person, faces=listed)
@@ -194,51 +181,11 @@ class RosterChanges:
             self._store.write(changed)
         return changed
 
-    def remove(self, person_id: str) -> bool:
-        """Forget somebody: person, templates and the pages that held them. False: nobody of this id.
-
-        Raises:
-            StoreError: the server keeps this person.
-        """
-        if self._store.manages(person_id):
-            raise StoreError(
-                f"{person_id}: is kept by the server; remove the person there. To forget only the face here: "
-                f"door-agent enroll --withdraw {person_id}"
-            )
-        return self.forget(person_id)
-
-    def forget(self, person_id: str) -> bool:
-        """As `remove`, whoever keeps this person."""
-        with self._change():
-            self._store.purge([person_id], "removed", int(time.time()))
-            gone = self._store.drop(person_id)
-        self._store.scrub()
-        return gone
-
-    def withdraw(self, person_id: str, now_utc_s: int) -> bool:
-        """Consent withdrawn: the face is forgotten here, the person stays. False: nobody of this id.
-
-        Of somebody whose entry cannot be read nothing stays.
-        """
-        with self._change():
-            person = self._store.known(person_id)
-            if person is None:
-                return False
-            self._store.purge([person_id], "withdrawn", now_utc_s)
-            if isinstance(person, Rejected):
-                self._store.drop(person_id)
-            else:
-                consent = person.consent
-                if consent is not None and consent.withdrawn_utc_s is None:
-                    consent = replace(consent, withdrawn_utc_s=now_utc_s)
-                self._store.write(replace(person, consent=consent, faces=()))
-        self._store.scrub()
-        return True
-
     def replace_all(self, roster: Roster, was_epoch: int) -> None:
         """Everybody and the site's hours in one transaction; people left out are forgotten as by `remove`.
 
-        People who stay keep their templates unless they have no face any more.
+        People who stay keep their templates unless they have no face any more. A consent that was withdrawn stays so,
+        unless a newer one is given.
 
         Raises:
             StoreError: the roster is no longer at `was_epoch`, or the server keeps it.
@@ -253,22 +200,15 @@ class RosterChanges:
             for person_id in self._store.ids() - roster.persons.keys():
                 self._store.purge([person_id], "removed", now_s)
                 self._store.drop(person_id)
-            for person in roster.persons.values():
+            for given in roster.persons.values():
+                known = self._store.known(given.id)
+                before = known if isinstance(known, Person) else None
+                person = with_withdrawal(given, before, self._store.withdrawn_utc_s(given.id))
                 self._store.write(person)
                 if not person.faces:
-                    self._store.purge([person.id], purge_reason(person), now_s)
+                    withdrawn = person.consent.withdrawn_utc_s if person.consent is not None else None
+                    self._store.purge([person.id], purge_reason(person), now_s if withdrawn is None else withdrawn)
         self._store.scrub()
-
-    def _somebody(self, person_id: str) -> Person:
-        person = self._store.known(person_id)
-        if isinstance(person, Person):
-            return person
-        if person is None:
-            raise StoreError(f"{person_id}: nobody of this id; see door-agent enroll --list")
-        raise StoreError(
-            f"{person_id}: the entry cannot be read ({person.reason}); remove it (door-agent enroll --remove "
-            f"{person_id}) and enrol again"
-        )
 
 
 def hours_json(roster: Roster) -> dict[str, Any]:

@@ -111,7 +111,8 @@ class ChangedPeople:
             fresh = [t for t in self._sent.get(person_id, []) if t.template_id in faces]
             self._store.put_sent(person, map(self._stored, fresh), self._utc_s)
         elif before is not None or isinstance(here, Rejected):
-            self._store.drop_sent(person_id, "removed" if before is not None else "withdrawn", self._utc_s)
+            reason = "removed" if before is not None else "withdrawn"
+            self._store.drop_sent(person_id, reason, (withdrawn if before is None else None) or self._utc_s)
         elif own is not None:  # only this door's own; the server says that a consent was withdrawn
             self._store.put_sent(merged(own, None, own, withdrawn), (), self._utc_s)
 

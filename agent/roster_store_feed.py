@@ -15,7 +15,7 @@ from typing import Any
 
 from agent.core import roster_feed
 from agent.core.bounded import Rejected
-from agent.core.roster import Person
+from agent.core.roster import Consent, Person, parse_person
 from agent.core.roster_feed import PERSON, REVOKED, WITHDRAWN, Entries, Operation, Part, Refusal, RosterApplied
 from agent.errors import StoreError
 from agent.roster_entries import ChangedPeople, FeedRefusedError, Purge, StoredTemplate, UnfitError, purge_reason
@@ -119,6 +119,19 @@ class FeedTables:
         times = [here, sent["at_utc_s"] if sent else None]
         return max((int(at) for at in times if at is not None), default=None)
 
+    def sent_consent(self, person_id: str) -> Consent | None:
+        """The consent of which the server's entry of this person speaks."""
+        row = self._db.execute("SELECT body FROM managed WHERE kind = ? AND id = ?", (PERSON, person_id)).fetchone()
+        with contextlib.suppress(StoreError, ValueError):
+            found = parse_person(json.loads(self._seal.opened(f"managed {PERSON}", person_id, row[0]))) if row else None
+            return found.consent if isinstance(found, Person) else None
+        return None
+
+    def remember_withdrawal(self, person_id: str, at_utc_s: int) -> None:
+        """Also of somebody who had no template here: what was agreed to before does not count again."""
+        row = (person_id, at_utc_s)
+        self._db.execute("INSERT INTO purges VALUES (?, ?, 'withdrawn', 0, 1) ON CONFLICT DO NOTHING", row)
+
     def purge(self, person_ids: Iterable[str], reason: str, at_utc_s: int) -> None:
         """Delete templates within a transaction and remember that they were."""
         ids = json.dumps(list(person_ids))
@@ -173,7 +186,8 @@ class FeedTables:
     def put_sent(self, person: Person, templates: Iterable[StoredTemplate], utc_s: int) -> None:
         """A person as the server and this door together know her, within a transaction."""
         if not person.faces:
-            self.purge([person.id], purge_reason(person), utc_s)
+            withdrawn = person.consent.withdrawn_utc_s if person.consent is not None else None
+            self.purge([person.id], purge_reason(person), utc_s if withdrawn is None else withdrawn)
         self.write(person)
         self.keep_only(person, templates)
         stored = self._db.execute("SELECT count(*) FROM templates WHERE person_id = ?", (person.id,)).fetchone()[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -209,9 +208,10 @@ def _second_factor(residents: Residents, _config: Config, arguments: argparse.Na
 def _allowed(config: Config, arguments: argparse.Namespace) -> tuple[Consent, dict[str, object]]:
     """The consent, or for the watch-list its record and what makes a person of it; else no face."""
     from agent.core.roster import WATCH_PURPOSE, PersonKind
+    from agent.known_time import known_time_of
     from agent.residents import consent_now
 
-    now_s = int(time.time())
+    now_s = int(known_time_of(config).believed_s())
     if arguments.watch:
         if config.privacy.watch_list_legal_basis is None:
             raise PictureError("no watch-list at this door: it needs privacy.watch_list_legal_basis", exit_code=3)
@@ -270,11 +270,13 @@ def _list(residents: Residents, _config: Config, arguments: argparse.Namespace) 
     return 0
 
 
-def _withdraw(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:
+def _withdraw(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
+    from agent.known_time import known_time_of
+
     person_id = arguments.withdraw
     person = residents.person(person_id)
     templates = len(person.faces) if person is not None else 0
-    found = residents.withdraw(person_id, int(time.time()))
+    found = residents.withdraw(person_id, known_time_of(config).floor_s())
     if arguments.json:
         print_json({"withdrawn": found, "id": person_id, "templates": templates})
     elif found:

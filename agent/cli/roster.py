@@ -12,19 +12,18 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from agent.cli.common import add_command, print_json
 from agent.cli.roster_csv import COLUMNS, enrolled, read_table, write_table
+from agent.cli.roster_difference import difference_of, lines, templates, with_withdrawals
 from agent.errors import ConfigError, DoorAgentError
 
 if TYPE_CHECKING:
     from agent.config import Config
     from agent.core.bounded import Check
-    from agent.core.roster import Person, Roster
     from agent.core.schedule import Schedule
     from agent.residents import Residents
 
@@ -136,13 +135,13 @@ def _import(residents: Residents, config: Config, arguments: argparse.Namespace)
     found = parse(_merged(document, residents.snapshot(), file))
     if isinstance(found, Rejected):
         raise ConfigError(f"{file}: {found.reason.removeprefix('roster: ')}; nothing was changed")
-    difference = _difference(before, found)
+    found, withdrawn = with_withdrawals(residents, found)
+    difference = difference_of(before, found)
     for person_id in pictures:
         consent = found.persons[person_id].consent
         if consent is None or not consent.lawful:
-            raise ConfigError(
-                f"{file}: {person_id}: no consent record, no face: fill in consent_date; nothing was changed"
-            )
+            why = withdrawn.get(person_id, "no consent record, no face: fill in consent_date")
+            raise ConfigError(f"{file}: {person_id}: {why}; nothing was changed")
     folder = arguments.pictures or file.parent
     made = {} if dry_run else enrolled(config, folder, pictures, residents, found)
     if any(difference.values()) and not dry_run:
@@ -150,11 +149,14 @@ def _import(residents: Residents, config: Config, arguments: argparse.Namespace)
     for person_id, (new, network) in made.items():
         residents.set_faces(person_id, new.faces, *network)
     if arguments.json:
-        print_json({**difference, "dry_run": dry_run} | ({"enrolled": sorted(pictures)} if pictures else {}))
+        more = {"enrolled": sorted(pictures)} if pictures else {}
+        more |= {"stays_withdrawn": sorted(withdrawn)} if withdrawn else {}
+        print_json({**difference, "dry_run": dry_run} | more)
     else:
-        lines = [*_lines(difference, before, found), *(f"* {i}: {len(n)} picture(s)" for i, n in pictures.items())]
-        lines += [f"note: {i}: {note}" for i, (one, _) in made.items() for note in one.notes]
-        print("\n".join(lines) or "no difference")
+        said = [*lines(difference, before, found), *(f"* {i}: {len(n)} picture(s)" for i, n in pictures.items())]
+        said += [f"! {i}: {why}" for i, why in withdrawn.items()]
+        said += [f"note: {i}: {note}" for i, (one, _) in made.items() for note in one.notes]
+        print("\n".join(said) or "no difference")
 
 
 def _bytes(file: Path) -> bytes:
@@ -244,48 +246,6 @@ def _has_no_faces(person: object) -> None:
         raise BadValueError("faces are not imported; a face is enrolled with door-agent enroll or at the door")
 
 
-# ---------------------------------------------------------------- what would change
-
-
-def _difference(before: Roster, after: Roster) -> dict[str, Any]:
-    """JSON-shaped: ids added, removed, changed (with the fields), whose faces go, and which hours differ."""
-    old, new = before.persons, after.persons
-    stay = [i for i in new if i in old]
-    changed = {i: _changed(old[i], new[i]) for i in stay}
-    hours = {
-        "schedules": before.calendar.schedules != after.calendar.schedules,
-        "holidays": before.calendar.holidays != after.calendar.holidays,
-        "unlock_hours": before.unlock_hours != after.unlock_hours,
-    }
-    return {
-        "added": [i for i in new if i not in old],
-        "removed": [i for i in old if i not in new],
-        "changed": {i: names for i, names in changed.items() if names},
-        "faces_forgotten": [i for i in stay if old[i].faces and not new[i].faces],
-        "site": [name for name, differs in hours.items() if differs],
-    }
-
-
-def _changed(old: Person, new: Person) -> list[str]:
-    names = [one.name for one in fields(old) if one.name != "faces"]
-    return [name for name in names if getattr(old, name) != getattr(new, name)]
-
-
-def _lines(difference: dict[str, Any], before: Roster, after: Roster) -> Iterator[str]:
-    yield from (f"+ {i} {after.persons[i].name}" for i in difference["added"])
-    for i in difference["removed"]:
-        yield f"- {i} {before.persons[i].name} ({_templates(before.persons[i])})"
-    for i, names in difference["changed"].items():
-        yield f"~ {i} {after.persons[i].name}: {', '.join(names)}"
-    for i in difference["faces_forgotten"]:
-        yield f"! {i}: {_templates(before.persons[i])} forgotten, no consent allows it"
-    yield from (f"~ {name}" for name in difference["site"])
-
-
-def _templates(person: Person) -> str:
-    return f"{len(person.faces)} face template{'' if len(person.faces) == 1 else 's'}"
-
-
 # ---------------------------------------------------------------- show
 
 
@@ -297,7 +257,7 @@ def _show(residents: Residents, *, as_json: bool) -> None:
         return
     for person in roster.persons.values():
         when = " ".join(person.schedules) or "never"
-        print(f"{person.id:16} {person.name:24} {person.kind:10} {when}, {_templates(person)}")
+        print(f"{person.id:16} {person.name:24} {person.kind:10} {when}, {templates(person)}")
     print(f"{len(roster.persons)} people, epoch {roster.epoch}")
     for schedule in roster.calendar.schedules.values():
         print(f"schedule {schedule.id}: {_hours(schedule)}")

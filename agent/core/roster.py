@@ -170,13 +170,32 @@ def merged(sent: Person, before: Person | None, here: Person | None, withdrawn_u
     theirs = {face.template_id for face in (*sent.faces, *(before.faces if before else ()))}
     own = tuple(face for face in here.faces if face.template_id not in theirs) if here else ()
     consent = sent.consent or (here.consent if here else None)
-    if consent is not None and withdrawn_utc_s is not None and consent.given_utc_s <= withdrawn_utc_s:
-        consent = replace(consent, withdrawn_utc_s=consent.withdrawn_utc_s or withdrawn_utc_s)
+    consent = _still_withdrawn(consent, withdrawn_utc_s)
     learnt = tuple(face for face in own if face.learnt)[:1]
     enrolled = (*sent.faces, *(face for face in own if not face.learnt))[:MAX_FACES]
     faces = (*enrolled, *learnt) if consent is not None and consent.lawful else ()
     name = sent.name or (here.name if here else "")
     return replace(sent, name=name, consent=consent, faces=faces)
+
+
+def with_withdrawal(person: Person, before: Person | None, withdrawn_utc_s: int | None) -> Person:
+    """A person as somebody writes her down, where a consent that was withdrawn stays withdrawn until a newer one.
+
+    `before` is what is known of her, `withdrawn_utc_s` when a consent of hers was last withdrawn.
+    """
+    consent, known = person.consent, before.consent if before is not None else None
+    if consent is None and known is not None and known.withdrawn_utc_s is not None:
+        consent = known
+    times = [at for at in (withdrawn_utc_s, known.withdrawn_utc_s if known is not None else None) if at is not None]
+    consent = _still_withdrawn(consent, max(times, default=None))
+    return replace(person, consent=consent, faces=person.faces if consent is not None and consent.lawful else ())
+
+
+def _still_withdrawn(consent: Consent | None, withdrawn_utc_s: int | None) -> Consent | None:
+    """A consent given up to a withdrawal does not hold."""
+    if consent is None or withdrawn_utc_s is None or consent.given_utc_s > withdrawn_utc_s:
+        return consent
+    return replace(consent, withdrawn_utc_s=consent.withdrawn_utc_s or withdrawn_utc_s)
 
 
 def parse_person(value: object) -> Person | Rejected:

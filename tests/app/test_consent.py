@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,12 +15,15 @@ import pytest
 from roster_world import Door, Site, unit_vector, until
 
 from agent.clock import SystemClock
+from agent.config import parse
 from agent.core.events import Kind
 from agent.core.journal import ClockQuality
-from agent.core.roster import FACE_PURPOSE, SITE_PURPOSE, Consent
+from agent.core.roster import FACE_PURPOSE, SITE_PURPOSE, Consent, merged, person_json
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
 from agent.errors import ConfigError
-from agent.known_time import KnownTime
+from agent.known_time import KnownTime, known_time_of
+from agent.outbox_open import open_journal
+from agent.outbox_schema import Moment
 from agent.residents import NewFace, Residents, consent_now, forget_expired
 from agent.roster_store import RosterStore
 from agent.status import StatusBoard
@@ -27,6 +31,23 @@ from deploy.community.people import People
 
 VECTOR = unit_vector()
 BOUND_S = 60.0
+CONFIG = """\
+[door]
+site = "garden"
+id = "gate-1"
+lock_type = "fail-secure"
+[hardware]
+backend = "simulated"
+[hardware.relay]
+pin = 17
+[camera]
+source = "none"
+[store]
+state_dir = "{folder}/state"
+[runtime]
+agent_dir = "{folder}"
+guard_dir = "{folder}"
+"""
 
 
 @pytest.fixture
@@ -193,7 +214,7 @@ class Vision:
 )
 def test_the_camera_collects_nothing_before_there_is_a_lawful_consent(arguments: dict, *, starts: bool):
     vision = Vision()
-    EnrolmentDesk(None, vision, StatusBoard({}), SystemClock(), None).asked(ConsoleAsked("enrol_start", arguments))
+    EnrolmentDesk(None, vision, StatusBoard({}), lambda: 5.0).asked(ConsoleAsked("enrol_start", arguments))
     assert bool(vision.sent) is starts
 
 
@@ -245,6 +266,44 @@ def test_people_whose_time_is_over_are_forgotten_only_by_a_time_that_has_passed_
         forget_expired(residents, known.floor_s(), 7)
         assert set(residents.roster.persons) == ({stays} if forgotten else {over, stays})
         assert [(p.person_id, p.reason) for p in store.purges()] == ([(over, "removed")] if forgotten else [])
+
+
+GIVEN_S = 1_790_000_000
+
+
+@pytest.mark.parametrize("sure_utc_s", [0.0, GIVEN_S - 1.0, GIVEN_S + 50.0], ids=["1970", "a little behind", "right"])
+def test_a_withdrawal_at_a_door_whose_clock_is_behind_still_holds_against_every_consent_known_here(
+    tmp_path: Path, sure_utc_s: float
+):
+    """Dated 1970 it would have been older than the consent that it withdraws, and the server's copy would win."""
+    with contextlib.closing(RosterStore(tmp_path)) as store:
+        residents = Residents(store)
+        person = residents.add("Li Mei", consent_now(GIVEN_S), [NewFace(VECTOR, 0.9)], "net", "five")
+        sent = replace(person, consent=Consent(SITE_PURPOSE, GIVEN_S + 20, under_14=False, guardian=None), faces=())
+        body = store._seal.sealed("managed person", person.id, json.dumps(person_json(sent)))
+        store._db.execute("INSERT INTO managed VALUES ('person', ?, ?)", (person.id, body))
+        residents.withdraw(person.id, sure_utc_s)
+        at_utc_s = store.withdrawn_utc_s(person.id)
+        assert at_utc_s == max(GIVEN_S + 20, int(sure_utc_s))
+        assert not merged(sent, None, residents.person(person.id), at_utc_s).consent.lawful
+        later = replace(sent.consent, given_utc_s=GIVEN_S + 60)
+        again = residents.add_visit(person.id, [NewFace(VECTOR, 0.9)], "net", "five", consent_now(int(sure_utc_s)))
+        assert (again.consent.given_utc_s > at_utc_s, len(again.faces)) == (True, 1)  # whatever the clock says
+        assert merged(replace(sent, consent=later), None, residents.person(person.id), at_utc_s).consent.lawful
+
+
+def test_a_withdrawal_by_command_is_dated_by_a_time_that_has_passed_for_sure(tmp_path: Path, monkeypatch):
+    """A battery clock at 2099 would have outranked every consent that the person gives afterwards."""
+    config = parse(CONFIG.format(folder=tmp_path).encode())
+    monkeypatch.setattr(SystemClock, "quality", lambda _self: ClockQuality.RTC)
+    monkeypatch.setattr(SystemClock, "utc_ms", lambda _self: 4_070_908_800_000)
+    assert known_time_of(config).floor_s() == 0
+    (tmp_path / "state").mkdir()
+    journal = open_journal(
+        tmp_path / "state" / "journal.db", "s/d", Moment("boot", 1, GIVEN_S * 1000, ClockQuality.NTP)
+    )
+    journal.store.close()
+    assert known_time_of(config).floor_s() == pytest.approx(GIVEN_S, abs=5)
 
 
 def test_the_office_forgets_what_was_kept_long_enough(tmp_path: Path):

@@ -264,3 +264,38 @@ def test_hours_for_an_intermittent_lock_are_stored_with_a_warning(
     code, said = put_in(HOURS)
     assert code == 0
     assert "door.lock_duty is intermittent" in said
+
+
+def test_an_old_file_does_not_bring_back_a_consent_that_was_withdrawn_since(residents: Residents, run: Run, put_in):
+    """The backup of last month has the old consent of everybody; nobody's withdrawal may be undone by restoring it."""
+    run("export", residents.store._path.parent / "out.json")
+    document = json.loads((residents.store._path.parent / "out.json").read_text())
+    residents.withdraw(li(residents), 1_790_000_100)
+    code, said = put_in(document)
+    assert (code, f"! {li(residents)}: consent was withdrawn" in said) == (0, True)
+    residents.changed()
+    consent = residents.person(li(residents)).consent
+    assert (consent.given_utc_s, consent.withdrawn_utc_s) == (1_790_000_000, 1_790_000_100)
+    for one in document["persons"]:  # and not by way of a file that has none either
+        one["consent"] = None
+    assert put_in(document)[0] == 0
+    residents.changed()
+    assert residents.person(li(residents)).consent.withdrawn_utc_s == 1_790_000_100
+    fresh = {"purpose": "face-at-the-door", "given_utc_s": 1_790_000_200, "under_14": False, "guardian": None,
+             "withdrawn_utc_s": None}  # fmt: skip
+    for one in document["persons"]:
+        one["consent"] = fresh
+    assert put_in(document)[0] == 0
+    residents.changed()
+    assert residents.person(li(residents)).consent.lawful
+
+
+def test_somebody_who_was_removed_after_a_withdrawal_is_still_withdrawn_in_an_old_file(residents, run: Run, put_in):
+    run("export", residents.store._path.parent / "out.json")
+    document = json.loads((residents.store._path.parent / "out.json").read_text())
+    gone = li(residents)
+    residents.withdraw(gone, 1_790_000_100)
+    residents.remove(gone)
+    assert put_in(document)[0] == 0
+    residents.changed()
+    assert not residents.person(gone).consent.lawful

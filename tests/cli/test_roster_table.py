@@ -210,6 +210,23 @@ def test_rows_and_people_who_look_alike_are_named_until_both_are_marked(folder: 
     assert {i: (p.second_factor, len(p.faces)) for i, p in people(folder).items()} == {"1": (True, 3), "2": (True, 3)}
 
 
+def test_an_old_table_does_not_bring_a_withdrawn_face_back(folder: Path, run, vectors):
+    """Pictures and an old consent date stand in last year's table; the withdrawal since is not in it."""
+    for n in range(3):
+        (folder / f"{n}.jpg").write_text(str(n))
+    row = {"id": "li", "consent_date": "2026-10-01", "pictures": "0.jpg;1.jpg;2.jpg"}
+    (folder / "people.csv").write_text(table(row))
+    assert run("import", folder / "people.csv")[0] == 0
+    with contextlib.closing(RosterStore(folder / "state")) as store:
+        Residents(store).withdraw("li", 1_800_000_000)
+    code, said = run("import", folder / "people.csv")
+    assert (code, "consent was withdrawn (2027-01-15)" in said) == (3, True)
+    assert people(folder)["li"].faces == ()
+    (folder / "people.csv").write_text(table({**row, "consent_date": "2027-01-16"}))
+    assert run("import", folder / "people.csv")[0] == 0
+    assert len(people(folder)["li"].faces) == 3
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=400) | st.text(max_size=200).map(lambda t: ("id,name,groups,phones\n" + t).encode()))
 def test_any_bytes_are_a_table_or_a_message(data: bytes):
