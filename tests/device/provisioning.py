@@ -10,11 +10,13 @@ JSON line each; exit 1 when a promise was broken, 2 when there is no virtual dev
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +26,6 @@ from tests.device.harness.image import why_not
 from tests.device.harness.variants import SICK_AGENT, variant
 
 MAX_MINUTES = 5.0
-KILLS_A_DEVICE = 10
-LONGEST_RUN_S = 60.0
 
 
 def bare(bench: Bench, _size: int) -> dict[str, Any]:
@@ -133,19 +133,21 @@ class Away:
 def kills(bench: Bench, size: int) -> dict[str, Any]:
     """`size` kills over as many devices as needed; each device is finished and compared with an undisturbed one."""
     chance = random.Random(7)  # noqa: S311  repeatable, not secret
-    bench.fresh()
+    began_s = time.monotonic()
     undisturbed = bench.call("provision")
-    wanted = bench.state()
-    done = {"laptop": 0, "runner": 0, "plug": 0}
-    different, unfinished = [], [] if undisturbed.code == 0 else ["undisturbed"]
-    while sum(done.values()) < size:
+    longest_s, wanted = time.monotonic() - began_s, bench.state()
+    done, in_steps = {"laptop": 0, "runner": 0, "plug": 0}, Counter[str]()
+    different, unfinished = [], [] if undisturbed.code == 0 else [f"undisturbed: {undisturbed.errors[-300:]}"]
+    while sum(done.values()) < size and not unfinished:
         bench.fresh()
-        for _ in range(min(KILLS_A_DEVICE, size - sum(done.values()))):
-            how = chance.choice(["laptop", "laptop", "runner", "plug"])
-            after_s = chance.uniform(1.0, LONGEST_RUN_S)
-            kill(bench, how, after_s, str(chance.randrange(1000)))
+        while sum(done.values()) < size:
+            how, after_s = chance.choice(["laptop", "laptop", "runner", "plug"]), chance.uniform(1.0, longest_s)
+            if not kill(bench, how, after_s, str(chance.randrange(1000))):
+                break  # the door was ready before
             done[how] += 1
-            sys.stderr.write(f"kill {sum(done.values())}/{size}: {how} after {after_s:.0f} s\n")
+            step = killed_in(bench)
+            in_steps[step] += 1
+            sys.stderr.write(f"kill {sum(done.values())}/{size}: {how} after {after_s:.0f} s, in: {step}\n")
         last = bench.call("provision")
         if last.code:
             unfinished.append(f"{last.said.get('error')} {last.errors[-300:]}")
@@ -154,25 +156,40 @@ def kills(bench: Bench, size: int) -> dict[str, Any]:
         elif bench.call("provision").said.get("steps_done") != 0:
             different.append(["a second run had something to do"])
     broken = ["same end state"] * bool(different) + ["resumed"] * bool(unfinished)
-    return {"kills": done, "different": different, "unfinished": unfinished, "broken_promises": broken}
+    return {
+        "kills": done, "in_steps": in_steps, "undisturbed_s": round(longest_s),
+        "different": different, "unfinished": unfinished, "broken_promises": broken,
+    }  # fmt: skip
 
 
-def kill(bench: Bench, how: str, after_s: float, keep: str) -> None:
-    """One run that is killed after a while, or ends before."""
+def killed_in(bench: Bench) -> str:
+    """What the runner's journal says last: the step that was broken off, or the last one done."""
+    lines = bench.guest.run("tail -n 1 /var/lib/door-agent-setup/journal.jsonl", check=False)
+    try:
+        last = json.loads(lines)
+    except ValueError:  # none yet, or torn
+        return "before the first step"
+    return str(last["step"]) if last["what"] == "begin" else f"after {last['step']}"
+
+
+def kill(bench: Bench, how: str, after_s: float, keep: str) -> bool:
+    """One run that is killed after a while; false when it ended before."""
     with bench.typing("provision") as typed:
-        end_s = time.monotonic() + after_s
-        while time.monotonic() < end_s and typed.poll() is None:
-            time.sleep(0.05)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            typed.wait(after_s)
+        if typed.poll() is not None:
+            return False
         if how == "runner":
             bench.guest.run("pkill -9 -f '[p]ython3 /var/tmp/door-agent-setup/runner.pyz' || true")
+        if how == "plug":
+            bench.guest.cut(keep)
     if how == "plug":
-        bench.guest.cut(keep)
         bench.guest.start()
+    return True
 
 
 def update(bench: Bench, _size: int) -> dict[str, Any]:
     """The next release, one that cannot live, and those that must be refused."""
-    bench.fresh()
     bench.call("provision")
     key, now = bench.authority.folder / "release.sign.key", int(time.time())
     broken: list[str] = []
@@ -220,7 +237,6 @@ runuser -u door-agent -- /opt/door-agent/current/venv/bin/door-agent events veri
 
 def cuts(bench: Bench, size: int) -> dict[str, Any]:
     """One update recorded write by write; the plug pulled at `size` random writes; each card booted and looked at."""
-    bench.fresh()
     bench.call("provision", "--no-open")
     guest, chance = bench.guest, random.Random(11)  # noqa: S311  repeatable, not secret
     guest.off()
