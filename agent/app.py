@@ -28,7 +28,7 @@ from agent.controller import Controller
 from agent.core.events import Kind, Priority, Record
 from agent.directory import Directory
 from agent.door_facts import DoorFacts
-from agent.enrolment import ConsoleAsked
+from agent.enrolment import REQUESTS, ConsoleAsked
 from agent.errors import ConfigError, HardwareMissingError, StoreError
 from agent.event_log import EventLog
 from agent.guard_link import GuardLink
@@ -274,7 +274,7 @@ class _ConsoleSource:
 
     def act(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Ask the controller; its answer shows in the snapshot."""
-        if name not in ("enrol_start", "enrol_cancel", "relay_test"):
+        if name not in {*REQUESTS, "relay_test"}:
             return {"ok": False, "why": f"{name} is not something this door can be asked"}
         self._agent.mailbox.post(ConsoleAsked(name, arguments))
         return {"ok": True}

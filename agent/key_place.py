@@ -1,8 +1,8 @@
 """Where the door's private key lies and what this board could keep it in, said plainly for doctor and the report.
 
-No key is sealed in hardware by this release: the key is a file, and whoever has the card has the key until it is
-revoked. What is found here is only what the kernel shows; a secure element on the I2C bus answers nobody who does not
-know its address, so none is looked for.
+No key is sealed in hardware by this release (decision 18): the key is a file, and whoever has the card has the key
+until it is revoked. What is found here is only what the kernel shows; a secure element on the I2C bus answers nobody
+who does not know its address, so none is looked for.
 """
 
 from __future__ import annotations

@@ -30,6 +30,10 @@ class KnownTime:
         elif self._known is None:
             self._known = (self._stored_utc_s(), now_s)
 
+    def now_s(self) -> float:
+        """CLOCK_BOOTTIME."""
+        return self._clock.now_s()
+
     def floor_s(self) -> float:
         """A wall time that has passed for sure: the journal's newest, or the known one and the time since."""
         stored_s = self._stored_utc_s()

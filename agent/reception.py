@@ -35,7 +35,7 @@ from agent.roster_news import Enrolled, Learnt, RosterRead
 from agent.status import StatusBoard
 from agent.template_update import TemplateUpdate
 from agent.update_desk import UpdateDesk
-from agent.vision_link import VisionLink
+from agent.vision_link import VisionGone, VisionLink
 
 _ROSTER_EVERY_S: Final = 1.0
 _FORGET_EVERY_S: Final = 3600.0
@@ -83,7 +83,7 @@ class Reception:
             site_keys=facts.pass_keys, facts=facts.stored, update=self._update,
         )  # fmt: skip
         self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, facts.stored)
-        self._enrolment = EnrolmentDesk(clerk, vision, board, self._time.believed_s)
+        self._enrolment = EnrolmentDesk(clerk, vision, board, self._time, residents)
         self._feed = ConsoleFeed(board, residents)
         self._console = ConsoleDesk(controller, self._enrolment, board, facts.vision)
         self._published: dict[str, Any] = {}
@@ -101,8 +101,9 @@ class Reception:
                 self._console.explain(liveness=event.liveness)
                 if self._network.hello(event, self._residents.view):
                     self._brief_vision(event)
-            case Enrolment() if self._network.in_use is not None:
-                self._enrolment.progressed(event, *self._network.in_use)
+            case Enrolment() | VisionGone():
+                self._enrolment.news(event, self._network.in_use)
+                self._health.news(event)
             case ConsoleAsked():
                 self._console.asked(event, now_s)
             case CommandArrived():
@@ -176,6 +177,7 @@ class Reception:
         self._hours.tend(now_s)
         self._faces.tend(now_s)
         self._update.tend(now_s, self._residents.faces())
+        self._enrolment.tend(now_s)
         if self._remote is not None and self._remote.renew_if_due(now_s):
             self._publish(self._published.get("door", {}))
 
@@ -198,7 +200,7 @@ class Reception:
             case Enrolled():
                 self._enrolment.stored(event.enrolment_id, event.detail if event.person_id is None else None)
                 if event.person_id is not None:
-                    self._roster_row("Enrolled", person_id=event.person_id)
+                    self._roster_row("VisitAdded" if event.again else "Enrolled", person_id=event.person_id)
             case Learnt():
                 self._update.answered(event.person_id, done=event.done)
             case _ if not self._roster.news(event, now_s):

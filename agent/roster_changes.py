@@ -104,7 +104,9 @@ class RosterChanges(RosterForgetting):
         with self._change():
             person = self._somebody(person_id)
             if person.consent is not None and person.consent.purpose == SITE_PURPOSE and self._store.manages(person_id):
-                raise StoreError(f"{person_id}: this face is kept by the server; add the visit there")
+                raise StoreError(
+                    f"{person_id}: this face is kept by the server; enrol it there again, with the new pictures"
+                )
             if person.consent is None or not person.consent.lawful:
                 person = replace(person, consent=self._given_now(person, consent), faces=())
             stored = list(self._store.templates(model_id, alignment_id, [person_id]))

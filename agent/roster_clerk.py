@@ -20,7 +20,6 @@ from typing import Final
 import pyseto
 
 from agent.core.networks import Network
-from agent.core.roster import Consent
 from agent.core.roster_feed import digest
 from agent.core.stream import RosterArrived
 from agent.directory import View
@@ -32,7 +31,7 @@ from agent.residents import NewFace, Residents
 from agent.roster_entries import Purge
 from agent.roster_file import StoreBusyError
 from agent.roster_intake import Intake
-from agent.roster_news import Enrolled, Learnt, Purged, RosterOpened, RosterRead, RosterUnusable
+from agent.roster_news import Enrolled, Learnt, NewPerson, Purged, RosterOpened, RosterRead, RosterUnusable, Visit
 from agent.roster_store import RosterStore
 
 _WAITING: Final = 4096
@@ -129,14 +128,23 @@ class RosterClerk:
         """A vision process with this network said Hello: it is to have everybody."""
         self._ask(_Task(lambda _: self._feed.begin(network)))
 
-    def enrol(self, enrolment_id: str, name: str, consent: Consent, faces: list[NewFace], network: Network) -> None:
+    def enrol(self, wanted: NewPerson, faces: list[NewFace], network: Network) -> None:
         """Somebody new; `Enrolled` is the answer."""
-        self._ask(
-            _Task(
-                lambda residents: Enrolled(enrolment_id, residents.add(name, consent, faces, *network).id),
-                lambda detail: Enrolled(enrolment_id, None, detail),
-            )
-        )
+
+        def work(residents: Residents) -> Enrolled:
+            person = residents.add(wanted.name, wanted.consent, faces, *network, alike=wanted.alike)
+            return Enrolled(wanted.enrolment_id, person.id)
+
+        self._ask(_Task(work, lambda detail: Enrolled(wanted.enrolment_id, None, detail)))
+
+    def add_visit(self, visit: Visit, faces: list[NewFace], network: Network) -> None:
+        """Pictures of one more visit of somebody enrolled; `Enrolled` is the answer."""
+
+        def work(residents: Residents) -> Enrolled:
+            person = residents.add_visit(visit.person_id, faces, *network, visit.consent)
+            return Enrolled(visit.enrolment_id, person.id, again=True)
+
+        self._ask(_Task(work, lambda detail: Enrolled(visit.enrolment_id, None, detail, again=True)))
 
     def learn(self, person_id: str, face: NewFace, model_id: str, alignment_id: str) -> bool:
         """One template of a confirmed visit; `Learnt` is the answer. True: it is asked for."""

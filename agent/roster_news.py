@@ -1,9 +1,10 @@
-"""What the roster's thread tells the controller."""
+"""What the roster's thread is asked to store, and what it tells the controller."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agent.core.roster import Consent
 from agent.core.roster_feed import Held
 from agent.directory import View
 from agent.roster_entries import Purge
@@ -40,12 +41,32 @@ class Purged:
 
 
 @dataclass(frozen=True, slots=True)
+class NewPerson:
+    """Somebody who is to be enrolled; `alike` are people whom she resembles."""
+
+    enrolment_id: str
+    name: str
+    consent: Consent
+    alike: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Pictures of one more visit of somebody enrolled; `consent` if one was given now."""
+
+    enrolment_id: str
+    person_id: str
+    consent: Consent | None
+
+
+@dataclass(frozen=True, slots=True)
 class Enrolled:
-    """The answer to `enrol`: the new person's id, or None and why nobody was stored."""
+    """The answer to `enrol` and `add_visit` (`again`): whose id, or None and why nothing was stored."""
 
     enrolment_id: str
     person_id: str | None
     detail: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,16 @@ from typing import Final
 
 import numpy as np
 
-from agent.core.recognition import Bound, distance
+from agent.core.recognition import Bound
 from agent.core.vision_messages import EnrolledTemplate, Enrolment, EnrolmentState
+from agent.look_alikes import resembled
 from agent.vision_people import People
 from models.arrays import Image
 from models.detect import Detection
 from models.enrol import Collector
-from models.fusion import mean_direction
 from models.pipeline import Pipeline
 
 _GIVE_UP_S: Final = 60.0
-_ALSO_ALIKE: Final = 0.05  # beyond the bound: told at enrolment before it can matter at the door
 _TELL_EVERY_S: Final = 0.25
 _WORDS: Final[Mapping[str, str]] = {
     "no-face": "Look into the camera",
@@ -69,10 +68,7 @@ class EnrolmentRun:
     def _done(self) -> Enrolment:
         self.over = True
         templates = self._collector.templates
-        match = self._people.gallery.search(mean_direction(np.stack([one.vector for one in templates])))
-        looks_like = None
-        if match is not None:
-            apart = distance(match.similarity, match.cohort_similarity, match.cohort_size)
-            looks_like = match.person_id if apart <= self._bound.max_match_distance + _ALSO_ALIKE else None
+        near = resembled(self._people.gallery, self._bound, np.stack([one.vector for one in templates]))
+        looks_like = tuple(one.person_id for one in near)
         rows = tuple(EnrolledTemplate(one.vector.astype("<f4").tobytes(), one.quality) for one in templates)
         return Enrolment(self._id, EnrolmentState.DONE, None, len(rows), rows, looks_like)

@@ -45,7 +45,7 @@ class ConsoleSource(Protocol):
         """Number and JPEG of the newest preview once it is newer than `number`, or None after `timeout_s`."""
 
     def act(self, name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
-        """Ask for enrol_start {name, consent, under_14?, guardian?}, enrol_cancel {} or relay_test {}.
+        """Ask for one of agent.enrolment.REQUESTS (README) or relay_test {}.
 
         Says at once {"ok": bool, "why"?: str}.
         """

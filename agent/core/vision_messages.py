@@ -209,8 +209,8 @@ class EnrolledTemplate:
 class Enrolment:
     """Progress of the enrolment `id`. `hint` is for the person; `templates` are there when `state` is done.
 
-    `looks_like` is an enrolled person whom this one could be taken for: the same person again, or one of two who each
-    need face and phone.
+    `looks_like` are enrolled people for whom this one could be taken, nearest first: the same person again, or
+    people who each need face and phone then.
     """
 
     TYPE: ClassVar = "enrolment"
@@ -219,7 +219,7 @@ class Enrolment:
     hint: Annotated[str | None, optional(text(300))]
     collected: Annotated[int, integer(0, 10)]
     templates: Annotated[tuple[EnrolledTemplate, ...], rows(part(EnrolledTemplate), 10)]
-    looks_like: Annotated[str | None, optional(text(128))] = None
+    looks_like: Annotated[tuple[str, ...], rows(text(128), 10)] = ()
 
 
 # ---------------------------------------------------------------- agent -> vision

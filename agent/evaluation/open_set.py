@@ -68,11 +68,13 @@ def open_set(people: People, pipeline: Pipeline, *, draws: int, sizes: Sequence[
     for size in possible_sizes(sizes, most_enrolled(people)):
         for enrolment in PICTURES:
             cells = {probes: _Cell() for probes in PICTURES}
-            bounds = [_draw(people, pipeline, size, enrolment, draw, cells) for draw in range(draws)]
+            draws_made = [_draw(people, pipeline, size, enrolment, draw, cells) for draw in range(draws)]
+            bounds = [calibration for calibration, _ in draws_made]
+            fully = round(float(np.mean([known for _, known in draws_made])))
             for probes, cell in cells.items():
                 if not cell.residents.person or not cell.strangers.person:
                     continue
-                facts = {"n": size, "enrolment": enrolment, "probes": probes}
+                facts = {"n": size, "enrolment": enrolment, "probes": probes, "enrolled_by_so_many": fully}
                 for rate in RATES:
                     limits = np.array([one.max_match_distance(rate, size) for one in bounds])
                     rows.append({**facts, **row(cell.residents, cell.strangers, rate, limits)})
@@ -127,8 +129,11 @@ def row(residents: Trials, strangers: Trials, rate: float, limits: Floats) -> di
 
 def _draw(
     people: People, pipeline: Pipeline, size: int, enrolment: int, draw: int, cells: dict[int, _Cell]
-) -> Calibration:
-    """Enrol `size` people, try everybody in every number of probes, and give back the calibration."""
+) -> tuple[Calibration, int]:
+    """Enrol `size` people and try everybody in every number of probes.
+
+    The calibration, and how many are enrolled by as many pictures as asked; others, who have fewer, fill the roster.
+    """
     rng = np.random.default_rng((draw, size, enrolment))
     names = [str(name) for name in rng.permutation(sorted(people))]
     rich = [name for name in names if len(people[name]) >= enrolment]
@@ -147,7 +152,7 @@ def _draw(
                     cell.residents.add(gallery, vector, name, draw)
             elif len(order[name]) >= probes:
                 cell.strangers.add(gallery, mean_direction(people[name][order[name][:probes]]), name, draw)
-    return calibration
+    return calibration, sum(len(vectors) == enrolment for vectors in enrolled.values())
 
 
 def _by_group(facts: dict[str, int], cell: _Cell, rate: float, limits: Floats) -> list[dict[str, Any]]:

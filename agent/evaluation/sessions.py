@@ -80,6 +80,7 @@ class _Row:
     strangers: Tally = field(default_factory=Tally)
     in_doubt: Tally = field(default_factory=Tally)  # strangers whom somebody's phone would let in
     phones: list[int] = field(default_factory=list)  # of a stranger's visit: how many phones would
+    fully: list[int] = field(default_factory=list)  # of the roster, known by as many pictures as asked
     distances: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
@@ -145,7 +146,10 @@ def _one_draw(
     residents = set(twice[: min(size, _enrolled(len(twice)))])
     known = {person: seen.vectors(seen.rows[live[person][first]], enrolment) for person in sorted(residents)}
     filling = [str(name) for name in rng.permutation(sorted(others))][: size - len(residents)]
-    gallery, calibration = build_gallery(known | {name: others[name][:enrolment] for name in filling}, pipeline)
+    roster = known | {name: others[name][:enrolment] for name in filling}
+    for row in table.values():
+        row.fully.append(sum(len(vectors) == enrolment for vectors in roster.values()))
+    gallery, calibration = build_gallery(roster, pipeline)
     gallery.look_alike_distance = calibration.max_match_distance(max(table), len(gallery))
     rules = match_rules(pipeline.embedder.same_person_similarity)
     for walk_up in _approaches(seen, residents, first):
@@ -173,6 +177,7 @@ def _figures(size: int, enrolment: int, rate: float, row: _Row) -> dict[str, Any
         "n": size,
         "enrolment": enrolment,
         "probes": LONGEST,
+        "enrolled_by_so_many": round(float(np.mean(row.fully))),
         "probes_are": "frames of one visit, at most; a verdict ends it",
         "fpir_target": round(rate, 6),
         **row.strangers.figures("fpir"),

@@ -113,8 +113,23 @@ def busy() -> str:
     inputs: dict[str, Any] = guard.hello.get("inputs", {})
     if active := [name for name in ("contact", "exit", "fire") if inputs.get(name)]:
         return f"{active[0]} is active"
-    said = call("systemctl", "show", "-p", "StatusText", "--value", "door-agent").strip()
+    said = _agent_says()
     return said.removeprefix("busy: ") if said.startswith("busy: ") else ""
+
+
+def not_left_alone() -> str:
+    """Why a door may not be updated with nobody watching, in words; empty when guard and agent both say it is quiet.
+
+    Stricter than `busy`: a lock-down, an alarm, a fault, and a part that does not answer count too.
+    """
+    said = _agent_says()
+    if said != "quiet":
+        return said.partition(": ")[2] or "the agent does not say that it is quiet"
+    return busy() or ("" if _guard_answers() else "no guard answers")
+
+
+def _agent_says() -> str:
+    return call("systemctl", "show", "-p", "StatusText", "--value", "door-agent").strip()
 
 
 def _guard_answers() -> bool:

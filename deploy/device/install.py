@@ -37,9 +37,9 @@ ROOT = Path("/opt/door-agent")
 UNITS = Path("/etc/systemd/system")
 CONFIG = Path("/etc/door-agent/door.toml")
 WEIGHTS = Path("/var/lib/door-agent/weights")
-LINKED = frozenset({".service", ".socket", ".target", ".slice", ".timer"})
+LINKED = frozenset({".service", ".socket", ".target", ".slice", ".timer", ".path"})
 # copied, and only once its release has proved well: what judges a release at boot must not be part of it
-OWN = frozenset({"door-settle.service"})
+OWN = frozenset({"door-settle.service", "door-update.service", "door-update.path"})
 # where the other files of the bundle's systemd/ folder go, which nothing reads through `current`
 PLACES = {
     ".sysusers": Path("/etc/sysusers.d"),
@@ -159,15 +159,19 @@ class Installer:
         changed |= replace(ensure_folder(COMMAND.parent) / COMMAND.name, COMMAND_TEXT.encode(), 0o755)
         self.step("users, folders and units", did=changed)
 
-    def install_own_units(self) -> None:
-        """The units that are copied; a link to one, from an earlier release, becomes a file."""
-        did = False
+    def install_own_units(self, *, start: bool = False) -> None:
+        """The units that are copied; a link to one, from an earlier release, becomes a file. `start`: what watches."""
+        did, waiting = False, []
         for name in sorted(OWN):
             source, unit = self.release / "systemd" / name, ensure_folder(UNITS) / name
             if source.exists():
                 if unit.is_symlink():
                     unit.unlink()
                 did |= replace(unit, source.read_bytes(), 0o644)
+                waiting += [name] if unit.suffix == ".path" else []
+        if start and waiting:
+            quiet("systemctl", "daemon-reload")
+            quiet("systemctl", "start", "--no-block", *waiting)
         self.step("units of no release", did=did)
 
     def install_release(self, stage: Path) -> None:

@@ -5,6 +5,7 @@ undo              operating system settings as before the first run; the door's 
 install BUNDLE    only the release (see deploy/device/install.py)
 update BUNDLE     another release, with the health gate and the way back (see deploy/device/update.py); goes on without
                   the connection that started it; --allow-older, --now
+staged            by door-update.path: a release that the agent fetched (see deploy/device/staged.py)
 settle            at boot: finish or take back what a power cut interrupted
 ssh-back          by a timer: SSH as it was before a change that nobody confirmed
 """
@@ -21,7 +22,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.device import access, boot, install, update
+from deploy.device import access, boot, install, staged, update
 from deploy.device.commands import InstallError, quiet
 from deploy.device.detached import detached, unheard
 from deploy.device.setup import Setup
@@ -82,16 +83,28 @@ def run_update(words: list[str]) -> int:
     """The verb update: BUNDLE [--allow-older] [--now]."""
     talk = Talk()
     began_s = time.monotonic()
-    options = {"older": "--allow-older" in words, "now": "--now" in words}
+    older, now = "--allow-older" in words, "--now" in words
     try:
         with one_at_a_time(talk):
             if said := unheard():
                 talk.tell("note", words=f"what ran here last had lost its laptop; it {said}")
-            facts = detached(lambda its: update.update(Path(words[0]), its, **options), talk)
+            facts = detached(lambda its: update.update(Path(words[0]), its, older=older, now=now), talk)
     except FAULTS as error:
         talk.tell("failed", why=str(error))
         return 1
     talk.tell("end", seconds=round(time.monotonic() - began_s, 1), **facts)
+    return 0
+
+
+def run_staged() -> int:
+    """The verb staged: what the agent asks for by a file, if there is anything."""
+    talk = Talk()
+    try:
+        with one_at_a_time(talk):
+            staged.take(talk)
+    except FAULTS as error:
+        talk.tell("failed", why=str(error))
+        return 1
     return 0
 
 
@@ -134,6 +147,8 @@ def main() -> None:
         sys.exit(take_back())
     if verb == "update":
         sys.exit(run_update(rest))
+    if verb == "staged":
+        sys.exit(run_staged())
     if verb == "ssh-back":
         access.take_back()
         sys.exit(0)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,12 @@ GATE_WITHIN_S = 1800  # two verdicts at their longest; after that nobody judges 
 _STORES_S = 600.0
 
 
-def update(bundle: Path, talk: Talk, *, older: bool = False, now: bool = False) -> dict[str, Any]:
+def update(
+    bundle: Path, talk: Talk, *, older: bool = False, now: bool = False, wait: Callable[[Talk], None] | None = None
+) -> dict[str, Any]:
     """Install and switch; returns {"release", "from", "seconds_down"}. `now`: even with somebody at the door.
+
+    `wait` returns when it may be switched, or raises InstallError; by default a minute's wait for a quiet door.
 
     Raises:
         InstallError: refused (nothing changed), or led back (the door is as before); the message says which.
@@ -53,7 +57,7 @@ def update(bundle: Path, talk: Talk, *, older: bool = False, now: bool = False) 
     trial = {"from": old, "to": new, "stores": versions(old)}
     trial["well"] = sorted(name for name, well in health.health().items() if well)
     if not now:
-        wait_until_quiet(talk)
+        (wait or wait_until_quiet)(talk)
     keep_runner()
     replace(ROOT / ".config-before", CONFIG.read_bytes(), 0o600)
     replace(TRIAL, json.dumps(trial).encode(), 0o600)
@@ -147,7 +151,7 @@ def judge(trial: Mapping[str, Any], talk: Talk, leave_out: Collection[str] = ())
         TRIAL.unlink()
         sync_folder(ROOT)
         with contextlib.suppress(OSError):  # the one that is there goes on judging
-            _parts(trial["to"]).install_own_units()
+            _parts(trial["to"]).install_own_units(start=True)
         talk.tell("note", words=f"release {trial['to']} is well")
         return
     note("begin", f"not well: {', '.join(ill)}; leading back to {trial['from']}")

@@ -214,7 +214,8 @@ class Vision:
 )
 def test_the_camera_collects_nothing_before_there_is_a_lawful_consent(arguments: dict, *, starts: bool):
     vision = Vision()
-    EnrolmentDesk(None, vision, StatusBoard({}), lambda: 5.0).asked(ConsoleAsked("enrol_start", arguments))
+    known = KnownTime(SystemClock(), ZoneInfo("UTC"), lambda: 0.0)
+    EnrolmentDesk(None, vision, StatusBoard({}), known, None).asked(ConsoleAsked("enrol_start", arguments))
     assert bool(vision.sent) is starts
 
 

@@ -13,7 +13,7 @@ from agent import roster_clerk
 from agent.mailbox import CallbackFailed
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_clerk import RosterClerk, look_at_roster
-from agent.roster_news import Enrolled, Learnt, RosterOpened, RosterRead, RosterUnusable
+from agent.roster_news import Enrolled, Learnt, NewPerson, RosterOpened, RosterRead, RosterUnusable, Visit
 from agent.roster_store import RosterStore
 from tests.faults import pause
 
@@ -62,7 +62,7 @@ def li(folder: Path) -> str:
 
 def test_an_enrolment_and_a_visit_are_stored_and_answered_and_the_new_view_comes_first(clerk: Clerk, folder: Path):
     """Whoever hears that somebody is enrolled can already ask the directory who that is."""
-    clerk.clerk.enrol("e-1", "Bo", consent_now(5), [FACE], NETWORK)
+    clerk.clerk.enrol(NewPerson("e-1", "Bo", consent_now(5)), [FACE], NETWORK)
     answer = clerk.posted(Enrolled)
     views = [one.view for one in clerk.posts[: clerk.posts.index(answer)] if isinstance(one, RosterRead)]
     assert views[-1].roster.persons[answer.person_id].name == "Bo"
@@ -70,10 +70,15 @@ def test_an_enrolment_and_a_visit_are_stored_and_answered_and_the_new_view_comes
     assert clerk.posted(Learnt) == Learnt(answer.person_id, done=True)
     clerk.clerk.learn("p-nobody", FACE, *NETWORK)
     until(lambda: Learnt("p-nobody", done=False) in clerk.posts, "the answer")
+    for wanted in (answer.person_id, "p-nobody"):
+        clerk.clerk.add_visit(Visit("e-2", wanted, None), [FACE], NETWORK)
+    until(lambda: sum(isinstance(one, Enrolled) and one.again for one in clerk.posts) == 2, "both answers")
+    done, refused = [one for one in clerk.posts if isinstance(one, Enrolled) and one.again]
+    assert (done.person_id, refused.person_id, "nobody of this id" in refused.detail) == (answer.person_id, None, True)
 
 
 def test_what_cannot_be_stored_is_answered_with_the_reason(clerk: Clerk):
-    clerk.clerk.enrol("e-1", "Bo", consent_now(5), [FACE] * 6, NETWORK)
+    clerk.clerk.enrol(NewPerson("e-1", "Bo", consent_now(5)), [FACE] * 6, NETWORK)
     answer = clerk.posted(Enrolled)
     assert (answer.person_id, "at most 5" in answer.detail) == (None, True)
 
@@ -91,7 +96,7 @@ def test_another_process_that_writes_for_long_holds_nobody_up_and_loses_nothing(
     with contextlib.closing(sqlite3.connect(folder / "roster.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         began = time.thread_time()
-        clerk.clerk.enrol("e-1", "Bo", consent_now(5), [FACE], NETWORK)
+        clerk.clerk.enrol(NewPerson("e-1", "Bo", consent_now(5)), [FACE], NETWORK)
         clerk.clerk.learn(li(folder), FACE, *NETWORK)
         assert time.thread_time() - began < 0.2  # of this thread: it waited for nothing
         until(lambda: clerk.clerk._inbox.unfinished_tasks > 2, "the first try given up, and asked for again")
@@ -110,7 +115,7 @@ def test_a_file_that_cannot_be_used_is_told_once_and_taken_up_again_when_it_can(
     try:
         assert made.known is None
         assert "key of the roster is gone" in made.posted(RosterUnusable).detail
-        made.clerk.enrol("e-1", "Bo", consent_now(5), [FACE], NETWORK)
+        made.clerk.enrol(NewPerson("e-1", "Bo", consent_now(5)), [FACE], NETWORK)
         assert "key of the roster is gone" in made.posted(Enrolled).detail
         (folder / "roster.key").write_bytes(key)
         assert len(made.posted(RosterRead).view.roster.persons) == 1

@@ -204,6 +204,27 @@ def test_nobody_is_enrolled_without_consent_and_hints_come_in_the_readers_langua
     reads(page, "#enrol-result", "录入完成：林阿婆")  # noqa: RUF001  Chinese punctuation
 
 
+def test_the_page_asks_whose_face_it_is_before_anything_is_stored(page, door):
+    page.js("document.querySelector('#enrol-visit').click()")
+    assert door.somebody_asked.wait(10)
+    near = {"state": "near", "hint": None, "collected": 3, "wanted": 5, "near": [{"id": "p-1", "name": "李梅"}]}
+    door.board.update(enrolment={**near, "again": True})
+    reads(page, "#enrol-near-what", "This face looks like 李梅. Who is it?")
+    assert page.js("document.querySelectorAll('#enrol-near-who button').length") == 2  # hers, or cancel
+    door.board.update(enrolment={**near, "again": False})
+    page.until("document.querySelectorAll('#enrol-near-who button').length === 3")
+    page.js("document.querySelector('#language').click()")
+    reads(page, "#enrol-near-who button", "是 李梅：补充这次的模板")  # noqa: RUF001  Chinese punctuation
+    assert door.asked == [("enrol_again", {})]
+    door.somebody_asked.clear()
+    page.js("document.querySelector('#enrol-near-who button').click()")
+    assert door.somebody_asked.wait(10)
+    assert door.asked[1:] == [("enrol_same", {"person": "p-1"})]
+    door.board.update(enrolment={"state": "done", "hint": None, "collected": 3, "wanted": 5})
+    reads(page, "#enrol-result", "已补充这次的人脸模板")
+    page.until("document.querySelector('#enrol-near').hidden")
+
+
 def test_the_relay_test_asks_twice_and_tells_the_doors_own_times(page, door):
     page.js("document.querySelector('#test-start').click()")
     assert door.asked == []

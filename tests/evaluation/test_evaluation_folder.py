@@ -141,6 +141,8 @@ def test_few_people_give_rows_with_the_number_really_enrolled() -> None:
     rows = open_set(people, pipeline, draws=2)["open_set"]
     assert {row["n"] for row in rows} == {15}
     assert all(row["strangers"] <= 20 for row in rows)
+    # what stands behind "three pictures": of five who have four, three are enrolled, and twelve are known by one
+    assert {(row["enrolment"], row["enrolled_by_so_many"]) for row in rows} == {(1, 15), (3, 3)}
 
 
 def test_a_folder_of_unusable_files_says_why(tmp_path: Path) -> None:

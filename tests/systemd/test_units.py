@@ -8,19 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from agent import update_desk, update_files
 from agent.cli.common import DEFAULT_CONFIG
 from agent.config import Runtime, Store
-from deploy.device import camera_network
+from agent.config_updates import RELEASES_DIR
+from deploy.device import camera_network, staged
 from deploy.device.health import DOCTOR_S, LONGEST_START_S
+from deploy.device.install import OWN
+from deploy.device.runner import LOCK_WAIT_S
 from deploy.device.update import GATE_WITHIN_S
 from deploy.own_wheel import PACKAGES
 from hardware.guard import CHIP_WAIT_S, HANG_KILLED_AFTER_S, WATCHDOG_EVERY_S
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNITS = ["door-guard", "door-agent", "door-vision"]
-ALL_UNITS = [*UNITS, "door-settle"]
+ROOTS = ["door-settle", "door-update"]  # as root, for as long as an update takes
+ALL_UNITS = [*UNITS, *ROOTS]
 # of 10; a service without any of it has 9.6. door-settle runs seconds after a power cut, as root, to put units in place
-MAX_EXPOSURE = {"door-guard": 0.5, "door-agent": 1.5, "door-vision": 0.5, "door-settle": 4.0}
+MAX_EXPOSURE = {"door-guard": 0.5, "door-agent": 1.5, "door-vision": 0.5, "door-settle": 4.0, "door-update": 4.0}
 
 
 MAX_EXPOSURE_WITH_NETWORK_CAMERA = 1.3
@@ -147,7 +152,8 @@ def test_the_documentation_that_a_unit_names_comes_with_its_release(unit):
     assert path.endswith(".md")
 
 
-def test_the_judge_at_boot_is_not_shut_off_from_what_it_judges_by():
+@pytest.mark.parametrize("unit", ROOTS)
+def test_who_judges_a_release_is_not_shut_off_from_what_it_judges_by(unit):
     """Each of these once made every good release look ill, or the way back fail; the rig runs the unit itself."""
     shuts = {
         "PrivateNetwork",
@@ -157,9 +163,9 @@ def test_the_judge_at_boot_is_not_shut_off_from_what_it_judges_by():
         "DevicePolicy",
         "ProtectSystem",
     }
-    assert not shuts & settings("door-settle").keys()
-    assert "AF_INET" in one("door-settle", "RestrictAddressFamilies")
-    assert "adjtimex" in " ".join(settings("door-settle")["SystemCallFilter"])
+    assert not shuts & settings(unit).keys()
+    assert "AF_INET" in one(unit, "RestrictAddressFamilies")
+    assert "adjtimex" in " ".join(settings(unit)["SystemCallFilter"])
 
 
 def test_the_judge_at_boot_has_time_for_two_verdicts():
@@ -168,6 +174,24 @@ def test_the_judge_at_boot_has_time_for_two_verdicts():
     assert two_verdicts_s < GATE_WITHIN_S
     for unit in UNITS:
         assert float(one(unit, "TimeoutStartSec")) < LONGEST_START_S
+
+
+def test_the_agents_request_and_the_program_that_takes_it_name_the_same_file():
+    """And what is installed is there to be read by the users that run it."""
+    text = (FOLDER / "door-update.path").read_text()
+    assert f"PathExists={Store().state_dir}/update/{update_files.REQUEST}\n" in text
+    assert (Path(Store().state_dir) / "update", update_files.REQUEST) == (staged.FOLDER, staged.REQUEST)
+    assert (staged.ANSWER.name, staged.ROOT) == (update_files.ANSWER, Path(RELEASES_DIR))
+    assert one("door-update", "ExecStart").endswith(" /opt/door-agent/runner.pyz staged")
+    assert one("door-update", "UMask") == "0022"
+    assert "[Install]" not in (FOLDER / "door-update.service").read_text(), "started by a request alone"
+    assert {"door-update.path", "door-update.service"} < OWN
+
+
+def test_the_updater_has_time_for_the_wait_and_two_verdicts():
+    hours = float(one("door-update", "TimeoutStartSec").removesuffix("h"))
+    assert hours * 3600 >= LOCK_WAIT_S + staged.QUIET_WAIT_S + GATE_WITHIN_S + 3600
+    assert hours * 3600 <= update_desk.NO_WORD_S
 
 
 WORDS_ALONE = re.compile(r"(Description|Documentation|WantedBy)=")

@@ -59,7 +59,7 @@ FROM_VISION = [
     ),
     Faces(2.0, 1280, 720, (Face((0.1, 0.2, 0.3, 0.4), 1, "looking", 0.5, None, None),)),
     Pass(b"\x00\xff raw", 3.0),
-    Enrolment("e", EnrolmentState.DONE, None, 1, (EnrolledTemplate(b"\0\0\x80?", 0.5),), "p-2"),
+    Enrolment("e", EnrolmentState.DONE, None, 1, (EnrolledTemplate(b"\0\0\x80?", 0.5),), ("p-2",)),
 ]
 TO_VISION = [
     GalleryBegin(1, "reid0095", "reid-128"),

@@ -271,7 +271,7 @@ def test_preview_and_enrolment_before_the_camera(door: _Door, frames: Callable[[
     door.link.send([Preview(on=True, fps=5.0), Enrol("e-1", 2)])
     done = door.wait(Enrolment, lambda one: one.state is EnrolmentState.DONE)
     assert (done.id, done.collected, len(done.templates)) == ("e-1", 2, 2)
-    assert done.looks_like == "resident"  # she is enrolled already, and that is said
+    assert done.looks_like == ("resident",)  # she is enrolled already, and that is said
     shown = door.wait(Faces, lambda one: len(one.faces) == 1)
     assert (shown.width, shown.height) == (1280, 720)
     assert door.pictures > 0

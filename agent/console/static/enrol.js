@@ -11,6 +11,9 @@ async function ask(name, args) {
 }
 
 let enrolName = "";
+let nearShown = "";
+
+const VISIT = "\u0000"; // in place of a name: one more visit of somebody who is enrolled
 
 async function tryAsk(name, args) {
   try {
@@ -42,7 +45,8 @@ function startEnrol(submitted) {
 // No news is not a result: what an earlier visitor enrolled is not this page's business.
 function showEnrolment(enrolment) {
   const state = enrolment?.state, busy = state === "collecting", wanted = enrolment?.wanted ?? 5;
-  byId("enrol-form").hidden = busy;
+  byId("enrol-form").hidden = busy || state === "near" || state === "storing";
+  showNear(state === "near" ? enrolment : null);
   byId("enrol-progress").hidden = !busy;
   if (busy) {
     const dots = byId("enrol-dots");
@@ -52,13 +56,44 @@ function showEnrolment(enrolment) {
     const hint = say(enrolment.hint ?? "enrolLook");
     if (byId("enrol-hint").textContent !== hint) byId("enrol-hint").textContent = hint;
   } else if (state === "done" && enrolName) {
-    byId("enrol-result").textContent = say("enrolDone", enrolName);
+    byId("enrol-result").textContent = enrolName === VISIT ? say("enrolVisitDone") : say("enrolDone", enrolName);
     byId("enrol-form").reset();
     enrolName = "";
   } else if (state === "failed" && enrolName) {
     byId("enrol-result").textContent = say("enrolFailed", say(enrolment.hint ?? "unknown"));
     enrolName = "";
   }
+}
+
+// Whose face is it? Nothing is stored before somebody has said so.
+function showNear(enrolment) {
+  byId("enrol-near").hidden = enrolment === null;
+  const wanted = enrolment === null ? "" : JSON.stringify([language, enrolment]);
+  if (wanted === nearShown) return;
+  nearShown = wanted;
+  if (enrolment === null) return;
+  const people = enrolment.near ?? [];
+  byId("enrol-near-what").textContent = say(enrolment.again ? "enrolNearAgain" : "enrolNear", people.map((one) => one.name || one.id).join(" / "));
+  const choices = people.map((one) => choice(say("enrolSame", one.name || one.id), "enrol_same", { person: one.id }));
+  if (!enrolment.again) choices.push(choice(say("enrolOther"), "enrol_other", {}));
+  byId("enrol-near-who").replaceChildren(...choices, choice(say("enrolCancel"), "enrol_cancel", {}));
+}
+
+function choice(words, name, args) {
+  const button = make("button", words, "plain");
+  button.type = "button";
+  button.addEventListener("click", () => {
+    if (name === "enrol_same") enrolName = VISIT;
+    if (name === "enrol_cancel") enrolName = "";
+    tryAsk(name, args);
+  });
+  return button;
+}
+
+function startVisit() {
+  byId("enrol-result").textContent = "";
+  enrolName = VISIT;
+  tryAsk("enrol_again", {});
 }
 
 function showGuardian() {
@@ -68,6 +103,7 @@ function showGuardian() {
 byId("enrol-under-14").addEventListener("change", showGuardian);
 byId("enrol-form").addEventListener("reset", () => setTimeout(showGuardian)); // once the fields are empty
 byId("enrol-form").addEventListener("submit", startEnrol);
+byId("enrol-visit").addEventListener("click", startVisit);
 byId("enrol-cancel").addEventListener("click", () => {
   enrolName = "";
   tryAsk("enrol_cancel", {});

@@ -86,6 +86,7 @@ const KINDS = {
   "Agent/Clock": ["quiet", (b) => after(say("pClock"), known("clock_", b.state)), true],
   "Agent/Roster": ["quiet", (b) => ({
     Enrolled: zh() ? "新住户已录入" : "A resident was enrolled",
+    VisitAdded: zh() ? "为一位住户补充了人脸模板" : "Pictures of another visit were added for a resident",
     Unreadable: zh() ? `名单里有 ${b.entries} 条读不出来：这些人进不来，其他人照常` : `${b.entries} entries of the list of residents cannot be read: these people are not let in, everybody else is`,
     Readable: zh() ? "名单里每一条都能读出来了" : "Every entry of the list of residents can be read again",
     Unusable: zh() ? "住户名单打不开：已知的人照常进出；重启后谁也不认识，出门不受影响" : "The list of residents cannot be used: whoever is known goes on coming in, after a restart nobody is; exits work",

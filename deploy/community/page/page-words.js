@@ -51,7 +51,7 @@ Object.assign(WORDS, {
   damaged: ["记录损坏", "Damaged event"], malformed: ["无法读懂的消息", "Malformed message"], silence: ["门没有消息", "Door is silent"],
   gap: ["缺少一条记录，反复索要未到", "A row does not come"], contradicted: ["抢先上报的警报与记录不符", "An alarm that ran ahead is not in the record"],
   link: ["服务器与消息中转断开", "This server lost its broker"], refused: ["消息中转拒收本服务器的消息", "The broker refuses this server"],
-  database: ["数据库无法写入", "The database takes nothing"], rollout: ["批量更新已停止", "The roll-out was stopped"], poison: ["无法处理的消息", "A message could not be stored"],
+  database: ["数据库无法写入", "The database takes nothing"], rollout: ["推送更新已停止", "The roll-out was stopped"], poison: ["无法处理的消息", "A message could not be stored"],
 
   // people
   residents: ["住户", "Residents"], personNew: ["添加住户", "Add a person"], personEdit: ["修改", "Change"], edit: ["修改", "Change"], find: ["查找", "Find"], save: ["保存", "Save"],
