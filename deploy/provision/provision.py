@@ -135,7 +135,12 @@ class Provision:
 
     def _page(self, session: Session) -> None:
         """The door's own page (picture with boxes) on this laptop, while the command runs; its link comes later."""
-        if self.config.console is None or self.wish.dry_run:
+        if self.wish.dry_run:
+            return
+        if self.config.console is None:
+            if self.config.camera.source != "none":
+                words = f"to see the camera's picture with boxes: [doors.{self.wish.door}.console] in the site file"
+                self.show({"t": "note", "words": f"{words}, with port = 8480; then run this again"})
             return
         port = self.config.console.port
         if not session.forward(port):

@@ -16,9 +16,11 @@ from deploy.bundle import Target
 from deploy.own_wheel import BundleError
 from deploy.provision import bundles, hostkey, preflight
 from deploy.provision.hostkey import HostKeyError, KnownDoors
+from deploy.provision.provision import Provision, Wish
 from deploy.provision.sitefile import door_config, load
 from deploy.provision.ssh import Address, DeviceError
 from deploy.provision.toml import dump
+from deploy.site_pki import SiteAuthority
 
 KEY = "ssh-ed25519 " + base64.b64encode(bytes(51)).decode()
 OTHER = "ssh-ed25519 " + base64.b64encode(bytes(50) + b"x").decode()
@@ -93,6 +95,19 @@ def test_a_wrong_site_file_is_refused_with_its_line(site_file):
         door_config(load(site_file), "door-1", site_file)
     with pytest.raises(ConfigError, match=r"no \[doors.door-7\]; it has door-1, door-2"):
         door_config(load(site_file), "door-7", site_file)
+
+
+@pytest.mark.parametrize(
+    ("camera", "dry_run", "said"), [("v4l2:/dev/video0", False, 1), ("none", False, 0), ("csi:0", True, 0)]
+)
+def test_an_installer_who_aims_a_camera_is_told_how_to_see_its_picture(site_file, camera, dry_run, said):
+    """The picture with boxes is the door's page, which a site file has to ask for."""
+    site_file.write_text(SITE.replace('source = "none"', f'source = "{camera}"'))
+    shown = []
+    SiteAuthority.create(site_file.parent / "pki", "garden")
+    wish = Wish("pi@door-1.local", site_file, "door-1", dry_run=dry_run)
+    Provision(wish, shown.append, None)._page(None)
+    assert ["[doors.door-1.console]" in one["words"] for one in shown] == [True] * said
 
 
 @pytest.mark.parametrize("value", [{"a": {"b": 'quo"te\\ 门\n\x7f\x00', "c": [1, 2.5, True], "d": {"e": -1}}}, {}])
