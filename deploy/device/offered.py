@@ -26,6 +26,10 @@ _EXTENSION_BYTES: Final = 64 << 10  # a name that is too long for its field
 _MEMBERS: Final = 20_000
 _BLOCK: Final = 512
 _CHUNK_BYTES: Final = 1 << 20
+# what a stranger's tar and JSON can bring forth
+_NO_BUNDLE: Final = (
+    tarfile.TarError, KeyError, ValueError, TypeError, AttributeError, EOFError, OverflowError, RecursionError,
+)  # fmt: skip
 
 
 class NotTakenError(InstallError):
@@ -64,12 +68,15 @@ def judge(bundle: Path, key: Path, *, newest: int) -> Offered:
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 return _judged(tar, key, newest)
-        except (tarfile.TarError, KeyError, ValueError, TypeError, EOFError) as error:
+        except _NO_BUNDLE as error:
             raise NotTakenError(f"not a whole bundle: {error}") from error
 
 
 def _judged(tar: tarfile.TarFile, key: Path, newest: int) -> Offered:
-    members = {member.name: member for member in tar}
+    listed = tar.getmembers()
+    members = {member.name: member for member in listed}
+    if len(members) != len(listed):
+        raise NotTakenError("it holds two files of one name")
     described = _small(tar, members, MANIFEST)
     serial = _serial(described, tar, members, key)
     manifest = json.loads(described)

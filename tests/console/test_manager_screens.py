@@ -97,6 +97,23 @@ def test_what_is_amiss_around_a_door_is_a_badge(manager, site):
     assert manager.js("document.querySelectorAll('#doors button:not(:disabled)').length") == 0
 
 
+@pytest.mark.parametrize(
+    ("update", "words"),
+    [
+        ({"stage": "fetching", "percent": 40}, "fetching 0.1.1+9b1c07aa52 (40 %)"),
+        ({"stage": "waiting"}, "0.1.1+9b1c07aa52 is fetched, waits until nobody is at the door"),
+        ({"stage": "refused", "why": "no-room"}, "did not take 0.1.1+9b1c07aa52: not enough room"),
+        ({"stage": "rolled-back", "why": "not-well"}, "0.1.1+9b1c07aa52 was not well, the old release is back"),
+    ],
+)
+def test_a_roll_out_shows_at_each_door_how_far_it_is_and_which_release_runs(manager, site, update, words):
+    door = {"online": True, "door": {"mode": "Locked"}, "release": "0.1.0+3c2a9f0d1e"}
+    site.feed.add(News("state", "garden/gate-1", {**door, "update": {"release": "0.1.1+9b1c07aa52", **update}}))
+    reads(manager, "#doors .marks", words)
+    manager.js("document.querySelector('#doors summary').click()")
+    reads(manager, "#doors .facts", "0.1.0+3c2a9f0d1e")
+
+
 def test_an_order_asks_for_its_reason_and_shows_the_doors_own_stages(manager, site):
     manager.js("document.querySelector('#doors summary').click()")
     manager.js("document.querySelector('#doors button.primary').click()")

@@ -8,8 +8,10 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
+from cryptography import x509
 
 from agent.cli.main import main, make_parser
+from deploy.community import settings as community_settings
 from deploy.guide.draw import HERE, WORDS, pictures
 
 
@@ -43,6 +45,17 @@ def test_user_data_names_the_door_and_holds_no_private_key(tmp_path, capsys):
     assert main(["site", "user-data", "--site", str(tmp_path / "site.toml"), "door-9"]) == 3
 
 
+def load_server(config, more):
+    """The server's configuration with what the verb said to add; its certificate is for the name that doors use."""
+    config.write_text(config.read_text() + more)
+    settings = community_settings.load(config)
+    certificate = x509.load_pem_x509_certificate(settings.bundles_cert_file.read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(name) for name in names.get_values_for_type(x509.IPAddress)] == ["10.0.0.7"]
+    assert settings.bundles_key_file.stat().st_mode & 0o777 == 0o600
+    return settings
+
+
 def test_the_sites_verbs_make_show_and_take_back(tmp_path, capsys):
     site = str(tmp_path / "site.toml")
     assert main(["site", "init", str(tmp_path), "--name", "garden"]) == 0
@@ -55,6 +68,14 @@ def test_the_sites_verbs_make_show_and_take_back(tmp_path, capsys):
     config.write_text(config.read_text() + "http_port = 0\n")
     assert main(["site", "server", "--site", site, "--host", "10.0.0.6"]) == 0  # again: a new certificate
     assert "http_port = 0" in config.read_text()
+    assert not (tmp_path / "server" / "bundles.pem").exists()
+    text = (tmp_path / "site.toml").read_text()
+    (tmp_path / "site.toml").write_text(text + '[all.server]\nhost = "10.0.0.5"\n[all.updates]\nhost = "10.0.0.7"\n')
+    capsys.readouterr()
+    assert main(["site", "server", "--site", site]) == 0
+    told = capsys.readouterr().out
+    assert "bundles_port = 8482" in told, "a configuration that is there is not changed; it says what to add"
+    assert load_server(config, told.partition("community.toml:\n")[2]).bundles_port == 8482
     assert main(["site", "client", "--site", site, "homeassistant"]) == 0
     assert (tmp_path / "homeassistant" / "homeassistant.key").stat().st_mode & 0o777 == 0o600
     lists = (tmp_path / "broker" / "crl.pem").read_bytes()
@@ -68,7 +89,7 @@ def test_the_sites_verbs_make_show_and_take_back(tmp_path, capsys):
     assert main(["site", "revoke", "--site", site, "door-1"]) == 0
     capsys.readouterr()
     assert main(["site", "--json", "revoke", "--site", site, "community"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"name": "community", "revoked": 2}
+    assert json.loads(capsys.readouterr().out) == {"name": "community", "revoked": 3}
     capsys.readouterr()
     assert main(["site", "show", "--site", site]) == 0
     assert "root_key: offline" in capsys.readouterr().out

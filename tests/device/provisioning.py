@@ -1,11 +1,12 @@
 """Provisioning and updating on the virtual device, as an installer does it: one command over SSH, no other network.
 
-    python -m tests.device.provisioning bare faults kills=30 update cuts=100
+    python -m tests.device.provisioning bare faults kills=30 update cuts=100 rollout
 
 bare: a bare image to a door that opened, a second run, ports, modes, secrets. faults: what cannot work is said clearly.
 kills: killed at random points (laptop, runner, plug), resumed, compared with an undisturbed one. update: the next
-release, a sick one, and those that must be refused. cuts: the plug at random writes of an update; see README.md. One
-JSON line each; exit 1 when a promise was broken, 2 when there is no virtual device here.
+release, a sick one, and those that must be refused. cuts: the plug at random writes of an update. rollout: what a
+fetched release comes to. See README.md. One JSON line each; exit 1 when a promise was broken, 2 when there is no
+virtual device here.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.device.campaigns.powercut import copy_card, entry_ends
 from tests.device.harness.bench import Bench, Laptop
 from tests.device.harness.image import why_not
 from tests.device.harness.variants import SICK_AGENT, variant
+from tests.device.rollout import rollout
 
 MAX_MINUTES = 5.0
 
@@ -298,6 +300,7 @@ CAMPAIGNS: dict[str, Callable[[Bench, int], dict[str, Any]]] = {
     "kills": kills,
     "update": update,
     "cuts": cuts,
+    "rollout": rollout,
 }
 
 

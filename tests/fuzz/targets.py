@@ -248,9 +248,13 @@ source = "none"
 """
 _PHONE_CODE = passes.base45_encode(passes.phone_message(_PHONE, NAME, 1_796_000_000, b"nonce-01") + bytes(64))
 _VISIT = passes.visitor_message(_PHONE, (NAME,), 1_795_999_000, 1_796_009_000, 2, b"visit-01")
+_BUNDLE = {"release": "0.1.1+9b1c07aa52", "sha256": "0" * 64, "bytes": 7, "rollout": "r1"}
 SEEDS: dict[str, tuple[bytes, ...]] = {
     "command": (_GOOD_TOKEN,),
-    "command_claims": (json.dumps({**_CLAIMS, "door": NAME}).encode(),),
+    "command_claims": (
+        json.dumps({**_CLAIMS, "door": NAME}).encode(),
+        json.dumps({**_CLAIMS, "door": NAME, "action": "update", "bundle": _BUNDLE}).encode(),
+    ),
     "code": (_PHONE_CODE, passes.base45_encode(_VISIT + bytes(64))),
     "code_signature": (bytes(64), b"\xff" * 64),
     "registration": (base64.urlsafe_b64encode(_PHONE),),
