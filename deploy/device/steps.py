@@ -184,9 +184,16 @@ def undo() -> list[str]:
 def file_step(
     name: str, path: Path, data: bytes, mode: int, *, why: str, then: Callable[[], object] | None = None
 ) -> Step:
-    """A whole file that should be there with these bytes and this mode; the old one is kept for --undo."""
+    """A whole file that should be there with these bytes and this mode; the old one is kept for --undo.
+
+    `then` makes it count. A mark stands from before the file until that was done: a run that is killed in between
+    leaves a file as expected, and a system that has not read it.
+    """
+    due = STATE / f"due-{name}"
 
     def look() -> Look:
+        if due.exists():
+            return Look(ok=False, found=f"{path}, which does not count yet")
         if not path.exists():
             return Look(ok=False, found=f"no {path}")
         same = path.read_bytes() == data and path.stat().st_mode & 0o777 == mode
@@ -195,9 +202,13 @@ def file_step(
     def do() -> str:
         if not path.is_relative_to(CONFIG.parent):  # the door's own files are not the system's settings
             keep(path)
+        if then:
+            replace(ensure_folder(STATE) / due.name, b"", 0o600)
         replace(ensure_folder(path.parent) / path.name, data, mode)
         if then:
             then()
+            due.unlink()
+            sync_folder(STATE)
         return f"wrote {path}"
 
     return Step(name, f"{path} as of this site", look, do, why)

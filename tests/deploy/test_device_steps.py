@@ -32,6 +32,28 @@ def test_a_step_is_done_once_and_the_second_run_does_nothing(tmp_path):
     assert (tmp_path / "etc" / "f").stat().st_mode & 0o777 == 0o640
 
 
+def test_a_file_whose_run_was_killed_before_it_counted_is_made_to_count_by_the_next_run(tmp_path):
+    """A watchdog, a log, a time server that are written down and not in effect would be so until the next boot."""
+
+    class KilledError(BaseException):
+        """No handler of ours runs after a SIGKILL."""
+
+    counted = []
+
+    def step(then):
+        return file_step("watchdog", tmp_path / "w.conf", b"x", 0o644, why="w", then=then)
+
+    def killed():
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        Runner(Quiet(), dry_run=False).take([step(killed)])
+    second, third = Runner(Quiet(), dry_run=False), Runner(Quiet(), dry_run=False)
+    second.take([step(lambda: counted.append("restarted"))])
+    third.take([step(lambda: counted.append("again"))])
+    assert (second.done, third.done, counted) == (1, 0, ["restarted"])
+
+
 def test_a_dry_run_says_would_and_touches_nothing(tmp_path, state):
     talk = Quiet()
     Runner(talk, dry_run=True).take([file_step("f", tmp_path / "f", b"x", 0o640, why="w")])
