@@ -71,8 +71,11 @@ class Desk(Protocol):
 class Updates(Protocol):
     """What this needs of whoever looks after updates (agent/update_desk.py)."""
 
-    def ordered(self, command: Command) -> str:
-        """Begin, or call off. Returns why not, in one word; empty: it is so."""
+    def refusal(self, command: Command) -> str:
+        """Why this order can't be taken, in one word; empty: it can."""
+
+    def ordered(self, command: Command) -> None:
+        """Begin, or call off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +198,12 @@ class RemoteDesk:
         self, command: Command, correlation: bytes | None, body: dict[str, Json], facts: Mapping[str, Json]
     ) -> None:
         """The order's own row first: its id and counter are used up whatever comes of it."""
-        self._desk.write(
-            Record(Kind.COMMAND, {**body, "action": str(command.action), "outcome": "accepted"}, facts=facts)
-        )
-        why = str(Why.UPDATES_OFF) if self._updates is None else self._updates.ordered(command)
+        why = str(Why.UPDATES_OFF) if self._updates is None else self._updates.refusal(command)
+        told = {"outcome": "refused", "reason": why} if why else {"outcome": "accepted"}
+        priority = Priority.HIGH if why else Priority.NORMAL
+        self._desk.write(Record(Kind.COMMAND, {**body, "action": str(command.action), **told}, priority, facts))
+        if self._updates is not None and not why:
+            self._updates.ordered(command)
         answer = {"stage": "refused", "reason": why} if why else {"stage": "done"}
         self._link.reply(correlation, {"id": command.command_id, **answer})
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from agent.clock import Clock
-from agent.core.commands import Action, Command
+from agent.core.commands import Command
 from agent.core.events import Json, Kind, Priority, Record
 from agent.core.updates import Bundle, Stage, Update, Why
 from agent.update_fetcher import Fetched, FetchProgress, NotFetched
@@ -72,23 +72,27 @@ class UpdateDesk:
 
     # ------------------------------------------------------------ remote.Updates
 
-    def ordered(self, command: Command) -> str:
+    def refusal(self, command: Command) -> str:
         """See Updates."""
-        if command.bundle is None:
-            return self._call_off() if command.action is Action.CANCEL_UPDATE else ""
         bundle, now = command.bundle, self._update
+        if bundle is None:
+            return ""
         if now is not None and now.stage is Stage.INSTALLING:
             return str(Why.BUSY)
         if bundle.release == self._files.running:
-            self._is_at(Update(command.command_id, bundle, Stage.WELL))
             return ""
-        obstacle = str(Why.TOO_LARGE) if bundle.size_bytes > self._max_bytes else self._files.obstacle(bundle)
-        if obstacle:
-            return obstacle
-        self._percent = 0
-        self._is_at(Update(command.command_id, bundle, Stage.FETCHING))
-        self._fetcher.begin(command.command_id, bundle)
-        return ""
+        return str(Why.TOO_LARGE) if bundle.size_bytes > self._max_bytes else self._files.obstacle(bundle)
+
+    def ordered(self, command: Command) -> None:
+        """See Updates."""
+        if command.bundle is None:
+            self._call_off()
+        elif command.bundle.release == self._files.running:
+            self._is_at(Update(command.command_id, command.bundle, Stage.WELL))
+        else:
+            self._percent = 0
+            self._is_at(Update(command.command_id, command.bundle, Stage.FETCHING))
+            self._fetcher.begin(command.command_id, command.bundle)
 
     # ------------------------------------------------------------ for the reception
 
@@ -179,16 +183,15 @@ class UpdateDesk:
         self._update = update.at(Stage.WAITING)
         self._go_on(self._update)
 
-    def _call_off(self) -> str:
+    def _call_off(self) -> None:
         update = self._update
         if update is None or update.stage.over:
-            return ""
+            return
         self._fetcher.call_off()
         before_it = update.stage is not Stage.INSTALLING or self._files.withdraw()
         self._files.keep_only(None)  # an updater that still waits sees that it is gone
         if before_it:
             self._is_at(update.at(Stage.CANCELLED, str(Why.CALLED_OFF)))
-        return ""
 
     def _is_at(self, update: Update) -> None:
         self._update = update

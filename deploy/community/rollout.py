@@ -17,6 +17,7 @@ from typing import Any, Final
 from agent.core.updates import Bundle, Stage, Why
 
 ORDER_AGAIN_MS: Final = 60_000  # a door that did not hear the order
+ORDERS_AT_ONCE: Final = 8  # then it looks again: a door that fails, or a stop, holds the rest up
 ILL_MS: Final = 15 * 60_000  # so long after it took the release a door may be away or ill
 _BAD_PICTURES: Final = frozenset({"missing", "stalled", "frozen"})  # a dark camera is night
 _PERCENT: Final = re.compile(r"([1-9][0-9]?|100)%")
@@ -135,7 +136,7 @@ def step(plan: Plan, progress: Progress, states: States, now_ms: int) -> Turn:
             return Turn(replace(progress, ended="stopped", why=f"{door}: {fault}"), alarm=(door, fault))
     if looked and all(_passed(plan, one, now_ms) for one in looked.values()):
         return _next(plan, progress, states, now_ms)
-    due = [d for d, one in looked.items() if _to_order(plan, one, states.get(d), now_ms)]
+    due = [d for d, one in looked.items() if _to_order(plan, one, states.get(d), now_ms)][:ORDERS_AT_ONCE]
     asked = {d: replace(looked[d], asked_ms=now_ms, ill_before=ailments(states[d] or {})) for d in due}
     return Turn(replace(progress, members={**looked, **asked}), tuple(due))
 

@@ -241,9 +241,11 @@ class Updates:
     def __init__(self, why: str = "") -> None:
         self.why, self.orders = why, []
 
-    def ordered(self, command: Any) -> str:
-        self.orders.append((command.action, command.bundle))
+    def refusal(self, command: Any) -> str:
         return self.why
+
+    def ordered(self, command: Any) -> None:
+        self.orders.append((command.action, command.bundle))
 
 
 def test_a_release_from_afar_is_an_order_like_all_others_and_is_taken_once():
@@ -263,6 +265,9 @@ def test_a_door_that_takes_no_release_from_afar_says_so_and_one_that_can_not_say
         world = World(updates=updates)
         world.order("update", bundle=BUNDLE)
         assert world.replies == [{"id": "command-1", "stage": "refused", "reason": why}]
+        [row] = world.rows
+        assert (row.body["outcome"], row.body["reason"], int(row.priority)) == ("refused", why, 2)
+        assert row.facts["commands"]["counters"] == {"manager1": 1}, "used up all the same"
 
 
 @pytest.mark.parametrize(

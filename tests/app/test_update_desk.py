@@ -59,12 +59,16 @@ class Door:
         self.off += 1
 
     def order(self, order_id="order-1", **more):
-        return self.desk.ordered(
-            Command(order_id, Action.UPDATE, "rollout", "manager", 1, bundle=replace(self.bundle, **more))
-        )
+        return self._ordered(Command(order_id, Action.UPDATE, "r", "m", 1, bundle=replace(self.bundle, **more)))
 
     def cancel(self):
-        return self.desk.ordered(Command("order-9", Action.CANCEL_UPDATE, "rollout", "manager", 2))
+        return self._ordered(Command("order-9", Action.CANCEL_UPDATE, "r", "m", 2))
+
+    def _ordered(self, command):
+        why = self.desk.refusal(command)
+        if not why:
+            self.desk.ordered(command)
+        return why
 
     def fetched(self, order_id="order-1"):
         self.files.whole(self.bundle).write_bytes(b"as fetched")

@@ -5,7 +5,17 @@ from dataclasses import replace
 import pytest
 
 from agent.core.updates import Bundle
-from deploy.community.rollout import ILL_MS, ORDER_AGAIN_MS, Plan, Progress, answered, check_stages, step, to_call_off
+from deploy.community.rollout import (
+    ILL_MS,
+    ORDER_AGAIN_MS,
+    ORDERS_AT_ONCE,
+    Plan,
+    Progress,
+    answered,
+    check_stages,
+    step,
+    to_call_off,
+)
 
 NEW, OLD = "0.1.1+aaaaaaaaaa", "0.1.0+bbbbbbbbbb"
 PLAN = Plan("r1", Bundle(NEW, "ab" * 32, 1000, "r1"), "aarch64-cp313", ("1", "50%", "all"), healthy_s=60)
@@ -129,6 +139,15 @@ def test_doors_of_another_machine_or_that_take_none_are_left_alone_and_named_one
     doors.look(60)
     assert not {"garden/gate-1", "garden/gate-2"} & set(doors.ordered)
     assert len(doors.ordered) == 2, "half of the four that can take it"
+
+
+def test_a_large_stage_is_ordered_a_few_at_a_time_so_that_a_failure_holds_the_rest_up():
+    doors = Doors(100, replace(PLAN, stages=("all",)))
+    first = doors.look()
+    assert len(first) == ORDERS_AT_ONCE
+    doors.states[first[0]] = doors.said(OLD, "rolled-back")
+    assert doors.look() == ()
+    assert doors.progress.ended == "stopped"
 
 
 def test_stop_calls_off_what_is_not_installed_yet_and_orders_nothing_more():
