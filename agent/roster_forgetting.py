@@ -49,6 +49,24 @@ class RosterForgetting:
         self._store.scrub()
         return gone
 
+    def remove_phone(self, person_id: str, key_id: str) -> Person:
+        """One phone of somebody is lost or sold: its codes and orders open nothing from now on, the others do.
+
+        Raises:
+            StoreError: nobody of this id, no phone of that name is hers, or the server keeps her.
+        """
+        with self._change():
+            person = self._somebody(person_id)
+            if self._store.manages(person_id):
+                raise StoreError(f"{person_id}: is kept by the server; remove the phone there")
+            kept = tuple(phone for phone in person.phones if phone.key_id != key_id)
+            if len(kept) == len(person.phones):
+                names = ", ".join(phone.key_id for phone in person.phones) or "none"
+                raise StoreError(f"{person_id}: has no phone {key_id[:40]}; there are: {names}")
+            changed = replace(person, phones=kept)
+            self._store.write(changed)
+        return changed
+
     def withdraw(self, person_id: str, sure_utc_s: float) -> bool:
         """Consent withdrawn: the face is forgotten here, the person stays. False: nobody of this id.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.common import add_command, print_json
+from agent.cli.enrolled import list_people, remove, remove_phone, withdraw
 from agent.errors import PictureError
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         choices=("on", "off"),
         help="with --person: let a face open only together with the phone, or alone again",
     )
+    parser.add_argument(
+        "--remove-phone",
+        metavar="NAME",
+        help="with --person: a lost phone, by its name in --list; the person's other phones stay",
+    )
     parser.add_argument("--list", action="store_true", help="show who is enrolled")
     parser.add_argument(
         "--withdraw", metavar="ID", help="consent withdrawn: forget the face here, the person and the phone stay"
@@ -75,17 +81,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _asked(arguments: argparse.Namespace) -> Callable[[Residents, Config, argparse.Namespace], int]:
-    if arguments.list:
-        return _list
-    if arguments.remove:
-        return _remove
-    if arguments.withdraw:
-        return _withdraw
-    if arguments.person and arguments.second_factor:
-        return _second_factor
-    if arguments.person and arguments.name:
-        return _visit
-    return _phone_only if arguments.phone and not arguments.pictures else _enrol
+    a = arguments
+    choices = (
+        (a.list, list_people),
+        (a.remove, remove),
+        (a.withdraw, withdraw),
+        (a.person and a.remove_phone, remove_phone),
+        (a.person and a.second_factor, _second_factor),
+        (a.person and a.name, _visit),
+        (a.phone and not a.pictures, _phone_only),
+    )
+    return next((do for asked, do in choices if asked), _enrol)
 
 
 def _enrol(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
@@ -239,60 +245,3 @@ def _phone_only(residents: Residents, _config: Config, arguments: argparse.Names
     else:
         print(f"{person.id}: {len(person.phones)} phone(s); codes of this phone open from now on")
     return 0
-
-
-def _list(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:
-    people = [
-        {
-            "id": p.id,
-            "name": p.name,
-            "kind": str(p.kind),
-            "templates": len(p.faces),
-            "phones": len(p.phones),
-            "enabled": p.enabled,
-            "second_factor": p.second_factor,
-        }
-        for p in residents.roster.persons.values()
-    ]
-    if arguments.json:
-        faults = dict(residents.roster.faults)
-        print_json({"epoch": residents.roster.epoch, "people": people} | ({"unreadable": faults} if faults else {}))
-        return 0
-    for person in people:
-        print(
-            f"{person['id']:16} {person['name']:24} {person['kind']:10} {person['templates']} templates, "
-            f"{person['phones']} phones{', face only with phone' if person['second_factor'] else ''}"
-        )
-    for person_id, why in residents.roster.faults.items():
-        cure = f"door-agent enroll --remove {person_id}, then enrol again" if person_id else "import the hours again"
-        print(f"{person_id or 'the hours'}: cannot be read ({why}); {cure}")
-    print(f"{len(people)} people")
-    return 0
-
-
-def _withdraw(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
-    from agent.known_time import known_time_of
-
-    person_id = arguments.withdraw
-    person = residents.person(person_id)
-    templates = len(person.faces) if person is not None else 0
-    found = residents.withdraw(person_id, known_time_of(config).floor_s())
-    if arguments.json:
-        print_json({"withdrawn": found, "id": person_id, "templates": templates})
-    elif found:
-        print(
-            f"{person_id}: {templates} face template(s) forgotten; a running door knows within 2 s and writes a receipt"
-        )
-    else:
-        print(f"{person_id}: nobody of this id; see door-agent enroll --list")
-    return 0 if found else 1
-
-
-def _remove(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:
-    person_id = arguments.remove
-    gone = residents.remove(person_id)
-    if arguments.json:
-        print_json({"removed": gone, "id": person_id})
-    else:
-        print(f"{person_id}: forgotten" if gone else f"{person_id}: nobody of this id; see door-agent enroll --list")
-    return 0 if gone else 1

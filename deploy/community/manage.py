@@ -61,6 +61,10 @@ def _add_people(actions: Any) -> None:  # noqa: ANN401  argparse's type is priva
     one = actions.add_parser("remove", help="somebody moved out: gone here and at every door")
     one.add_argument("id")
     one.set_defaults(do=lambda people, _settings, given: people.remove(given.id))
+    one = actions.add_parser("remove-phone", help="a lost phone of somebody; the others stay")
+    one.add_argument("id")
+    one.add_argument("name", help="of the phone, 16 letters: see `people`")
+    one.set_defaults(do=_remove_phone)
     one = actions.add_parser("withdraw", help="a consent for the face is withdrawn: no template anywhere")
     one.add_argument("id")
     one.set_defaults(do=_withdraw)
@@ -110,6 +114,11 @@ def _add_passes(actions: Any) -> None:  # noqa: ANN401  as above
 
 def _put(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
     return _shown(people.put(_object(sys.stdin.read() if given.person == "-" else given.person)))
+
+
+def _remove_phone(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
+    person = people.remove_phone(given.id, given.name)
+    return {"person_id": person.id, "phones": [phone.key_id for phone in person.phones]}
 
 
 def _withdraw(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:

@@ -132,6 +132,17 @@ class People(SiteFile):
             store.write(changed, templates)
         return changed
 
+    def remove_phone(self, person_id: str, key_id: str) -> Person:
+        """A lost or sold phone of somebody: its codes open nothing, with the next revision at no door.
+
+        Raises:
+            StoreError: nobody of this id, or no phone of that name is hers.
+        """
+        with self._store() as store:
+            changed = RosterChanges(store).remove_phone(person_id, key_id)
+        self.changed()
+        return changed
+
     def remove(self, person_id: str) -> bool:
         """Somebody moved out: gone here and, with the next revision, from every door."""
         with self._store() as store:

@@ -59,6 +59,15 @@ def _add_residents(app: Flask, office: Office, people: People) -> None:
         office.note(session().manager, "withdraw-consent", person_id)
         return jsonify({"at_utc_s": people.withdraw(person_id)})
 
+    @app.delete("/api/people/<person_id>/phones/<key_id>")
+    @needs(Role.MANAGER)
+    def remove_phone(person_id: str, key_id: str) -> Response:
+        _known(people, person_id)
+        if key_id not in {phone.key_id for phone in people.roster().persons[person_id].phones}:
+            abort(404, "this person has no such phone")
+        office.note(session().manager, "remove-phone", person_id, key_id)
+        return jsonify(_shown(people.remove_phone(person_id, key_id)))
+
     @app.delete("/api/people/<person_id>")
     @needs(Role.MANAGER)
     def remove_person(person_id: str) -> Response:
@@ -135,9 +144,10 @@ def _found(passes: PassDesk, pass_id: str) -> VisitorPass:
 
 
 def _shown(person: Person) -> dict[str, Any]:
-    """One person for the page: what they hold, never a key or a template."""
+    """One person for the page: what they hold and their phones' names, never a key or a template."""
     consent = person.consent
     state = "none" if consent is None else "withdrawn" if consent.withdrawn_utc_s is not None else "given"
     kept = ("id", "name", "kind", "enabled", "groups", "extended_release", "second_factor", "valid_until_utc_s")
     shown = {name: getattr(person, name) for name in kept}
-    return {**shown, "faces": len(person.faces), "phones": len(person.phones), "consent": state}
+    names = [phone.key_id for phone in person.phones]
+    return {**shown, "faces": len(person.faces), "phones": len(names), "phone_names": names, "consent": state}

@@ -12,7 +12,8 @@ from deploy.community.office import Role
 from tests.community.manager_site import Client
 
 ADDRESSES = [("GET", "/api/people"), ("POST", "/api/people"), ("POST", "/api/people/p-1/withdraw"),
-             ("DELETE", "/api/people/p-1"), ("GET", "/api/passes"), ("POST", "/api/passes"),
+             ("DELETE", "/api/people/p-1"), ("DELETE", "/api/people/p-1/phones/ab"),
+             ("GET", "/api/passes"), ("POST", "/api/passes"),
              ("GET", "/api/passes/ab/picture.svg"), ("DELETE", "/api/passes/ab")]  # fmt: skip
 
 
@@ -45,6 +46,21 @@ def test_a_person_is_added_changed_and_removed_and_the_record_has_no_name(page, 
     written = json.dumps([(a.action, a.target, a.reason) for a in page.office.acts()], ensure_ascii=False)
     assert "陈美玲" not in written
     assert [a.action for a in page.office.acts()][:3] == ["remove-person", "put-person", "put-person"]
+
+
+def test_a_lost_phone_goes_alone_and_at_no_door_opens_any_more(page, manager):
+    """The person had to be removed as a whole, or switched off, to get rid of one stolen phone."""
+    page.people.set_door("garden/gate-1", ["*"])
+    made = manager.ask("POST", "/api/people", {"name": "陈美玲", "phone_code": code()}).json
+    kept = manager.ask("POST", "/api/people", {"id": made["id"], "phone_code": code()}).json
+    lost, left = kept["phone_names"]
+    told = manager.ask("DELETE", f"/api/people/{made['id']}/phones/{lost}", {}).json
+    assert (told["phones"], told["phone_names"]) == (1, [left])
+    door = page.people.doors()["garden/gate-1"]
+    entry = json.loads(page.people.entries(door)["person", made["id"]])
+    assert [phone["key_id"] for phone in entry["phones"]] == [left]
+    assert manager.ask("DELETE", f"/api/people/{made['id']}/phones/{lost}", {}).status == 404
+    assert [(a.action, a.reason) for a in page.office.acts()][:1] == [("remove-phone", lost)]
 
 
 @pytest.mark.parametrize(

@@ -60,14 +60,16 @@ Object.assign(WORDS, {
   hasFace: ["人脸", "face"], noFace: ["无人脸", "no face"], faceWithdrawn: ["已撤回同意", "consent withdrawn"], phones_n: ["{0} 部手机", "{0} phones"], disabled: ["已停用", "switched off"],
   until: ["至 {0}", "until {0}"], withdraw: ["撤回人脸同意", "Withdraw face consent"], withdrawSure: ["{0} 撤回同意？所有门上的人脸模板都会删除。", "{0} withdraws the consent? The face leaves every door."],
   personSure: ["{0} 搬走？将从所有门上删除。", "{0} moved out? They leave every door."], personKind: ["身份", "Kind"], personGroups: ["门组（用逗号分开）", "Groups of doors, comma between"],
-  personPhone: ["手机登记码（可空）", "Phone's registration code (may be empty)"], personSlow: ["走得慢：开锁时间更长", "walks slowly: the door stays unlocked longer"], personEnabled: ["可以进门", "may come in"],
+  personPhone: ["手机登记码（可空）", "Phone's registration code (may be empty)"], personFactor: ["刷脸须同时出示手机通行码", "the face opens only together with the phone"], faceAndPhone: ["人脸加手机", "face and phone"],
+  phoneNamed: ["第 {0} 部手机（{1}）", "phone {0} ({1})"], phoneSure: ["删除 {0} 的第 {1} 部手机？它的通行码将不再有效，其他手机不受影响。", "Remove phone {1} of {0}? Its codes stop working, the other phones go on."],
+  personSlow: ["走得慢：开锁时间更长", "walks slowly: the door stays unlocked longer"], personEnabled: ["可以进门", "may come in"],
   held: ["各门的名单", "What the doors hold"], upToDate: ["最新（第 {0} 版）", "up to date (version {0})"], withdrawn: ["已撤回同意", "consent withdrawn"],
   receipts: ["已确认删除：{0}", "purged, with receipt: {0}"], waitingFor: ["等待：{0}", "not heard of yet: {0}"],
   visitors: ["访客通行码", "Visitor passes"], passNote: ["给谁（只保存在服务器上）", "For whom (stays on this server)"], passFor: ["有效时间", "Valid for"], passUses: ["每扇门可用次数（0 为不限）", "Openings at each door (0: no limit)"],
   passIssue: ["生成通行码", "Make a pass"], passSend: ["把链接只发给访客本人，或让访客拍下二维码：", "Send this link to the visitor only, or let them photograph the code:"], noPassKey: ["本服务器没有访客码密钥（pass_key_file）。", "This server has no key for visitor passes (pass_key_file)."],
   h2: ["2 小时", "2 hours"], h12: ["12 小时", "12 hours"], d1: ["1 天", "1 day"], d7: ["7 天", "7 days"], uses_n: ["每门 {0} 次", "openings at each door: {0}"], usesAny: ["不限次数", "no limit of openings"],
   revoked: ["已作废", "revoked"], revoke: ["作废", "Revoke"], revokeSure: ["作废 {0} 的通行码？", "Revoke the pass of {0}?"],
-  "put-person": ["修改住户", "changed a person"], "remove-person": ["删除住户", "removed a person"], "withdraw-consent": ["登记撤回同意", "withdrew a consent"], "issue-pass": ["生成访客码", "made a visitor pass"], "revoke-pass": ["作废访客码", "revoked a visitor pass"],
+  "put-person": ["修改住户", "changed a person"], "remove-phone": ["删除手机", "removed a phone"], "remove-person": ["删除住户", "removed a person"], "withdraw-consent": ["登记撤回同意", "withdrew a consent"], "issue-pass": ["生成访客码", "made a visitor pass"], "revoke-pass": ["作废访客码", "revoked a visitor pass"],
 
   // managers
   managers: ["管理员", "Managers"], managerName: ["姓名", "Name"], managerRole: ["角色", "Role"], managerAdd: ["添加并生成登录链接", "Add and make a sign-in link"],

@@ -31,7 +31,8 @@ function personRow(p) {
   if (p.kind !== "resident") mark(say(`k_${p.kind}`));
   for (const group of p.groups) mark(group);
   mark(p.faces ? say("hasFace") : p.consent === "withdrawn" ? say("faceWithdrawn") : say("noFace"), p.faces ? "good" : "");
-  mark(say("phones_n", p.phones), p.phones ? "good" : "");
+  mark(say("phones_n", p.phones), p.phones ? "good" : p.second_factor ? "warn" : "");
+  if (p.second_factor) mark(say("faceAndPhone"));
   if (!p.enabled) mark(say("disabled"), "warn");
   if (p.valid_until_utc_s) mark(say("until", new Date(p.valid_until_utc_s * 1000).toLocaleDateString(language)));
   buttons.append(buttonOf(say("edit"), "plain", () => edit(p)));
@@ -61,6 +62,8 @@ function edit(p) {
   byId("person-kind").value = p?.kind ?? "resident";
   byId("person-groups").value = p?.groups.join(", ") ?? "";
   byId("person-phone").value = "";
+  byId("person-phones").replaceChildren(...(p?.phone_names ?? []).map((name, n) => phoneRow(p, name, n)));
+  byId("person-factor").checked = p?.second_factor ?? false;
   byId("person-slow").checked = p?.extended_release ?? false;
   byId("person-enabled").checked = p?.enabled ?? true;
   byId("person-told").textContent = "";
@@ -68,12 +71,19 @@ function edit(p) {
   byId("person-name").focus();
 }
 
+function phoneRow(p, name, n) {
+  const row = make("li"), path = `/api/people/${encodeURIComponent(p.id)}/phones/${name}`;
+  const gone = async () => { await sure(say("phoneSure", p.name, n + 1), path, "DELETE"); byId("person").close(); };
+  row.append(make("span", say("phoneNamed", n + 1, name.slice(0, 8))), buttonOf(say("remove"), "plain danger", gone));
+  return row;
+}
+
 async function save(submitted) {
   submitted.preventDefault();
   const groups = byId("person-groups").value.split(/[,，、\s]+/).filter(Boolean);
   const body = {
     name: byId("person-name").value.trim(), kind: byId("person-kind").value, groups, phone_code: byId("person-phone").value,
-    extended_release: byId("person-slow").checked, enabled: byId("person-enabled").checked, ...(edited === null ? {} : { id: edited }),
+    second_factor: byId("person-factor").checked, extended_release: byId("person-slow").checked, enabled: byId("person-enabled").checked, ...(edited === null ? {} : { id: edited }),
   };
   try {
     await askServer("/api/people", body);

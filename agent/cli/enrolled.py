@@ -1,0 +1,88 @@
+"""Who is enrolled at this door, and taking away: a phone, the face, the person."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from agent.cli.common import print_json
+
+if TYPE_CHECKING:
+    from agent.config import Config
+    from agent.residents import Residents
+
+
+def remove_phone(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:
+    """0: a lost phone is off the list, the others stay."""
+    person = residents.remove_phone(arguments.person, arguments.remove_phone)
+    left = [phone.key_id for phone in person.phones]
+    if arguments.json:
+        print_json({"id": person.id, "removed_phone": arguments.remove_phone, "phones": left})
+    else:
+        print(f"{person.id}: that phone opens nothing from now on; {len(left)} other phone(s)")
+        if person.second_factor and not left:
+            print(f"note: {person.id}: has no phone now, so the face opens nothing")
+    return 0
+
+
+def list_people(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:
+    """0: said who is enrolled, whose entry cannot be read, and what to do about that."""
+    people = [
+        {
+            "id": p.id,
+            "name": p.name,
+            "kind": str(p.kind),
+            "templates": len(p.faces),
+            "phones": len(p.phones),
+            "phone_names": [phone.key_id for phone in p.phones],
+            "enabled": p.enabled,
+            "second_factor": p.second_factor,
+        }
+        for p in residents.roster.persons.values()
+    ]
+    if arguments.json:
+        faults = dict(residents.roster.faults)
+        print_json({"epoch": residents.roster.epoch, "people": people} | ({"unreadable": faults} if faults else {}))
+        return 0
+    phones = {p.id: [phone.key_id for phone in p.phones] for p in residents.roster.persons.values()}
+    for person in people:
+        print(
+            f"{person['id']:16} {person['name']:24} {person['kind']:10} {person['templates']} templates, "
+            f"{person['phones']} phones{', face only with phone' if person['second_factor'] else ''}"
+            f"{''.join(f' {name}' for name in phones[str(person['id'])])}"
+        )
+    for person_id, why in residents.roster.faults.items():
+        cure = f"door-agent enroll --remove {person_id}, then enrol again" if person_id else "import the hours again"
+        print(f"{person_id or 'the hours'}: cannot be read ({why}); {cure}")
+    print(f"{len(people)} people")
+    return 0
+
+
+def withdraw(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
+    """0: the face is forgotten here, the person stays; 1: nobody of this id."""
+    from agent.known_time import known_time_of
+
+    person_id = arguments.withdraw
+    person = residents.person(person_id)
+    templates = len(person.faces) if person is not None else 0
+    found = residents.withdraw(person_id, known_time_of(config).floor_s())
+    if arguments.json:
+        print_json({"withdrawn": found, "id": person_id, "templates": templates})
+    elif found:
+        print(
+            f"{person_id}: {templates} face template(s) forgotten; a running door knows within 2 s and writes a receipt"
+        )
+    else:
+        print(f"{person_id}: nobody of this id; see door-agent enroll --list")
+    return 0 if found else 1
+
+
+def remove(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:
+    """0: person, templates and their bytes are gone; 1: nobody of this id."""
+    person_id = arguments.remove
+    gone = residents.remove(person_id)
+    if arguments.json:
+        print_json({"removed": gone, "id": person_id})
+    else:
+        print(f"{person_id}: forgotten" if gone else f"{person_id}: nobody of this id; see door-agent enroll --list")
+    return 0 if gone else 1

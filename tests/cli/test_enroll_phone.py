@@ -1,0 +1,74 @@
+"""A phone that is lost goes by itself: by the command at a door that keeps its own people."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from agent.cli.main import main
+from agent.pass_desk import phone_key
+from agent.residents import Residents
+from agent.roster_store import RosterStore
+
+CONFIG = """\
+[door]
+site = "garden"
+id = "gate-1"
+lock_type = "fail-secure"
+[hardware]
+backend = "simulated"
+[hardware.relay]
+pin = 17
+[camera]
+source = "none"
+[store]
+state_dir = "{folder}/state"
+[runtime]
+agent_dir = "{folder}"
+guard_dir = "{folder}"
+"""
+
+
+def code() -> str:
+    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return base64.urlsafe_b64encode(ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(*form)).decode()
+
+
+@pytest.fixture
+def enroll(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "door.toml").write_text(CONFIG.format(folder=tmp_path))
+
+    def run(*arguments: str) -> tuple[int, str]:
+        status = main(["enroll", "--config", str(tmp_path / "door.toml"), *arguments])
+        return status, "".join(capsys.readouterr())
+
+    run.folder = tmp_path / "state"
+    return run
+
+
+def test_one_phone_is_removed_and_the_other_goes_on(enroll):
+    lost, kept = code(), code()
+    person_id = json.loads(enroll("Li Mei", "--phone", lost, "--json")[1])["id"]
+    enroll("--person", person_id, "--phone", kept)
+    names = json.loads(enroll("--list", "--json")[1])["people"][0]["phone_names"]
+    assert names == [phone_key(lost).key_id, phone_key(kept).key_id]
+    status, said = enroll("--person", person_id, "--remove-phone", names[0])
+    assert (status, "1 other phone(s)" in said) == (0, True)
+    with contextlib.closing(RosterStore(enroll.folder)) as store:
+        assert [phone.key_id for phone in Residents(store).person(person_id).phones] == [names[1]]
+    status, said = enroll("--person", person_id, "--remove-phone", names[0])
+    assert (status, f"there are: {names[1]}" in said) == (4, True)
+
+
+def test_whose_face_needs_a_phone_is_told_of_when_the_last_one_goes(enroll):
+    person_id = json.loads(enroll("Li Mei", "--phone", code(), "--json")[1])["id"]
+    enroll("--person", person_id, "--second-factor", "on")
+    name = json.loads(enroll("--list", "--json")[1])["people"][0]["phone_names"][0]
+    assert "has no phone now, so the face opens nothing" in enroll("--person", person_id, "--remove-phone", name)[1]
