@@ -119,9 +119,10 @@ def _faces(
     curves = found.pop("curves")
     report |= found
     seen = sessions.see(pipeline, data.sessions, data.skipped)
-    report["cross_session"] = sessions.cross_session(seen, people, pipeline, draws=draws)
+    report["cross_session"], by_glasses = sessions.cross_session(seen, people, pipeline, draws=draws)
     report["ways_to_enrol"] = sessions.ways_to_enrol(seen, people, pipeline)
-    report["light"] = conditions.light(data.lit, people, pipeline)
+    report["light"], by_person = conditions.light(data.lit, people, pipeline)
+    report["groups"] = [*verification.by_group(data.pairs, vectors, names), *report["groups"], *by_glasses, *by_person]
     report["masks"] = conditions.masks(data.masks, people, pipeline)
     report["masks"]["bare_faces_asked_to_uncover"] = _falsely_covered(lfw.flaw.tolist())
     report["not_measured"] = gaps(report, data, people)

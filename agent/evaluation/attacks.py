@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from agent.core.recognition import Bound, Level, Recognised, Rules, Spoof, Verdict, rules_for
 from agent.evaluation.open_set import build_gallery
+from agent.evaluation.pictures import Session
 from agent.evaluation.sessions import USUAL_RATE, Seen
-from agent.evaluation.stats import upper95
+from agent.evaluation.stats import upper95, upper95_over
 from agent.evaluation.walkups import WalkUp, frames_of, judge, match_rules, walk_ups
 from agent.vision_facts import bound_of
 from models.arrays import Floats
@@ -53,15 +54,45 @@ class _Kind:
     match_alone: int = 0
     prints: int = 0
 
-    def row(self, kind: str) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
+        """The upper bound counts prints: frames of one print are no independent attempts."""
         return {
-            "kind": kind,
             "tried": self.tried,
             "accepted": self.accepted,
             "apcer": round(self.accepted / self.tried, 5),
-            "apcer_upper95": round(upper95(self.accepted, self.tried), 5),
+            "apcer_upper95": round(upper95_over(self.prints, self.accepted, self.tried), 5),
+            "apcer_upper95_if_attempts_were_independent": round(upper95(self.accepted, self.tried), 5),
             "prints": self.prints,
             "accepted_by_match_alone": round(self.match_alone / self.tried, 5),
+        }
+
+
+@dataclass(slots=True)
+class _Living:
+    """Visits of people who are enrolled."""
+
+    people: set[str] = field(default_factory=set)
+    tried: int = 0
+    taken_for_print: int = 0
+    refused: int = 0
+
+    def add(self, person: str, verdict: Verdict) -> None:
+        self.people.add(person)
+        self.tried += 1
+        self.taken_for_print += isinstance(verdict, Spoof)
+        self.refused += not isinstance(verdict, Recognised)
+
+    def figures(self) -> dict[str, Any]:
+        """The upper bound counts people: visits of one person are no independent tries."""
+        some = self.tried > 0
+        taken, people = self.taken_for_print, len(self.people)
+        return {
+            "bpcer": round(taken / self.tried, 5) if some else None,
+            "bpcer_upper95": round(upper95_over(people, taken, self.tried), 5) if some else None,
+            "bpcer_upper95_if_visits_were_independent": round(upper95(taken, self.tried), 5) if some else None,
+            "bona_fide_people": people,
+            "bona_fide_tried": self.tried,
+            "bona_fide_refused": round(self.refused / self.tried, 5) if some else None,
         }
 
 
@@ -76,10 +107,20 @@ def attacks(seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline, level:
     bound = bound_of(calibration, USUAL_RATE, gallery, 0, pipeline.embedder)
     gallery.look_alike_distance = bound.max_look_alike_distance
     door = _Door(seen, gallery, bound, rules)
-    kinds = _printed(door, known)
+    kinds, printed_groups = _printed(door, known)
+    living, living_groups = _living(door, live)
     return {
-        "attacks": [kind.row(name) for name, kind in sorted(kinds.items()) if kind.tried],
-        **_living(door, live),
+        "attacks": [{"kind": name, **kind.figures()} for name, kind in sorted(kinds.items()) if kind.tried],
+        **living.figures(),
+        "groups": [
+            {
+                "evaluation": "attacks",
+                "group": group,
+                **(printed_groups[group].figures() if printed_groups[group].tried else {}),
+                **living_groups[group].figures(),
+            }
+            for group in sorted({*printed_groups, *living_groups})
+        ],
         "policy": _words(rules, pipeline),
         "fpir_target": round(USUAL_RATE, 6),
         "max_match_distance": round(door.bound.max_match_distance, 5),
@@ -88,13 +129,19 @@ def attacks(seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline, level:
     }
 
 
-def _printed(door: _Door, known: Mapping[str, Floats]) -> dict[str, _Kind]:
-    kinds: dict[str, _Kind] = defaultdict(_Kind)
+def _printed(door: _Door, known: Mapping[str, Floats]) -> tuple[dict[str, _Kind], defaultdict[str, _Kind]]:
+    """By kind of print, and by group: person, and glasses or none."""
+    kinds: defaultdict[str, _Kind] = defaultdict(_Kind)
+    groups: defaultdict[str, _Kind] = defaultdict(_Kind)
     alone = match_rules(door.rules.min_agreement)
     for session, rows in door.seen.rows.items():
         if session.live or session.person not in known:
             continue
-        counted = kinds[f"print, position {session.name.partition('-')[2]}"], kinds["print, all positions"]
+        counted = (
+            kinds[f"print, position {session.name.partition('-')[2]}"],
+            kinds["print, all positions"],
+            *(groups[group] for group in _groups(session)),
+        )
         for kind in counted:
             kind.prints += 1
         for walk_up in walk_ups(session.person, rows, every=1, shortest=_SHORTEST):
@@ -104,28 +151,24 @@ def _printed(door: _Door, known: Mapping[str, Floats]) -> dict[str, _Kind]:
                 kind.tried += 1
                 kind.accepted += accepted
                 kind.match_alone += matched
-    return dict(kinds)
+    return kinds, groups
 
 
-def _living(door: _Door, live: Mapping[str, object]) -> dict[str, Any]:
-    """How many of the living are taken for prints, and how many of the enrolled do not get in at all."""
-    tried = taken_for_print = refused = 0
+def _groups(session: Session) -> tuple[str, str]:
+    return f"person {session.person}", session.glasses
+
+
+def _living(door: _Door, live: Mapping[str, object]) -> tuple[_Living, defaultdict[str, _Living]]:
+    """How many of the living are taken for prints, and how many of the enrolled do not get in at all; by group too."""
+    every, groups = _Living(), defaultdict[str, _Living](_Living)
     for session, rows in door.seen.rows.items():
         if not session.live or session.person not in live:
             continue
         for walk_up in walk_ups(session.person, rows, every=_LIVE_EVERY, shortest=_LIVE_SHORTEST):
             verdict = door.verdict(walk_up)
-            tried += 1
-            taken_for_print += isinstance(verdict, Spoof)
-            refused += not isinstance(verdict, Recognised)
-    if tried == 0:
-        return {"bpcer": None, "bpcer_upper95": None, "bona_fide_tried": 0, "bona_fide_refused": None}
-    return {
-        "bpcer": round(taken_for_print / tried, 5),
-        "bpcer_upper95": round(upper95(taken_for_print, tried), 5),
-        "bona_fide_tried": tried,
-        "bona_fide_refused": round(refused / tried, 5),
-    }
+            for each in (every, *(groups[group] for group in _groups(session))):
+                each.add(session.person, verdict)
+    return every, groups
 
 
 def _opens(verdict: Verdict) -> bool:

@@ -83,7 +83,8 @@ def _sessions(axes: Any, report: Mapping[str, Any], _curves: Curves) -> bool:  #
 
 def _groups(axes: Any, report: Mapping[str, Any], _curves: Curves) -> bool:  # noqa: ANN401
     """Strangers let in over the stated share, one probe; bars: 95 % intervals over people."""
-    rows = [row for row in report.get("groups") or [] if row["fpir_target"] == _GROUP_RATE]
+    groups = [row for row in report.get("groups") or [] if row["evaluation"] == "open_set"]
+    rows = [row for row in groups if row["fpir_target"] == _GROUP_RATE]
     kinds = sorted({(row["n"], row["enrolment"]) for row in rows})
     for shift, group in ((-0.12, "others"), (0.12, "East-Asian-named")):
         own = {(row["n"], row["enrolment"]): row for row in rows if row["group"] == group}

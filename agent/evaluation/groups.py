@@ -38,6 +38,14 @@ FAMILY_NAMES: Final = frozenset(f"{_CHINESE} {_KOREAN} {_JAPANESE} {_VIETNAMESE}
 SHARED_NAMES: Final = frozenset(_SHARED.split())
 
 
+GROUPS: Final = ("East-Asian-named", "others")
+
+
+def group_of(name: str) -> str:
+    """One of GROUPS."""
+    return GROUPS[0] if probably_east_asian(name) else GROUPS[1]
+
+
 def probably_east_asian(name: str) -> bool:
     """For a name written like Given_Family or Family_Given-Name."""
     parts = name.lower().split("_")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from agent.core.recognition import distance
 from agent.evaluation.faces import progress
-from agent.evaluation.groups import probably_east_asian
+from agent.evaluation.groups import GROUPS, group_of
 from agent.evaluation.stats import by_person95
 from models.arrays import Floats
 from models.calibration import Calibration, fit
@@ -115,9 +115,9 @@ def row(residents: Trials, strangers: Trials, rate: float, limits: Floats) -> di
     return {
         "fpir_target": rate,
         "fpir": _rounded(let_in.mean()),
-        "fpir_ci95": _people_interval(strangers.person, let_in),
+        "fpir_ci95": people_interval(strangers.person, let_in),
         "fnir": _rounded(1 - accepted.mean()),
-        "fnir_ci95": _people_interval(residents.person, ~accepted),
+        "fnir_ci95": people_interval(residents.person, ~accepted),
         "max_match_distance": _rounded(float(limits.mean())),
         "fnir_where_fpir_is_the_target": _rounded(float((nearest > exact).mean())),
         "residents_tried": len(accepted),
@@ -157,17 +157,17 @@ def _draw(
 
 def _by_group(facts: dict[str, int], cell: _Cell, rate: float, limits: Floats) -> list[dict[str, Any]]:
     rows = []
-    for group, wanted in (("East-Asian-named", True), ("others", False)):
-        residents, strangers = (_only(trials, east_asian=wanted) for trials in (cell.residents, cell.strangers))
+    for group in GROUPS:
+        residents, strangers = (_only(trials, group) for trials in (cell.residents, cell.strangers))
         if residents.person and strangers.person:
-            rows.append({"group": group, **facts, **row(residents, strangers, rate, limits)})
+            rows.append({"evaluation": "open_set", "group": group, **facts, **row(residents, strangers, rate, limits)})
     return rows
 
 
-def _only(trials: Trials, *, east_asian: bool) -> Trials:
+def _only(trials: Trials, group: str) -> Trials:
     part = Trials()
     for at, person in enumerate(trials.person):
-        if probably_east_asian(person) == east_asian:
+        if group_of(person) == group:
             part.distance.append(trials.distance[at])
             part.right.append(trials.right[at])
             part.person.append(person)
@@ -181,7 +181,8 @@ def _curve(cell: _Cell) -> tuple[Floats, Floats]:
     return np.sort(np.array(cell.strangers.distance, np.float32)), np.sort(residents.astype(np.float32))
 
 
-def _people_interval(person: Sequence[str], failed: NDArray[np.bool_]) -> list[float]:
+def people_interval(person: Sequence[str], failed: NDArray[np.bool_]) -> list[float]:
+    """95 % interval of the share that failed, over people: see stats.by_person95."""
     names, index = np.unique(np.array(person), return_inverse=True)
     tried = np.bincount(index, minlength=len(names)).astype(np.float32)
     low, high = by_person95(np.bincount(index, failed, len(names)).astype(np.float32), tried)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,8 +70,8 @@ class Tally:
         """Share that failed, with an interval over people."""
         failed = np.array([float(self.failed[person]) for person in self.tried], np.float32)
         tried = np.array([float(tries) for tries in self.tried.values()], np.float32)
-        share = float(failed.sum() / max(1.0, float(tried.sum())))
-        return {name: round(share, 5), f"{name}_ci95": [round(one, 5) for one in by_person95(failed, tried)]}
+        share = round(float(failed.sum() / tried.sum()), 5) if self.tried else None
+        return {name: share, f"{name}_ci95": [round(one, 5) for one in by_person95(failed, tried)]}
 
 
 @dataclass(slots=True)
@@ -79,21 +80,25 @@ class _Row:
     with_phones: Tally = field(default_factory=Tally)  # residents who do not get in with their phones either
     strangers: Tally = field(default_factory=Tally)
     in_doubt: Tally = field(default_factory=Tally)  # strangers whom somebody's phone would let in
+    resident_groups: defaultdict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    stranger_groups: defaultdict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
     phones: list[int] = field(default_factory=list)  # of a stranger's visit: how many phones would
     fully: list[int] = field(default_factory=list)  # of the roster, known by as many pictures as asked
     distances: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def count(self, walk_up: WalkUp, outcome: Outcome, *, resident: bool) -> None:
+    def count(self, walk_up: WalkUp, group: str, outcome: Outcome, *, resident: bool) -> None:
         verdict = outcome.verdict
         people = verdict.person_ids if isinstance(verdict, Doubtful) else ()
         if not resident:
             self.strangers.add(walk_up.person, failed=isinstance(verdict, Recognised))
+            self.stranger_groups[group].add(walk_up.person, failed=isinstance(verdict, Recognised))
             self.in_doubt.add(walk_up.person, failed=bool(people))
             self.phones.append(len(people) + isinstance(verdict, Recognised))
             return
         right = isinstance(verdict, Recognised) and verdict.person_id == walk_up.person
         self.residents.add(walk_up.person, failed=not right)
+        self.resident_groups[group].add(walk_up.person, failed=not right)
         self.with_phones.add(walk_up.person, failed=not right and walk_up.person not in people)
         if right:
             self.seconds.append(outcome.after_s)
@@ -115,20 +120,25 @@ def see(pipeline: Pipeline, sessions: Sequence[Session], skipped: Skipped) -> Se
 
 def cross_session(
     seen: Seen, others: Mapping[str, Floats], pipeline: Pipeline, *, draws: int, sizes: Sequence[int] = SIZES
-) -> list[dict[str, Any]]:
-    """Rows like the open set's, after at most three seconds of frames. `others` (LFW) fill the roster."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows like the open set's, after at most three seconds of frames, and rows of `groups`. `others` fill the roster.
+
+    The groups are of the session in which somebody comes: with glasses or without.
+    """
     twice = len(seen.twice())
     if twice == 0 or len(seen.live()) < 2:  # noqa: PLR2004  known and unknown
-        return []
-    rows = []
+        return [], []
+    rows, groups = [], []
     for size in possible_sizes(sizes, len(others) + _enrolled(twice)):
         for enrolment in PICTURES:
             table = {rate: _Row() for rate in (*RATES, USUAL_RATE)}
             for draw in range(draws):
                 _one_draw(seen, others, pipeline, (size, enrolment, draw), table)
             rows += [_figures(size, enrolment, rate, row) for rate, row in table.items()]
+            for rate, row in table.items():
+                groups += _by_group({"n": size, "enrolment": enrolment, "fpir_target": round(rate, 6)}, row)
         progress(f"other session: {size} people enrolled, done")
-    return rows
+    return rows, groups
 
 
 def _one_draw(
@@ -152,12 +162,12 @@ def _one_draw(
     gallery, calibration = build_gallery(roster, pipeline)
     gallery.look_alike_distance = calibration.max_match_distance(max(table), len(gallery))
     rules = match_rules(pipeline.embedder.same_person_similarity)
-    for walk_up in _approaches(seen, residents, first):
+    for walk_up, glasses in _approaches(seen, residents, first):
         frames = frames_of(walk_up, seen.table, gallery, rules.min_agreement)
         for rate, row in table.items():
             bound = bound_of(calibration, rate, gallery, 0, pipeline.embedder)
             row.distances.append(bound.max_match_distance)
-            row.count(walk_up, judge(frames, rules, bound), resident=walk_up.person in residents)
+            row.count(walk_up, glasses, judge(frames, rules, bound), resident=walk_up.person in residents)
 
 
 def _enrolled(twice: int) -> int:
@@ -165,11 +175,27 @@ def _enrolled(twice: int) -> int:
     return max(1, twice * 2 // 3)
 
 
-def _approaches(seen: Seen, residents: set[str], first: int) -> Iterator[WalkUp]:
+def _approaches(seen: Seen, residents: set[str], first: int) -> Iterator[tuple[WalkUp, str]]:
     for person, sessions in seen.live().items():
         for number, session in enumerate(sessions):
             if person not in residents or number != first:
-                yield from walk_ups(person, seen.rows[session], every=_EVERY, shortest=_SHORTEST)
+                for walk_up in walk_ups(person, seen.rows[session], every=_EVERY, shortest=_SHORTEST):
+                    yield walk_up, session.glasses
+
+
+def _by_group(facts: dict[str, Any], row: _Row) -> list[dict[str, Any]]:
+    return [
+        {
+            "evaluation": "cross_session",
+            "group": group,
+            **facts,
+            **row.stranger_groups[group].figures("fpir"),
+            **row.resident_groups[group].figures("fnir"),
+            "residents": len(row.resident_groups[group].tried),
+            "strangers": len(row.stranger_groups[group].tried),
+        }
+        for group in sorted({*row.resident_groups, *row.stranger_groups})
+    ]
 
 
 def _figures(size: int, enrolment: int, rate: float, row: _Row) -> dict[str, Any]:

@@ -11,11 +11,20 @@ from models.arrays import Floats
 
 _HALVINGS: Final = 60
 _RESAMPLES: Final = 1000
+_ROUNDING: Final = 1e-9
 
 
 def upper95(hits: int, tried: int) -> float:
     """One-sided upper 95 % bound (Clopper-Pearson) on a rate; 1.0 where nothing was tried."""
     return _bound(hits, tried, 0.05)
+
+
+def upper95_over(units: int, hits: int, tried: int) -> float:
+    """The same where `tried` attempts come from only `units` people or prints, which succeed and fail together.
+
+    The rate is read as one of units, rounded up: attempts at one print are one observation, however many overlap.
+    """
+    return upper95(math.ceil(units * hits / tried - _ROUNDING), units) if tried else 1.0
 
 
 def interval95(hits: int, tried: int) -> tuple[float, float]:

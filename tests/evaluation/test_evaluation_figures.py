@@ -10,8 +10,8 @@ import pytest
 from agent.core.recognition import Recognised
 from agent.evaluation.groups import probably_east_asian
 from agent.evaluation.open_set import Trials, row
-from agent.evaluation.stats import by_person95, interval95, upper95
-from agent.evaluation.verification import verification
+from agent.evaluation.stats import by_person95, interval95, upper95, upper95_over
+from agent.evaluation.verification import by_group, verification
 from agent.evaluation.walkups import walk_ups
 
 
@@ -38,6 +38,29 @@ def test_each_draw_is_judged_by_its_own_bound() -> None:
 @pytest.mark.parametrize(("hits", "tried", "expected"), [(0, 10, 0.2589), (0, 493, 0.00606), (10, 10, 1.0), (0, 0, 1)])
 def test_upper_bounds_are_clopper_and_pearsons(hits: int, tried: int, expected: float) -> None:
     assert upper95(hits, tried) == pytest.approx(expected, abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("units", "hits", "tried", "same_as"),
+    [(45, 0, 493, (0, 45)), (45, 1, 493, (1, 45)), (9, 9, 9, (9, 9)), (10, 50, 100, (5, 10)), (10, 0, 0, (0, 0))],
+)
+def test_a_bound_over_units_never_takes_frames_for_observations(
+    units: int, hits: int, tried: int, same_as: tuple[int, int]
+) -> None:
+    """Ten attempts at one print are one print: the bound is that of so many prints, with the share rounded up."""
+    assert upper95_over(units, hits, tried) == upper95(*same_as)
+
+
+def test_verification_by_group_reads_both_groups_at_one_similarity() -> None:
+    """Two people of one group who are alike are false accepts of that group alone."""
+    names = ["Zhang_Li", "Zhang_Li", "Wang_Wei", "Wang_Wei", "Ann_Lee", "Ann_Lee", "Bob_Ray", "Bob_Ray"]
+    axes = [0, 0, 0, 0, 1, 1, 2, 2]
+    vectors = {Path(f"{n}"): np.eye(3, dtype=np.float32)[axis] for n, axis in enumerate(axes)}
+    folds = [((Path("4"), Path("5"), True), (Path("4"), Path("6"), False), (Path("0"), Path("2"), False))]
+    rows = {row["group"]: row for row in by_group(folds, vectors, names)}
+    assert rows["others"]["accuracy"] == 1.0
+    assert rows["East-Asian-named"]["accuracy"] == 0.0
+    assert (rows["others"]["people"], rows["others"]["pairs"]) == (2, 2)
 
 
 def test_an_interval_over_people_is_wider_than_one_over_pictures() -> None:
