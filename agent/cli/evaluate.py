@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _DRAWS = 12
 _QUICK_DRAWS = 3
+_MOST_DRAWS = 100
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,6 +34,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--data", type=Path, required=True, metavar="DIR", help="holds lfw/, nuaa/, yaleb/, masks/ or some of them"
     )
     parser.add_argument("--quick", action="store_true", help="fewer people and draws: under a minute")
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=_DRAWS,
+        metavar="N",
+        help=f"rosters drawn for each row (default {_DRAWS})",
+    )
     parser.add_argument(
         "--leave-out", nargs="+", default=(), metavar="NAME", help="people of lfw/ not to use, as those under two names"
     )
@@ -109,12 +117,12 @@ def _faces(
     from agent.evaluation.faces import stage_medians_ms
     from agent.evaluation.gaps import gaps
 
-    draws = _QUICK_DRAWS if arguments.quick else _DRAWS
+    draws = min(max(1, arguments.draws), _QUICK_DRAWS if arguments.quick else _MOST_DRAWS)
     paths = [path for pictures in data.people.values() for path in pictures]
     lfw, people = residents
     vectors = {path: lfw.vector[row] for row, path in enumerate(paths) if lfw.found[row]}
     names = [path.parent.name for path in vectors]
-    report: dict[str, Any] = {"verification": verification.verification(data.pairs, vectors, names)}
+    report: dict[str, Any] = {"draws": draws, "verification": verification.verification(data.pairs, vectors, names)}
     found = open_set.open_set(people, pipeline, draws=draws) if people else {"open_set": [], "groups": [], "curves": {}}
     curves = found.pop("curves")
     report |= found
