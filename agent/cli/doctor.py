@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli.common import Check, add_command, print_json
 from agent.cli.doctor_server import check_server
+from agent.cli.doctor_updates import check_updates
 
 if TYPE_CHECKING:
     from agent.config import Config
@@ -49,7 +50,7 @@ def _print(check: Check) -> None:
 
 
 def all_checks(config: Config, path: str) -> Iterator[Check]:
-    """Every check in turn: hardware, models, stores, clock, server."""
+    """Every check in turn: hardware, models, stores, clock, server, releases from afar."""
     from hardware.checks import check_hardware
 
     for one in check_hardware(path, camera_source=config.camera.source):
@@ -59,6 +60,7 @@ def all_checks(config: Config, path: str) -> Iterator[Check]:
     yield from _stores(config)
     yield _clock(Path(config.runtime.agent_dir) / "clock")
     yield from check_server(config)
+    yield from check_updates(config)
 
 
 def _models(config: Config) -> Iterator[Check]:

@@ -9,7 +9,9 @@ import pytest
 
 from agent.cli import doctor, doctor_server
 from agent.cli.doctor import holds_up_the_boot
+from agent.cli.doctor_updates import check_updates
 from agent.config import Camera, Config
+from agent.config_updates import Updates
 from deploy.device.camera_network import NAME, drop_in
 from deploy.site_pki import SiteAuthority
 
@@ -68,3 +70,24 @@ def test_a_certificate_that_ends_soon_is_told_with_what_renews_it(tmp_path, monk
     assert "ends in" in check.found
     assert ("provision the device again" in check.do_this) is not well
     assert not doctor_server._certificate(tmp_path / "absent.pem").ok
+
+
+def test_a_door_that_takes_releases_from_afar_needs_their_key_and_somebody_who_puts_them_in_place(
+    tmp_path, monkeypatch
+):
+    """A door without [updates] is not asked: for it neither is missing."""
+    systemctl = tmp_path / "systemctl"
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    key = SiteAuthority.create(tmp_path / "pki", "garden").signing_key("release").cert
+
+    def found(path, said):
+        systemctl.write_text(f"#!/bin/sh\necho {said}\n")
+        systemctl.chmod(0o755)
+        updates = Updates(host="10.0.0.5", release_key_file=str(path))
+        return [(c.name, c.ok) for c in check_updates(Config.model_construct(updates=updates))]
+
+    assert list(check_updates(Config.model_construct(updates=None))) == []
+    assert found(key, "active") == [("release key", True), ("updater", True)]
+    assert found(tmp_path / "absent.pem", "inactive") == [("release key", False), ("updater", False)]
+    (tmp_path / "junk.pem").write_text("junk")
+    assert found(tmp_path / "junk.pem", "failed") == [("release key", False), ("updater", False)]
