@@ -65,8 +65,9 @@ def _way(way: str, talk: Talk) -> Result:
         return Result(name, ok=False, found=str(error), expected="a guard", do_this="journalctl -u door-guard")
     with contextlib.closing(guard):
         after = max((int(row["id"]) for row in _rows("")), default=0)
+        began_s = boottime_s()
         talk.tell("hand", line=way, words=expected, within_s=HAND_S)
-        if found := _let_in(way, guard, after):
+        if found := _let_in(way, guard, after, began_s):
             return Result(name, ok=True, found=found, expected=expected)
     refused = [str(row["body"].get("reason")) for row in _rows(_DENIED) if int(row["id"]) > after]
     found = f"refused: {refused[-1]}" if refused else "nobody was let in that way"
@@ -74,9 +75,8 @@ def _way(way: str, talk: Talk) -> Result:
     return Result(name, ok=False, found=found, expected=expected, do_this=advice)
 
 
-def _let_in(way: str, guard: GuardEnd, after: int) -> str:
+def _let_in(way: str, guard: GuardEnd, after: int, began_s: float) -> str:
     """How fast, once the relay moved for a row of this way newer than `after`; empty when it did not."""
-    began_s = boottime_s()
     with contextlib.suppress(OSError):  # a guard that went away: nothing more comes
         while (left_s := began_s + HAND_S - boottime_s()) > 0:
             said = guard.hear(left_s) or {}

@@ -93,7 +93,7 @@ def test_a_way_in_counts_by_the_row_that_it_leaves_and_its_time_is_measured(devi
 
     (found,) = ways.ways({"ways": [way]} | PLAN, AtTheDoor({way: come_in}), set())
     assert found.ok, found
-    words = r"let in \d+\.\d s after it was asked for, relay energised -?\d+ ms after the decision \(row 7\)"
+    words = r"let in \d+\.\d s after it was asked for, relay energised \d+ ms after the decision \(row 7\)"
     assert re.fullmatch(words, found.found)
 
 
