@@ -30,6 +30,7 @@ class RolloutDesk:
         self._store, self._feed, self._order, self._every_s = store, feed, order, every_s
         self._may: frozenset[tuple[str, str]] = frozenset()
         self._told = ""
+        self._stopped: tuple[str, str, str] | None = None  # roll-out, door, fault: the last stop that was told
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rollout", daemon=True)
 
@@ -79,15 +80,19 @@ class RolloutDesk:
                     self._alarm(SERVER, str(e))
 
     def _kept(self, plan: Plan, before: Progress, turn: Turn) -> Progress:
-        """Written down before anything follows from it: an order given twice is harmless, one forgotten is not."""
+        """Written down before anything follows from it: an order given twice is harmless, one forgotten is not.
+
+        The alarm comes first for the same reason: nobody would be told of a stop that was written and not yet said.
+        """
         progress = turn.progress
+        if turn.alarm is not None and (plan.id, *turn.alarm) != self._stopped:
+            door, fault = turn.alarm
+            self._stopped = (plan.id, door, fault)
+            self._alarm(door, f"the roll-out of {plan.bundle.release} was stopped: {fault}")
         if progress != before:
             self._store.write_progress(progress)
         doors = () if progress.ended else progress.members
         self._may = frozenset((door, plan.bundle.sha256) for door in doors)
-        if turn.alarm is not None:
-            door, fault = turn.alarm
-            self._alarm(door, f"the roll-out of {plan.bundle.release} was stopped: {fault}")
         return progress
 
     def _call_off(self, progress: Progress) -> None:
