@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.common import add_command, print_json
-from agent.cli.enrolled import list_people, remove, remove_phone, withdraw
+from agent.cli.enrolled import check_receipt, list_people, remove, remove_phone, withdraw
 from agent.errors import PictureError
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--withdraw", metavar="ID", help="consent withdrawn: forget the face here, the person and the phone stay"
     )
+    parser.add_argument(
+        "--check-receipt", metavar="FILE", type=Path, help="whether this door wrote that receipt of a withdrawal"
+    )
     parser.add_argument("--remove", metavar="ID", help="forget a person: record, templates and their bytes on the disk")
 
 
@@ -86,6 +89,7 @@ def _asked(arguments: argparse.Namespace) -> Callable[[Residents, Config, argpar
         (a.list, list_people),
         (a.remove, remove),
         (a.withdraw, withdraw),
+        (a.check_receipt, check_receipt),
         (a.person and a.remove_phone, remove_phone),
         (a.person and a.second_factor, _second_factor),
         (a.person and a.name, _visit),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.common import print_json
@@ -59,22 +61,57 @@ def list_people(residents: Residents, _config: Config, arguments: argparse.Names
 
 
 def withdraw(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
-    """0: the face is forgotten here, the person stays; 1: nobody of this id."""
+    """0: the face is forgotten here, the person stays; 1: nobody of this id. Without a server a receipt is printed."""
     from agent.known_time import known_time_of
 
     person_id = arguments.withdraw
-    person = residents.person(person_id)
+    person, known = residents.person(person_id), known_time_of(config)
     templates = len(person.faces) if person is not None else 0
-    found = residents.withdraw(person_id, known_time_of(config).floor_s())
+    found = residents.withdraw(person_id, known.floor_s())
+    receipt = _receipt(residents, config, person_id, templates, int(known.believed_s())) if found else None
     if arguments.json:
-        print_json({"withdrawn": found, "id": person_id, "templates": templates})
-    elif found:
+        said = {"withdrawn": found, "id": person_id, "templates": templates}
+        print_json(said | ({"receipt": receipt} if receipt else {}))
+    elif not found:
+        print(f"{person_id}: nobody of this id; see door-agent enroll --list")
+    elif receipt is None:
         print(
             f"{person_id}: {templates} face template(s) forgotten; a running door knows within 2 s and writes a receipt"
         )
     else:
-        print(f"{person_id}: nobody of this id; see door-agent enroll --list")
+        print(f"{person_id}: {templates} face template(s) forgotten; a running door knows within 2 s")
+        print("the receipt, for the person to keep (--check-receipt FILE says whether it is genuine):")
+        print(json.dumps(receipt, ensure_ascii=False))
     return 0 if found else 1
+
+
+def _receipt(
+    residents: Residents, config: Config, person_id: str, templates: int, utc_s: int
+) -> dict[str, object] | None:
+    """Signed here where no server collects receipts."""
+    from agent.receipts import ReceiptKey
+
+    if config.server is not None:
+        return None
+    key, asked_utc_s = ReceiptKey(Path(config.store.state_dir)), residents.store.withdrawn_utc_s(person_id) or utc_s
+    return key.of_withdrawal(f"{config.door.site}/{config.door.id}", person_id, templates, asked_utc_s, utc_s)
+
+
+def check_receipt(_residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
+    """0: this door wrote it; 1: it did not, or somebody altered it."""
+    from agent.errors import PictureError
+    from agent.receipts import ReceiptKey
+
+    try:
+        receipt = json.loads(arguments.check_receipt.read_text())
+    except (OSError, ValueError) as e:
+        raise PictureError(f"{arguments.check_receipt}: not a receipt ({e})", exit_code=2) from e
+    holds = isinstance(receipt, dict) and ReceiptKey(Path(config.store.state_dir)).holds(receipt)
+    if arguments.json:
+        print_json({"genuine": holds})
+    else:
+        print("this door wrote that" if holds else "not written by this door, or altered since")
+    return 0 if holds else 1
 
 
 def remove(residents: Residents, _config: Config, arguments: argparse.Namespace) -> int:

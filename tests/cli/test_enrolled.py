@@ -1,4 +1,4 @@
-"""A phone that is lost goes by itself: by the command at a door that keeps its own people."""
+"""Taking away at a door that keeps its own people: one lost phone, and a face, with a receipt for the person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent.cli.main import main
 from agent.pass_desk import phone_key
-from agent.residents import Residents
+from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
 
 CONFIG = """\
@@ -72,3 +72,23 @@ def test_whose_face_needs_a_phone_is_told_of_when_the_last_one_goes(enroll):
     enroll("--person", person_id, "--second-factor", "on")
     name = json.loads(enroll("--list", "--json")[1])["people"][0]["phone_names"][0]
     assert "has no phone now, so the face opens nothing" in enroll("--person", person_id, "--remove-phone", name)[1]
+
+
+def test_whoever_withdraws_at_a_door_without_a_server_is_given_a_receipt_that_the_door_knows_again(enroll, tmp_path):
+    """There was none: the journal's row stayed on the door, and the person had nobody's word."""
+    with contextlib.closing(RosterStore(enroll.folder)) as store:
+        faces = [NewFace(bytes(1024), 1.0)]
+        person = Residents(store).add("Li Mei", consent_now(1_790_000_000), faces, "net", "five")
+    status, said = enroll("--withdraw", person.id, "--json")
+    receipt = json.loads(said)["receipt"]
+    assert (status, receipt["door"], receipt["person_id"], receipt["templates"]) == (0, "garden/gate-1", person.id, 1)
+    assert "Li Mei" not in said
+    file = tmp_path / "receipt.json"
+    file.write_text(json.dumps(receipt))
+    assert enroll("--check-receipt", str(file)) == (0, "this door wrote that\n")
+    for altered in ({"templates": 2}, {"person_id": "p-other"}, {"signature": "AAAA"}, {"key": "AAAA"}):
+        file.write_text(json.dumps({**receipt, **altered}))
+        assert enroll("--check-receipt", str(file))[0] == 1
+    assert (enroll.folder / "receipt.key").stat().st_mode & 0o777 == 0o600
+    file.write_text("[]")
+    assert enroll("--check-receipt", str(file))[0] == 1
