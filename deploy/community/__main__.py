@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,16 +33,15 @@ from deploy.community.ledger import Connection, Ledger, SqliteConnection
 from deploy.community.manager_command import add_parser, manage
 from deploy.community.news import News
 from deploy.community.office import Office
-from deploy.community.page import Order, PageParts, serve
+from deploy.community.orders import Order, Orders
+from deploy.community.page import PageParts, serve
 from deploy.community.people import People
 from deploy.community.phone_open import PhoneOpenings, blueprint
 from deploy.community.publisher import Publisher
-from deploy.community.rollout_desk import ACTOR, RolloutDesk
+from deploy.community.rollout_desk import ACTOR, RaiseAlarm, RolloutDesk
 from deploy.community.rollout_store import RolloutStore
 from deploy.community.settings import Settings, load
 from deploy.community.visitor_passes import PassDesk
-
-_ORDERS_AT_ONCE = 4
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -79,16 +77,16 @@ def run(settings: Settings) -> None:
     ledger = Ledger(database(settings.database))
     feed = Feed(ledger.newest(200), ledger.doors())
     commander = _commander(settings)
+    office = Office(database(settings.managers_database))
+    orders = None if commander is None else Orders(_order(commander), office, feed)
 
     people = People(settings.people_dir)
     history = History(lambda: database(settings.database))
-    publisher = _publisher(settings, people, ledger, feed, history)
-
-    orders = threading.BoundedSemaphore(_ORDERS_AT_ONCE)
 
     def tell(news: News) -> None:
+        if orders is not None:
+            orders.hear(news)
         if news.kind == "order":
-            _obey(commander, orders, news)
             return
         feed.add(news)
         publisher.hear(news)
@@ -96,18 +94,18 @@ def run(settings: Settings) -> None:
             commander.hear(news)
 
     consumer = Consumer(settings.consumer(), ledger, tell)
+    publisher = _publisher(settings, people, ledger, consumer.alarm, history)
     if commander is not None:
         commander.connect(consumer.send_command)
     publisher.connect(consumer.send_roster, consumer.send_command)
-    office = Office(database(settings.managers_database))
     passes = PassDesk(people, settings.pass_key_file) if settings.pass_key_file else None
-    more = () if commander is None else (_phones(settings, people, commander, feed),)
+    more = () if commander is None else (_phones(settings, people, commander, feed, consumer),)
     server = _serve(
         settings,
-        PageParts(feed, office, history, people, _order(commander), passes, settings.public_url,
+        PageParts(feed, office, history, people, orders, passes, settings.public_url,
                   settings.frame_ancestors, more),
     )  # fmt: skip
-    rollouts = _rollouts(settings, commander, feed)
+    rollouts = _rollouts(settings, commander, feed, consumer.alarm)
     consumer.start()
     publisher.start()
     sys.stdout.write(f"community server ready: {_page_url(settings) + '/' if server else 'no page'}\n")
@@ -127,7 +125,7 @@ def run(settings: Settings) -> None:
         raise DoorAgentError(f"{broken[0]}; this is a fault of the server, please report it. Start it again.")
 
 
-def _rollouts(settings: Settings, commander: Commander | None, feed: Feed) -> contextlib.ExitStack:
+def _rollouts(settings: Settings, commander: Commander | None, feed: Feed, alarm: RaiseAlarm) -> contextlib.ExitStack:
     """Both halves of a roll-out, where this server is set up for it; what ends them. Raises DoorAgentError."""
     ends = contextlib.ExitStack()
     cert, key = settings.bundles_cert_file, settings.bundles_key_file
@@ -139,7 +137,7 @@ def _rollouts(settings: Settings, commander: Commander | None, feed: Feed) -> co
         return commander.order(device, action, ACTOR, **more)
 
     store = RolloutStore(settings.releases_dir)
-    desk = RolloutDesk(store, feed, order)
+    desk = RolloutDesk(store, feed, order, alarm)
     context = server_context(settings.ca_file, cert, key)
     bundles = BundleServer(settings.bundles_host, settings.bundles_port, context, store, desk.may_fetch)
     desk.start()
@@ -162,17 +160,14 @@ def end_with_any_thread(done: threading.Event) -> list[str]:
     return broken
 
 
-def _order(commander: Commander | None) -> Order | None:
-    if commander is None:
-        return None
-
+def _order(commander: Commander) -> Order:
     def order(device: str, action: Action, actor: str, for_s: float | None) -> dict[str, Any]:
         return commander.order(device, action, actor, **({} if for_s is None else {"for_s": for_s}))
 
     return order
 
 
-def _phones(settings: Settings, people: People, commander: Commander, feed: Feed) -> Blueprint:
+def _phones(settings: Settings, people: People, commander: Commander, feed: Feed, consumer: Consumer) -> Blueprint:
     """The resident's "open" button."""
 
     def open_(device: str, actor: str, claims: Mapping[str, bool]) -> dict[str, Any]:
@@ -183,8 +178,7 @@ def _phones(settings: Settings, people: People, commander: Commander, feed: Feed
         return said if isinstance(said, bool) else None
 
     def alarm(device: str, person_id: str) -> None:
-        what = {"word": "duress", "detail": f"{person_id} pressed open under duress, and it did not open"}
-        feed.add(News("alarm", device, {**what, "at_ms": time.time_ns() // 1_000_000}))
+        consumer.alarm(device, "duress", f"{person_id} pressed open under duress, and it did not open")
 
     return blueprint(PhoneOpenings(people, open_, settings.timezone, high_security, alarm))
 
@@ -193,7 +187,7 @@ def _page_url(settings: Settings) -> str:
     return settings.public_url or f"http://{settings.http_host}:{settings.http_port}"
 
 
-def _publisher(settings: Settings, people: People, ledger: Ledger, feed: Feed, history: History) -> Publisher:
+def _publisher(settings: Settings, people: People, ledger: Ledger, alarm: RaiseAlarm, history: History) -> Publisher:
     keep = (settings.expired_keep_days, settings.passes_keep_days, settings.proof_keep_days)
     handed_on = [people.receipts_read()]
 
@@ -204,7 +198,7 @@ def _publisher(settings: Settings, people: People, ledger: Ledger, feed: Feed, h
 
     try:
         key = pyseto.Key.new(version=4, purpose="public", key=settings.signing_key_file.read_bytes())
-        publisher = Publisher(people, key, settings.ca_file.read_bytes(), feed.add, hourly)
+        publisher = Publisher(people, key, settings.ca_file.read_bytes(), alarm, hourly)
     except (OSError, ValueError) as e:
         raise ConfigError(f"{settings.signing_key_file}, {settings.ca_file}: cannot be used ({e})") from e
     known = handed_on[0] if handed_on[0] <= history.newest_id() else 0  # another database, or all of it forgotten
@@ -212,21 +206,6 @@ def _publisher(settings: Settings, people: People, ledger: Ledger, feed: Feed, h
         with contextlib.suppress(Exception):  # what is wrong with it was told when it came
             publisher.receipt(device, body)
     return publisher
-
-
-def _obey(commander: Commander | None, orders: threading.BoundedSemaphore, news: News) -> None:
-    """An order from Home Assistant, on a thread of its own until the door has answered; too many at once fall away."""
-    if commander is None or not orders.acquire(blocking=False):
-        return
-
-    def order() -> None:
-        try:
-            with contextlib.suppress(DoorAgentError, ValueError):  # nobody waits for the answer; the door stays shut
-                commander.order(news.device, Action(news.what["action"]), str(news.what["actor"]))
-        finally:
-            orders.release()
-
-    threading.Thread(target=order, name="order", daemon=True).start()
 
 
 def _commander(settings: Settings) -> Commander | None:

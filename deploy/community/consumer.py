@@ -8,6 +8,7 @@ messages share one commit. Nothing that a door sends ends the thread; a fault of
 from __future__ import annotations
 
 import contextlib
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -66,6 +67,7 @@ class Consumer:
         self._queue: FairQueue[Message] = FairQueue(_QUEUE, _QUEUE_EACH)
         self.overflowed = 0
         self._stopping = False
+        self._raised: queue.SimpleQueue[tuple[str, str, str]] = queue.SimpleQueue()
         self._intake = Intake(ledger)
         self._database_down = False
         self._check_s = self._forget_s = 0.0
@@ -88,6 +90,12 @@ class Consumer:
             self._stopping = True
             self._queue.wake()
             self._thread.join(10)
+
+    def alarm(self, device: str, word: str, detail: str) -> None:
+        """Another part of the server has an alarm about a door: stored and told like one of this part's own."""
+        if self._raised.qsize() < _QUEUE:
+            self._raised.put((device, word, detail))
+            self._queue.wake()
 
     def send_command(self, device: str, token: bytes, correlation: bytes) -> None:
         """Publish a signed command; it expires at the broker after 10 s and is never retained."""
@@ -126,6 +134,7 @@ class Consumer:
                 self._turn(self._queue.take(_GROUP, self._check_s - time.monotonic()))
             while group := self._queue.take(_GROUP, 0):
                 self._turn(group)
+            self._take_raised()
         finally:
             self._ledger.close()
 
@@ -134,6 +143,7 @@ class Consumer:
         if self._home_started:
             self._home_started = False
             self._home.anew()
+        self._take_raised()
         if group:
             self._guarded(lambda: self._take(group))
         if time.monotonic() >= self._check_s:
@@ -149,6 +159,10 @@ class Consumer:
             action()
         except Exception as e:  # noqa: BLE001  this thread is every door's
             self._alarm(SERVER, "poison", f"{type(e).__name__}: {e}"[:300])
+
+    def _take_raised(self) -> None:
+        while not self._raised.empty():
+            self._alarm(*self._raised.get())
 
     def _alarm(self, device: str, word: str, detail: str) -> None:
         """Stored where the database takes it, told in any case."""

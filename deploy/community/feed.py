@@ -48,6 +48,8 @@ class Feed:
             if news.kind == "link":
                 self._link = {**news.what, "since_ms": now_ms}
                 self._append({**self._link, **own})
+            elif news.kind == "acknowledged":
+                self._append({**news.what, **own})
             elif news.kind == "state":
                 self._said.add(news.device)
                 door = self._door(news.device, None if news.kept else now_ms)
@@ -68,7 +70,7 @@ class Feed:
         self._number += 1
         numbered = {**entry, "number": self._number}
         self._stream.append(numbered)
-        if entry["type"] not in ("state", "reply", "link"):
+        if entry["type"] not in ("state", "reply", "link", "acknowledged"):
             self._entries.append(numbered)
 
     def snapshot(self) -> dict[str, Any]:
@@ -76,6 +78,19 @@ class Feed:
         with self._changed:
             doors = {k: dict(v) for k, v in self._doors.items()}
             return {"doors": doors, "entries": list(self._entries), "number": self._number, "link": dict(self._link)}
+
+    def devices(self) -> list[str]:
+        """Every door that was ever heard: the connected ones first."""
+        with self._changed:
+            return sorted(self._doors, key=lambda device: (not self._doors[device]["online"], device))
+
+    def waits(self, device: str, action: str | None) -> None:
+        """A door is to be ordered this when it is back; None: no longer."""
+        with self._changed:
+            door = self._door(device, None)
+            door["waits"] = action
+            self._append({**door, "type": "state", "device": device})
+            self._changed.notify_all()
 
     def knows(self, device: str) -> bool:
         """Whether this door has ever been heard."""

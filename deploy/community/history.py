@@ -12,7 +12,6 @@ from typing import Any, Final
 from agent.clock import rfc3339
 from deploy.community.ledger import Connection
 
-DAY_MOST: Final = 2000
 _CHUNK: Final = 500
 _FIELDS: Final = ("id", "device", "epoch", "seq", "kind", "priority", "wall_ms", "clock", "at_ms", "at_clock", "body")
 _SELECT: Final = (
@@ -45,6 +44,19 @@ class History:
                 return
             after = int(rows[-1]["at_ms"]), int(rows[-1]["id"])
 
+    def newest(
+        self, from_ms: int, to_ms: int, before: tuple[int, int] | None, most: int, where: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The same, the newest first and `most` of them; `before` is at_ms and id of the last one that is known."""
+        end = before or (to_ms, 0)
+        some, names = _some(where)
+        sql = (
+            f"SELECT {', '.join(_FIELDS)} FROM events WHERE at_ms >= ? AND at_ms <= ?"  # noqa: S608
+            f" AND (at_ms < ? OR id < ?){some} ORDER BY at_ms DESC, id DESC LIMIT ?"
+        )
+        rows = self._run(sql, (from_ms, end[0], end[0], end[1], *names, most))
+        return [{**dict(zip(_FIELDS, row, strict=True)), "body": json.loads(row[-1])} for row in rows]
+
     def as_csv(self, from_ms: int, to_ms: int, where: str | None = None) -> Iterator[str]:
         """The same as lines of CSV with a header, for a spreadsheet: no cell can be taken for a formula.
 
@@ -57,6 +69,12 @@ class History:
             time, row = rfc3339(event["at_ms"]), f"{event['epoch']}/{event['seq']}"
             rest = rfc3339(event["wall_ms"]), json.dumps(body, ensure_ascii=False, sort_keys=True)
             yield _line((time, event["at_clock"], event["device"], event["kind"], *told, row, *rest))
+
+    def alarms(self, before: int, most: int) -> list[dict[str, Any]]:
+        """Alarms of the server with a number below `before`, the newest first."""
+        names = ("id", "device", "word", "detail", "at_ms")
+        sql = f"SELECT {', '.join(names)} FROM alarms WHERE id < ? ORDER BY id DESC LIMIT ?"  # noqa: S608  our names
+        return [dict(zip(names, row, strict=True)) for row in self._run(sql, (before, most))]
 
     def held(self, device: str) -> dict[str, int]:
         """Epoch -> how many different rows of it the server has."""
@@ -75,8 +93,7 @@ class History:
                 self._db = None
 
     def _read(self, from_ms: int, to_ms: int, where: str | None, after: tuple[int, int]) -> list[dict[str, Any]]:
-        some = "" if not where else " AND device = ?" if "/" in where else " AND device LIKE ?"
-        names = () if not where else (where,) if "/" in where else (f"{where}/%",)
+        some, names = _some(where)
         sql = f"{_SELECT}{some} ORDER BY at_ms, id LIMIT {_CHUNK}"
         values = (from_ms, to_ms, after[0], *after, *names)
         return [dict(zip(_FIELDS, row, strict=True)) for row in self._run(sql, values)]
@@ -86,6 +103,13 @@ class History:
             if self._db is None:
                 self._db = self._connect()
             return self._db.execute(sql, values)
+
+
+def _some(where: str | None) -> tuple[str, tuple[str, ...]]:
+    """A condition for a door (site/door) or a whole site, and its values."""
+    if not where:
+        return "", ()
+    return (" AND device = ?", (where,)) if "/" in where else (" AND device LIKE ?", (f"{where}/%",))
 
 
 def _line(values: tuple[object, ...]) -> str:

@@ -91,8 +91,9 @@ class Intake:
                 continue
             more = self._held.pop(key, 0)
             told = replace(alarm, detail=f"{alarm.detail} (and {more} more since the last)") if more else alarm
-            self._ledger.alarm(device, told, now_ms)
-            news.append(News("alarm", device, {"word": told.word, "detail": told.detail, "at_ms": now_ms}))
+            number = self._ledger.alarm(device, told, now_ms)
+            what = {"id": number, "word": told.word, "detail": told.detail, "at_ms": now_ms}
+            news.append(News("alarm", device, what))
         return news
 
     # ------------------------------------------------------------ one kind of message each

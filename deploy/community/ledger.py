@@ -214,12 +214,13 @@ class Ledger:
             alarms.append(Alarm("rows-lost", f"{body['lost']} rows of the damaged journal could not be read any more"))
         return alarms
 
-    def alarm(self, device: str, alarm: Alarm, now_ms: int) -> None:
-        """Keep an alarm."""
-        self.db.execute(
-            "INSERT INTO alarms (device, word, detail, at_ms) VALUES (?,?,?,?)",
+    def alarm(self, device: str, alarm: Alarm, now_ms: int) -> int:
+        """Keep an alarm; its number."""
+        found = self.db.execute(
+            "INSERT INTO alarms (device, word, detail, at_ms) VALUES (?,?,?,?) RETURNING id",
             (device, alarm.word, alarm.detail, now_ms),
         )
+        return int(found[0][0])
 
     def heard(self, device: str, now_ms: int, *, kept: bool = False) -> None:
         """A door said something. `kept`: some time ago, the broker had it; that it exists is all this proves."""

@@ -40,6 +40,11 @@ _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS acts (
         id {serial}, at_ms BIGINT NOT NULL, manager BIGINT NOT NULL, action TEXT NOT NULL, target TEXT NOT NULL,
         reason TEXT NOT NULL, outcome TEXT NOT NULL, prev TEXT NOT NULL UNIQUE, hash TEXT NOT NULL)""",
+    # doors that were away when all were locked down
+    "CREATE TABLE IF NOT EXISTS waiting (device TEXT PRIMARY KEY, manager BIGINT NOT NULL, reason TEXT NOT NULL)",
+    # alarms of the server that somebody has seen to
+    """CREATE TABLE IF NOT EXISTS acknowledged (
+        alarm TEXT PRIMARY KEY, at_ms BIGINT NOT NULL, manager BIGINT NOT NULL)""",
 )
 _PERSON: Final = "SELECT id, name, role, active FROM managers"
 _ACT: Final = "SELECT at_ms, manager, action, target, reason, outcome, prev, hash FROM acts"
@@ -74,7 +79,10 @@ class Manager:
     @property
     def actor(self) -> str:
         """How a door's journal names them."""
-        return f"manager-{self.id}"
+        return f"manager-{self.id}" if self.id > 0 else "home-assistant"
+
+
+HOME_ASSISTANT: Final = Manager(-1, "Home Assistant", Role.MANAGER)  # not somebody who may sign in
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Something a manager did; `manager` 0 is the server's own command line."""
+    """Something a manager did; `manager` 0 is the server's own command line, -1 Home Assistant."""
 
     at_ms: int
     manager: int
@@ -128,7 +136,7 @@ class Office:
 
     def names(self) -> dict[int, str]:
         """Id -> name, of those who left too: for what they did."""
-        return {int(row[0]): str(row[1]) for row in self._run(_PERSON)}
+        return {HOME_ASSISTANT.id: HOME_ASSISTANT.name} | {int(row[0]): str(row[1]) for row in self._run(_PERSON)}
 
     def named(self, name: str) -> Manager:
         """By name or number. Raises DoorAgentError when there is nobody."""
@@ -229,6 +237,35 @@ class Office:
             return mark == f"0:{GENESIS}"
         found = self._run("SELECT hash FROM acts ORDER BY id LIMIT 1 OFFSET ?", (int(number) - 1,))
         return bool(found) and str(found[0][0]) == hash_
+
+    # ------------------------------------------------------------ what waits, what was seen to
+
+    def waiting(self) -> dict[str, tuple[Manager, str]]:
+        """Doors that are to be locked down when they are back: who wanted it, and why."""
+        left = dict(self.names())
+        found = self._run("SELECT device, manager, reason FROM waiting")
+        return {str(d): (Manager(int(m), left.get(int(m), "?"), Role.MANAGER), str(why)) for d, m, why in found}
+
+    def wait_for(self, device: str, manager: Manager, reason: str) -> None:
+        """Note a door that is to be locked down when it is back."""
+        self._run("DELETE FROM waiting WHERE device = ?", (device,))
+        self._run("INSERT INTO waiting VALUES (?,?,?) ON CONFLICT DO NOTHING", (device, manager.id, reason))
+
+    def wait_no_longer(self, device: str) -> None:
+        """It was done, or taken back."""
+        self._run("DELETE FROM waiting WHERE device = ?", (device,))
+
+    def acknowledge(self, alarm: str, manager: Manager) -> bool:
+        """Somebody saw to an alarm (`alarm`: a name that is never used again); False: somebody had before."""
+        values = (alarm, self._now_ms(), manager.id)
+        return bool(self._run("INSERT INTO acknowledged VALUES (?,?,?) ON CONFLICT DO NOTHING RETURNING alarm", values))
+
+    def acknowledged(self, alarms: Sequence[str]) -> dict[str, tuple[int, str]]:
+        """Of these alarms those that were seen to: when, and by whom."""
+        names, marks = self.names(), ",".join("?" * len(alarms))
+        sql = f"SELECT alarm, at_ms, manager FROM acknowledged WHERE alarm IN ({marks})"  # noqa: S608  marks only
+        found = self._run(sql, alarms) if alarms else []
+        return {str(a): (int(at_ms), names.get(int(m), "?")) for a, at_ms, m in found}
 
     def _run(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock:

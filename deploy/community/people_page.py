@@ -17,12 +17,14 @@ from flask import Flask, Response, abort, jsonify, request
 from agent.core.bounded import written
 from agent.core.roster import Person, PersonKind
 from agent.pass_desk import phone_key
+from deploy.community.feed import Feed
 from deploy.community.gate import needs, session
 from deploy.community.office import Office, Role
 from deploy.community.people import People
 from deploy.community.visitor_passes import HONEST, PassDesk, VisitorPass
 
 _TEXTS: Final = ("name", "kind")
+_GROUP_MOST: Final = 64  # characters
 _FLAGS: Final = ("enabled", "extended_release", "second_factor")
 
 
@@ -41,7 +43,6 @@ def _add_residents(app: Flask, office: Office, people: People) -> None:
         return jsonify({
             "people": [_shown(person) for person in roster.persons.values()],
             "withdrawals": people.withdrawals(),
-            "doors": people.drift(),
         })  # fmt: skip
 
     @app.post("/api/people")
@@ -74,6 +75,29 @@ def _add_residents(app: Flask, office: Office, people: People) -> None:
         _known(people, person_id)
         office.note(session().manager, "remove-person", person_id)
         return jsonify({"removed": people.remove(person_id)})
+
+
+def add_lists(app: Flask, office: Office, people: People, feed: Feed) -> None:
+    """Which doors get the list of people: none does before somebody said who may use it."""
+
+    @app.get("/api/lists")
+    @needs(Role.MANAGER)
+    def lists() -> Response:
+        kept = people.drift()
+        without = sorted(set(feed.devices()) - {door["device"] for door in kept})
+        return jsonify({"doors": kept, "without": without})
+
+    @app.post("/api/doors/<site>/<door>/list")
+    @needs(Role.MANAGER)
+    def keep_list(site: str, door: str) -> Response:
+        device, groups = f"{site}/{door}", _body().get("groups")
+        if not feed.knows(device):
+            abort(404, f"no door {device} has reported to this server")
+        if not isinstance(groups, list) or not all(isinstance(g, str) and 0 < len(g) <= _GROUP_MOST for g in groups):
+            abort(400, f"groups: a list of names of up to {_GROUP_MOST} characters, * for everybody")
+        office.note(session().manager, "set-door", device, " ".join(sorted(set(groups))))
+        people.set_door(device, groups)
+        return jsonify({})
 
 
 def _add_passes(app: Flask, office: Office, passes: PassDesk, public_url: str | None) -> None:

@@ -54,7 +54,8 @@ Ask = Callable[[str, bytes, bytes], None]  # device, payload, correlation: on dn
 class Publisher:
     """`hear` takes the consumer's news, from any thread; everything else happens on the publisher's own.
 
-    `forget` is called once an hour: what was kept long enough goes.
+    `alarm` is told a door, a word and what is the matter. `forget` is called once an hour: what was kept long enough
+    goes.
     """
 
     def __init__(
@@ -62,10 +63,10 @@ class Publisher:
         people: People,
         key: pyseto.KeyInterface,
         ca_pem: bytes,
-        tell: Callable[[News], None],
+        alarm: Callable[[str, str, str], None],
         forget: Callable[[], None] = lambda: None,
     ) -> None:
-        self._people, self._key, self._ca, self._tell, self._forget = people, key, ca_pem, tell, forget
+        self._people, self._key, self._ca, self._told, self._forget = people, key, ca_pem, alarm, forget
         self._forget_s = 0.0
         self._send: SendRoster = lambda _device, _token, _keep: None
         self._ask: Ask = lambda _device, _payload, _correlation: None
@@ -122,9 +123,8 @@ class Publisher:
                 self._alarm(about, "roster", f"{type(e).__name__}: {e}"[:300])
 
     def _alarm(self, device: str, word: str, detail: str) -> None:
-        if not self._often.allows(f"{device} {word}"):
-            return
-        self._tell(News("alarm", device, {"word": word, "detail": detail, "at_ms": time.time_ns() // 1_000_000}))
+        if self._often.allows(f"{device} {word}"):
+            self._told(device, word, detail)
 
     def _take(self, news: News) -> None:
         if news.kind == "state":

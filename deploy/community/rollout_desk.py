@@ -12,7 +12,7 @@ from agent.core.updates import Bundle
 from agent.errors import StoreError
 from deploy.community import rollout
 from deploy.community.feed import Feed
-from deploy.community.news import SERVER, News
+from deploy.community.news import SERVER
 from deploy.community.rollout import Plan, Progress, Turn
 from deploy.community.rollout_store import RolloutStore
 
@@ -21,13 +21,17 @@ ACTOR: Final = "rollout"
 
 # door, action, bundle -> the door's answer
 Order = Callable[[str, Action, Bundle | None], dict[str, Any]]
+RaiseAlarm = Callable[[str, str, str], None]  # door, word, what is the matter
 
 
 class RolloutDesk:
     """One thread. `may_fetch` is for the threads that serve bundles."""
 
-    def __init__(self, store: RolloutStore, feed: Feed, order: Order, every_s: float = LOOK_EVERY_S) -> None:
+    def __init__(
+        self, store: RolloutStore, feed: Feed, order: Order, alarm: RaiseAlarm, every_s: float = LOOK_EVERY_S
+    ) -> None:
         self._store, self._feed, self._order, self._every_s = store, feed, order, every_s
+        self._raise = alarm
         self._may: frozenset[tuple[str, str]] = frozenset()
         self._told = ""
         self._stopped: tuple[str, str, str] | None = None  # roll-out, door, fault: the last stop that was told
@@ -105,7 +109,7 @@ class RolloutDesk:
         return {door: self._feed.state(door) for door in self._feed.snapshot()["doors"]}
 
     def _alarm(self, device: str, detail: str) -> None:
-        self._feed.add(News("alarm", device, {"word": "rollout", "detail": detail, "at_ms": _now_ms()}))
+        self._raise(device, "rollout", detail)
 
 
 def _now_ms() -> int:

@@ -120,6 +120,9 @@ class Site:
     def key(self) -> Any:
         return pyseto.Key.new(version=4, purpose="public", key=self.signing.key.read_bytes())
 
+    def _alarm(self, device: str, word: str, detail: str) -> None:
+        self.consumer.alarm(device, word, detail)
+
     def serve(self) -> None:
         """The parts that `python -m deploy.community` puts together, in this process."""
         ledger = Ledger(SqliteConnection(self.folder / "community.db"))
@@ -129,7 +132,7 @@ class Site:
             "127.0.0.1", self.broker.port, self.authority.cert, pair.cert, pair.key, self.signing.key
         )
         publisher._LOOK_EVERY_S = 0.1  # the server's second is this test's tenth
-        self.publisher = Publisher(self.people, self.key, self.authority.cert.read_bytes(), self.news.append)
+        self.publisher = Publisher(self.people, self.key, self.authority.cert.read_bytes(), self._alarm)
 
         def tell(news: News) -> None:
             self.news.append(news)

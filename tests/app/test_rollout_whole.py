@@ -34,7 +34,7 @@ class RolloutSite(Site):
         self.release = self.authority.signing_key("release")
         self.serve()
         self.store = RolloutStore(folder / "releases")
-        self.desk = RolloutDesk(self.store, self.feed, self.order, every_s=0.1)
+        self.desk = RolloutDesk(self.store, self.feed, self.order, self._alarm, every_s=0.1)
         pair = self.authority.server("bundles", ("127.0.0.1",))
         context = server_context(self.authority.cert, pair.cert, pair.key)
         self.bundles = BundleServer("127.0.0.1", 0, context, self.store, self.desk.may_fetch)

@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from agent.core.commands import Action
 from deploy.community.feed import Feed
 from deploy.community.history import History
+from deploy.community.ingest import Alarm
 from deploy.community.ledger import Ledger, SqliteConnection
 from deploy.community.news import News
 from deploy.community.office import Office, Role
+from deploy.community.orders import Orders
 from deploy.community.page import PageParts, serve
 from deploy.community.people import People
 from deploy.community.visitor_passes import PassDesk
@@ -77,8 +79,9 @@ class Page:
         self.history = History(lambda: SqliteConnection(folder / "community.db"))
         self.people = People(folder / "people")
         self.passes = PassDesk(self.people, pass_key(folder))
+        self.orders = Orders(self.order, self.office, self.feed)
         self.parts = PageParts(
-            self.feed, self.office, self.history, self.people, self.order, self.passes, frame_ancestors="'none'"
+            self.feed, self.office, self.history, self.people, self.orders, self.passes, frame_ancestors="'none'"
         )
         self.server = serve(self.parts, "127.0.0.1", 0)
         self.url = self.server.url
@@ -98,6 +101,12 @@ class Page:
         row = {"epoch": "e", "seq": seq, "kind": str(kind), "priority": int(priority), "clock": "ntp"}
         times = {"wall_ms": at_ms, "at_ms": at_ms, "at_clock": "ntp"}
         self.feed.add(News("event", device, {**row, **times, "body": body}))
+
+    def alarm(self, word, detail, device="garden/gate-1"):
+        at_ms = 1_790_000_009_000
+        with self.ledger.transaction():
+            number = self.ledger.alarm(device, Alarm(word, detail), at_ms)
+        self.feed.add(News("alarm", device, {"id": number, "word": word, "detail": detail, "at_ms": at_ms}))
 
     def signed_in(self, role: Role, name: str | None = None) -> Client:
         client = Client(self.url)

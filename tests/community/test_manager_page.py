@@ -15,14 +15,24 @@ from agent.errors import ConfigError
 from deploy.community import settings
 from deploy.community.gate import Gate
 from deploy.community.history import History
-from deploy.community.ingest import Chain, Taken
+from deploy.community.ingest import Alarm, Chain, Taken
 from deploy.community.ledger import SqliteConnection
 from deploy.community.office import Role
 from deploy.community.page import build
 from tests.community.manager_site import OPEN, Client
 
 ORDERS = "/api/doors/garden/gate-1/orders"
-PRIVATE = ["/api/me", "/api/now", "/api/stream", "/api/day", "/api/events.csv", "/api/acts", "/api/managers"]
+PRIVATE = [
+    "/api/me",
+    "/api/now",
+    "/api/stream",
+    "/api/day",
+    "/api/alarms",
+    "/api/lists",
+    "/api/events.csv",
+    "/api/acts",
+    "/api/managers",
+]
 
 
 def test_an_outsider_sees_the_sign_in_page_and_nothing_else(outsider):
@@ -268,7 +278,7 @@ def test_a_day_is_the_managers_own_day_and_the_csv_says_the_same(page):
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [row["kind"] for row in rows] == [str(Kind.DOORBELL), str(Kind.ACCESS_TAKEN)]
     assert rows[1]["person"] == "'=p1"  # not a formula in anybody's spreadsheet
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="doors-2026-11-22.csv"'
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="doors-2026-11-22-2-days.csv"'
     assert page.office.acts()[0].action == "export"
 
 
@@ -285,6 +295,62 @@ def test_long_histories_come_in_pieces_and_whole(page):
     assert [e["body"]["n"] for e in reader.between(NOON, NOON + 5000)] == list(range(1201))
     assert list(reader.between(NOON, NOON + 5000, "garden/gate-2")) == []
     reader.close()
+
+
+def test_a_day_of_thousands_is_shown_to_its_first_event_page_by_page(page):
+    """One answer held the first 2,000 and the rest of the day could not be reached."""
+    store(page, [(NOON + n // 3, Kind.DOORBELL, {"n": n}) for n in range(2301)])
+    client, found, before = page.signed_in(Role.VIEWER), [], ""
+    while before is not None:
+        told = client.ask("GET", f"/api/day?from=2026-11-23&zone=Asia/Shanghai&before={before}").json
+        assert told["more"] is (told["before"] is not None)
+        found += [e["body"]["n"] for e in told["events"]]
+        before = told["before"]
+    assert found == list(reversed(range(2301)))
+    assert client.ask("GET", "/api/day?from=2026-11-23&zone=UTC&before=x").status == 400
+
+
+def alarm(page, word="silence", detail="nothing heard for 185 s", at_ms=NOON):
+    with page.ledger.transaction():
+        return page.ledger.alarm("garden/gate-1", Alarm(word, detail), at_ms)
+
+
+def test_alarms_are_kept_and_say_who_saw_to_them_and_when(page):
+    number = alarm(page)
+    client = page.signed_in(Role.MANAGER, "Lin")
+    (told,) = client.ask("GET", "/api/alarms").json["alarms"]
+    assert (told["id"], told["word"], "seen_by" in told) == (number, "silence", False)
+    for _ in range(2):  # two managers press at once: the first one stands
+        assert client.ask("POST", f"/api/alarms/{number}/acknowledge", {}).status == 200
+    (told,) = client.ask("GET", "/api/alarms").json["alarms"]
+    assert (told["seen_by"], told["seen_ms"] >= NOON) == ("Lin", True)
+    assert [(a.action, a.target, a.reason) for a in page.office.acts()[:2]] == [
+        ("acknowledge-alarm", "garden/gate-1", "silence"), ("sign-in", "", ""),
+    ]  # fmt: skip
+    assert client.ask("POST", f"/api/alarms/{number + 1}/acknowledge", {}).status == 404
+    assert page.signed_in(Role.VIEWER).ask("POST", f"/api/alarms/{number}/acknowledge", {}).status == 403
+
+
+def test_many_alarms_come_in_pages(page):
+    numbers = [alarm(page) for _ in range(60)]
+    client = page.signed_in(Role.VIEWER)
+    first = client.ask("GET", "/api/alarms").json
+    rest = client.ask("GET", f"/api/alarms?before={first['before']}").json
+    assert [a["id"] for a in first["alarms"] + rest["alarms"]] == numbers[::-1]
+    assert (first["more"], rest["more"]) == (True, False)
+
+
+def test_whoever_may_only_look_sees_no_silent_alarm(page):
+    """Such a page stands open at the gate, in view of whoever forces a resident."""
+    alarm(page, "duress", "p-1 pressed open under duress, and it did not open")
+    store(page, [(NOON, Kind.DURESS, {"person_id": "p-1"})])
+    page.event(1, Kind.DURESS, person_id="p-1")
+    day = "/api/day?from=2026-11-23&zone=Asia/Shanghai"
+    for role, seen in ((Role.VIEWER, 0), (Role.MANAGER, 1)):
+        client = page.signed_in(role)
+        assert len(client.ask("GET", "/api/alarms").json["alarms"]) == seen
+        assert len(client.ask("GET", "/api/now").json["entries"]) == seen
+        assert len(client.ask("GET", day).json["events"]) == seen
 
 
 # ---------------------------------------------------------------- configuration

@@ -1,15 +1,21 @@
 """The managers' book: links sign in once, sessions end, what was done can't be changed unnoticed."""
 
 import argparse
+import re
 import sqlite3
 import threading
+from pathlib import Path
 
 import pytest
 
+import deploy.community
 from agent.errors import DoorAgentError, StoreError
+from deploy.community.__main__ import main
 from deploy.community.ledger import SqliteConnection
 from deploy.community.manager_command import add_parser, manage
 from deploy.community.office import IDLE_MS, LINK_MS, SESSION_MS, Office, Role
+
+PAGE = Path(deploy.community.__file__).parent / "page"
 
 
 class Book:
@@ -170,6 +176,19 @@ def test_the_command_line_takes_the_mark_and_says_what_is_gone(book, capsys):
     acts()  # what is left is a sound chain
     with pytest.raises(StoreError, match="cut off"):
         acts("--since", mark)
+
+
+def test_the_commands_on_the_sign_in_page_do_what_it_says(tmp_path, capsys):
+    """It named a command that knows nobody yet as the one for the first owner."""
+    (tmp_path / "community.toml").write_text(
+        "".join(f'{key}_file = "x"\n' for key in ("ca", "cert", "key", "signing_key"))
+    )
+    shown = re.findall("<pre[^>]*>python -m deploy.community (.*)</pre>", (PAGE / "enter.html").read_text())
+    assert len(shown) == 2
+    for command in shown:
+        words = command.replace("NAME", "Chen").replace("community.toml", str(tmp_path / "community.toml"))
+        assert main(words.split()) == 0
+        assert "/enter#" in capsys.readouterr().out
 
 
 def test_two_writers_make_one_chain(book):

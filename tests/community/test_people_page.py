@@ -124,3 +124,23 @@ def test_a_pass_without_sense_is_not_made(page, manager, more):
     body = {"doors": [], "for_s": 7200, "uses": 1, "note": "", **more}
     assert manager.ask("POST", "/api/passes", body).status == 400
     assert page.passes.passes() == []
+
+
+def test_a_door_gets_the_list_once_a_manager_says_who_may_use_it(page, manager):
+    """Until then people went nowhere, and nothing on the page said so."""
+    assert manager.ask("GET", "/api/lists").json == {"doors": [], "without": ["garden/gate-1"]}
+    address = "/api/doors/garden/gate-1/list"
+    assert manager.ask("POST", address, {"groups": ["tower-a"]}).status == 200
+    told = manager.ask("GET", "/api/lists").json
+    assert (told["without"], told["doors"][0]["device"], told["doors"][0]["groups"]) == (
+        [],
+        "garden/gate-1",
+        ["tower-a"],
+    )
+    assert page.people.doors()["garden/gate-1"].groups == ("tower-a",)
+    last = page.office.acts()[0]
+    assert (last.action, last.target, last.reason) == ("set-door", "garden/gate-1", "tower-a")
+    for body in ({"groups": "tower-a"}, {"groups": [3]}, {"groups": ["x" * 65]}, {}):
+        assert manager.ask("POST", address, body).status == 400
+    assert manager.ask("POST", "/api/doors/garden/gate-9/list", {"groups": ["*"]}).status == 404
+    assert page.signed_in(Role.VIEWER).ask("POST", address, {"groups": ["*"]}).status == 403

@@ -40,8 +40,9 @@ class World:
         (folder / "community.toml").write_text("\n".join(lines))
         self.feed, self.orders = Feed([], []), []
         self.answer = {"stage": "done"}
+        self.raised = []
         self.store = RolloutStore(folder / "releases")
-        self.desk = RolloutDesk(self.store, self.feed, self.order)
+        self.desk = RolloutDesk(self.store, self.feed, self.order, lambda *alarm: self.raised.append(alarm))
 
     def order(self, door, action, bundle):
         self.orders.append((door, str(action), bundle and bundle.release))
@@ -57,7 +58,7 @@ class World:
         self.feed.add(News("state", name, {"online": True, "release": "0.1.0+bbbbbbbbbb", "update": update}))
 
     def alarms(self):
-        return [(e["device"], e["word"], e["detail"]) for e in self.feed.snapshot()["entries"] if e["type"] == "alarm"]
+        return self.raised
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_a_server_that_starts_again_goes_on_where_it_was(world):
     world.door("garden/gate-1")
     start(world)
     world.desk.look()
-    again = RolloutDesk(world.store, world.feed, world.order)
+    again = RolloutDesk(world.store, world.feed, world.order, lambda *alarm: world.raised.append(alarm))
     again.look()
     assert len(world.orders) == 1
     assert again.may_fetch("garden/gate-1", world.store.plan().bundle.sha256)

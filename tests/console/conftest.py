@@ -14,6 +14,7 @@ from scripted import ScriptedDoor, hall_jpeg
 from agent.clock import SystemClock
 from agent.console.entry import ConsoleKey
 from agent.console.server import Console, ConsoleSettings
+from tests.community.manager_site import Page
 
 
 @pytest.fixture
@@ -32,6 +33,13 @@ def console(door, key):
     console.start()
     yield console
     console.stop()
+
+
+@pytest.fixture
+def site(tmp_path):
+    site = Page(tmp_path)
+    yield site
+    site.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ from importlib.resources import files
 
 import pytest
 from flask import Flask, redirect
+from manager_hands import fill, sign_in
 from test_demo_page import Demo
-from test_manager_screens import fill, sign_in
 
 from agent.cli.demo_page import make_app
 from agent.console.local import LocalServer

@@ -2,43 +2,14 @@
 
 import os
 import sqlite3
-import time
 from pathlib import Path
 
 import pytest
+from manager_hands import fill, give_reason, reads, sign_in
 
 from agent.core.events import Kind, Priority
 from deploy.community.news import News
 from deploy.community.office import Role, sign_in_url
-from tests.community.manager_site import Page
-
-
-@pytest.fixture
-def site(tmp_path):
-    site = Page(tmp_path)
-    yield site
-    site.close()
-
-
-def sign_in(browser, site, role=Role.OWNER, name="陈美玲", language="en", view="", **size):
-    """Through the one-time link, as a person does."""
-    known = {m.name: m for m in site.office.managers()}
-    manager = known.get(name) or site.office.add(name, role)
-    link = sign_in_url(site.url.rstrip("/"), site.office.link(manager)).replace("/enter#", f"/enter?lang={language}#")
-    browser.open(link, **size)
-    browser.until("document.querySelector('#live-dot')?.classList.contains('good')")
-    if view:
-        browser.js(f"location.hash = '{view}'")
-        browser.until(f"!document.querySelector('#view-{view}').hidden")
-
-
-def reads(browser, selector, words):
-    browser.until(f"document.querySelector({selector!r})?.innerText.includes({words!r})")
-
-
-def give_reason(browser):
-    browser.js("document.querySelector('#order-reason').value = 'delivery'")
-    browser.js("document.querySelector('#order-yes').click()")
 
 
 @pytest.fixture
@@ -178,7 +149,7 @@ def test_hostile_text_stays_text(manager, site):
 def test_a_viewer_has_no_buttons_and_an_owner_adds_a_manager(browser, site):
     sign_in(browser, site, Role.VIEWER, "Viewer")
     assert browser.js("document.querySelectorAll('#doors button').length") == 0
-    assert browser.js("document.querySelector('#views').hidden && document.querySelector('#csv').hidden")
+    assert browser.js("document.querySelector('#views').hidden && document.querySelector('#csv-open').hidden")
     sign_in(browser, site, Role.OWNER, "Owner", view="managers")
     browser.js("document.querySelector('#manager-name').value = 'Wang'")
     browser.js("document.querySelector('#manager-form button').click()")
@@ -208,7 +179,7 @@ def test_everything_can_be_reached_with_the_keyboard(manager, site):
         for kind in ("keyDown", "keyUp"):
             manager.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
         reached.append(manager.js("document.activeElement.id || document.activeElement.tagName"))
-    for name in ("leave", "language", "SUMMARY", "day", "csv", "filter-all", "filter-alarms"):
+    for name in ("leave", "language", "SUMMARY", "day", "csv-open", "filter-all", "filter-alarms"):
         assert name in reached, (name, reached)
 
 
@@ -268,28 +239,3 @@ def test_a_person_and_a_pass_are_made_on_the_page(browser, site):
     reads(browser, "#events", "林阿婆 may come in")
     assert browser.problems == []
     browser.leave()
-
-
-def fill(site):
-    """A community of four doors on a usual afternoon."""
-    site.people.put({"id": "p-1", "name": "陈美玲", "groups": ["tower-a"]})
-    site.people.put({"id": "p-2", "name": "Wang Fang", "kind": "staff", "extended_release": True})
-    site.people.set_door("garden/gate-1", ["*"])
-    now_s = int(time.time())
-    site.passes.issue(["garden/gate-1"], now_s, now_s + 7200, 1, note="plumber")
-    site.door("garden/gate-1")
-    site.door("garden/gate-2", mode="LockedDown")
-    health = {"guard": True, "vision": True, "camera": "dark", "store": "ok", "queue": 412}
-    facts = {"mode": "Locked", "lock": "secured", "contact": "open", "alarms": ["DoorOpenTooLong"]}
-    state = {"online": True, "door": facts, "clock": "floor", "health": health, "roster": {"epoch": 3, "persons": 214}}
-    site.feed.add(News("state", "garden/gate-3", state))
-    site.feed.add(News("state", "garden/gate-4", {"online": False}))
-    site.event(1, Kind.ACCESS_GRANTED, credential="face", person_id="p-1")
-    site.event(2, Kind.ACCESS_TAKEN, credential="face", person_id="p-1")
-    site.event(3, Kind.ACCESS_DENIED_UNKNOWN, credential="face", reason="CredentialNotFound", device="garden/gate-2")
-    site.event(4, Kind.ACCESS_DENIED, credential="phone", reason="Replayed")
-    site.event(5, Kind.REQUEST_TO_EXIT)
-    site.event(6, Kind.DOOR_ALARM, Priority.ALARM, state="DoorOpenTooLong", device="garden/gate-3")
-    site.event(7, Kind.ACCESS_GRANTED, credential="remote", actor="manager-1")
-    silence = {"word": "silence", "detail": "nothing heard for 185 s", "at_ms": 1_790_000_009_000}
-    site.feed.add(News("alarm", "garden/gate-4", silence))

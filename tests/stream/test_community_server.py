@@ -187,7 +187,7 @@ def test_receipts_are_read_again_only_from_where_they_may_not_have_been_taken(tm
     authority = Authority(tmp_path / "ca")
     made = SimpleNamespace(signing_key_file=authority.signing_key("server").key, ca_file=authority.cert,
                            expired_keep_days=7, passes_keep_days=7, proof_keep_days=30)  # fmt: skip
-    start = lambda: _publisher(made, people, ledger, Feed([], []), history)  # noqa: E731
+    start = lambda: _publisher(made, people, ledger, lambda *_alarm: None, history)  # noqa: E731
     hourly = start()._forget
     assert read == [1, 2, 3]
     hourly()
@@ -210,3 +210,13 @@ def test_a_thread_that_ends_by_a_fault_ends_the_server_loudly(monkeypatch, capsy
     assert done.wait(5)
     assert broken == ["thread ledger ended: ZeroDivisionError: division by zero"]
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_alarm_of_another_part_of_the_server_is_stored_as_well(site):
+    """A press under duress that opened nothing was shown to whoever had the page open, and then gone."""
+    server = site.serve()
+    server.alarm("s1/d1", "duress", "p-1 pressed open under duress, and it did not open")
+    until(lambda: [n for n in site.news.all if n.kind == "alarm"], "the alarm told")
+    (told,) = [n.what for n in site.news.all if n.kind == "alarm"]
+    stored = site.ledger().db.execute("SELECT id, device, word FROM alarms")
+    assert stored == [(told["id"], "s1/d1", "duress")]

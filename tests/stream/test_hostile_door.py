@@ -21,6 +21,7 @@ from deploy.community import consumer
 from deploy.community.commander import Commander
 from deploy.community.feed import Feed
 from deploy.community.news import News
+from deploy.community.office import Role
 from deploy.community.page import _stream
 from deploy.community.people import People
 from deploy.community.publisher import Publisher
@@ -228,9 +229,9 @@ def rosters(site, tmp_path):
     people = People(tmp_path / "people")
     for device in (HONEST, THIEF):
         people.set_door(device, ["*"])
-    told: list[News] = []
+    told: list[tuple[str, str, str]] = []
     key = pyseto.Key.new(version=4, purpose="public", key=site.signing.key.read_bytes())
-    publisher = Publisher(people, key, site.authority.cert.read_bytes(), told.append)
+    publisher = Publisher(people, key, site.authority.cert.read_bytes(), lambda *alarm: told.append(alarm))
     sent: list[tuple[str, bool]] = []
     publisher.connect(lambda device, _token, keep: sent.append((device, keep)), lambda *_: None)
     publisher.start()
@@ -246,7 +247,7 @@ def test_a_roster_revision_beyond_everything_ends_no_thread(rosters, revision):
     publisher.hear(News("state", THIEF, {"online": True, "roster": {"revision": revision, "digest": "x"}}))
     publisher.hear(News("state", HONEST, {"online": True, "roster": {"revision": 0, "digest": "x"}, "challenge": "c"}))
     until(lambda: (HONEST, False) in sent, "the honest door's roster")
-    assert {(n.device, n.what["word"]) for n in told} <= {(THIEF, "roster")}
+    assert {(device, word) for device, word, _ in told} <= {(THIEF, "roster")}
     assert publisher._people.published(THIEF).revision == 1
 
 
@@ -275,11 +276,11 @@ def test_whatever_one_door_sends_all_others_flow(site, thief, honest, rosters):
     assert publisher._thread.is_alive()
     assert server._thread.is_alive()
     assert not [n for n in site.news.all if n.kind == "alarm" and n.what["word"] == "poison"]
-    assert {n.device for n in told} <= {THIEF}
+    assert {device for device, _, _ in told} <= {THIEF}
     strict(json.dumps(feed.snapshot()))
     feed.close()
     feed.closed = False  # one pass of what a viewer gets
-    shown = _stream(feed, 0, iter([True, False]).__next__)
+    shown = _stream(feed, 0, iter([True, False]).__next__, Role.OWNER)
     entries = [strict(part[6:]) for part in shown if part.startswith("data: ")]
     assert {e["device"] for e in entries} <= {HONEST, THIEF, "server"}
     assert not [e for e in entries if e["device"] == HONEST and e["type"] == "alarm"]

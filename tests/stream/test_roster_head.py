@@ -25,7 +25,7 @@ def test_a_door_that_says_hello_gets_the_head_without_a_copy_at_the_broker(site:
     people = People(tmp_path / "people")
     people.set_door("s1/d1", ["*"])
     key = pyseto.Key.new(version=4, purpose="public", key=site.signing.key.read_bytes())
-    publisher = Publisher(people, key, site.authority.cert.read_bytes(), lambda _news: None)
+    publisher = Publisher(people, key, site.authority.cert.read_bytes(), lambda *_alarm: None)
     consumer = site.serve()
     told = consumer._tell
     consumer._tell = lambda news: (told(news), publisher.hear(news))[0]

@@ -40,6 +40,21 @@ const UPDATE = {
   "not-well": ["运行不正常", "it was not well"], "not-installed": ["装不上", "could not be installed"], "no-word": ["中途断了，结果不明", "interrupted, nobody knows how it ended"],
   "called-off": ["已取消", "called off"],
 };
+const STORE = { // what the door's journal says of itself
+  Failing: ["磁盘写不进去：记录暂存在内存里", "the disk takes nothing: what happens is kept in memory"], Recovered: ["恢复正常", "works again"], recovered: ["恢复正常", "works again"],
+  IntentNotStoredInTime: ["磁盘太慢：先开了门，记录随后写入", "the disk was too slow: the door opened before its row was written"],
+  created: ["文件不见了，已新建", "its file was missing, a new one was begun"], quarantined: ["文件损坏，已保留原件并新建", "its file was damaged and is kept aside, a new one was begun"],
+  dead: ["记录线程停止，程序将重启", "its thread ended, the program starts again"], stale: ["收到过时的确认", "an old acknowledgement came"],
+  "server-went-back": ["服务器丢了已确认的记录，正在重发", "the server lost what it had acknowledged; it is sent again"],
+  fork: ["服务器上同名的记录与本门不同", "the server has another history under this door's name"], restored: ["本门的记录比服务器少：被回退过", "the server has rows that are missing here: the journal was rolled back"],
+  "quota-ok": ["空间充足", "there is room again"], "quota-70": ["空间已用七成", "70 % of its room is used"], "quota-80": ["空间已用八成，开始合并次要记录", "80 % of its room is used: minor rows are folded"],
+  "quota-95": ["空间将满，开始删除次要记录", "its room is nearly used up: minor rows are dropped"],
+};
+const UNFIT = { // why a sending of the server's roster was not taken
+  "other-door": ["是给别的门的", "for another door"], "rolled-back": ["比已有的旧", "older than what is here"], replayed: ["重复发送", "sent before"],
+  "no-such-base": ["本门没有它要修改的那一版", "changes a version that is not here"], "bad-digest": ["内容与摘要不符", "not what its digest says"],
+  "not-sealed-for-this-door": ["人脸模板不是加密给本门的", "a face sealed for another door"], "face-missing": ["缺人脸模板", "a face did not come"], "not-lawful": ["没有同意记录的人脸", "a face without consent"],
+};
 const pick = (table, word) => (table[word] ? either(table[word]) : String(word ?? ""));
 const who = (b) => (typeof b.name === "string" ? b.name : typeof b.person_id === "string" ? say("resident") : "");
 const zh = () => language !== "en";
@@ -72,19 +87,34 @@ const KINDS = {
   "Door/State/DoorPhysicalState": ["quiet", (b) => ({ Open: zh() ? "门开了" : "The door opened", Closed: zh() ? "门关上了" : "The door closed" })[b.state] ?? after(say("leaf"), say("unknown"))],
   "Door/State/DoorAlarm": ["bad", (b) => ({ DoorForcedOpen: say("sForced"), DoorOpenTooLong: say("sHeld"), Normal: zh() ? "门的警报解除" : "The door's alarm is over" })[b.state] ?? after(say("door"), say(b.state))],
   "Door/State/DoorTamper": ["bad", (b) => (b.state === "TamperDetected" ? say("sTamper") : zh() ? "设备盖好了" : "The device is closed again")],
-  "Door/State/DoorFault": ["bad", (b) => (b.state === "NotInFault" ? (zh() ? "故障排除" : "The door's fault is gone") : say("sFault", list(b.faults ?? [], FAULT)))],
+  "Door/State/DoorFault": ["bad", (b) => ({
+    NotInFault: zh() ? "故障排除" : "The door's fault is gone",
+    Reported: after(zh() ? "硬件程序报告故障" : "The hardware program reports a fault", b.detail),
+  })[b.state] ?? (b.faults?.length ? say("sFault", list(b.faults, FAULT)) : zh() ? "门有故障" : "Something is wrong with the door")],
   "Door/State/Fire": ["bad", (b) => (b.state === "Alarm" ? say("sFire") : zh() ? "消防报警解除" : "The fire alarm is over")],
   "Door/Doorbell": ["quiet", () => (zh() ? "有人按门铃" : "The bell rang")],
   "Agent/Started": ["quiet", (b) => after(zh() ? "门禁程序启动" : "The door's program started", b.release ?? b.version)],
   "Agent/Stopped": ["quiet", () => (zh() ? "门禁程序停止" : "The door's program stopped")],
   "Agent/Vision": ["quiet", (b) => ({ Up: zh() ? "人脸识别开始工作" : "Recognition is working", Down: zh() ? "人脸识别中断，正在重启" : "Recognition stopped and is being restarted",
     EnrolAgain: zh() ? `${b.people} 人的面容认不出：他们是用另一种识别网络录入的` : `${b.people} people are not recognised: they were enrolled with another network`,
+    Nonsense: zh() ? "识别程序说了读不懂的话，已忽略" : "Recognition said something that makes no sense; it was left out",
+    GalleryRefused: after(zh() ? "识别程序没有接受住户名单" : "Recognition did not take the residents' faces", b.detail),
     EveryoneEnrolled: zh() ? "每个人的面容都能认出来了" : "Everybody enrolled can be recognised again" })[b.state] ?? after(say("pVision"), b.state)],
   "Agent/Camera": ["quiet", (b) => after(say("pCamera"), known("cam_", b.state))],
-  "Agent/Link": ["quiet", (b) => ({ Up: zh() ? "与服务器的线路接通" : "The link to the server is up", Down: zh() ? "与服务器的线路断开，门照常工作" : "The link to the server is down; the door goes on" })[b.state] ?? after(say("pLink"), b.word ?? b.state)],
-  "Agent/Store": ["bad", (b) => after(say("pStore"), b.state)],
+  "Agent/Link": ["quiet", (b) => ({ Up: zh() ? "与服务器的线路接通" : "The link to the server is up", Down: zh() ? "与服务器的线路断开，门照常工作" : "The link to the server is down; the door goes on",
+    Alarm: after(zh() ? "服务器不让这扇门做它该做的事" : "The server does not let this door do what it should", b.detail ?? b.word) })[b.state] ?? after(say("pLink"), b.state)],
+  "Agent/Store": ["bad", (b) => after(say("pStore"), pick(STORE, b.state))],
   "Agent/Clock": ["quiet", (b) => after(say("pClock"), known("clock_", b.state)), true],
   "Agent/Roster": ["quiet", (b) => ({
+    Changed: zh() ? "住户名单已更新" : "The list of residents changed",
+    Applied: zh() ? `收到服务器的名单第 ${b.revision} 版，${b.persons} 人` : `Version ${b.revision} of the server's list came, ${b.persons} people`,
+    Refused: after(zh() ? "服务器发来的名单没有采用" : "A list from the server was not taken", pick({ ...REASON, ...UNFIT }, b.reason)),
+    RolledBack: zh() ? "这扇门的名单被回退过，等服务器重发" : "This door's list was rolled back; the server sends it again",
+    Drift: zh() ? `名单未更新：第 ${b.revision} 版，应为第 ${b.wanted} 版` : `The list is not up to date: version ${b.revision}, should be ${b.wanted}`,
+    DriftOver: zh() ? `名单已更新到第 ${b.revision} 版` : `The list is up to date: version ${b.revision}`,
+    Stale: zh() ? "太久没有收到服务器的消息：访客暂不放行，住户照常" : "The server was not heard for too long: visitors are refused for now, residents are not",
+    Fresh: zh() ? "又收到服务器的消息：访客恢复通行" : "The server is heard again: visitors are let in",
+    FacePurged: zh() ? "已撤回同意的人脸模板已从这扇门删除，附签名回执" : "A withdrawn face was purged from this door, with a signed receipt",
     Enrolled: zh() ? "新住户已录入" : "A resident was enrolled",
     VisitAdded: zh() ? "为一位住户补充了人脸模板" : "Pictures of another visit were added for a resident",
     Unreadable: zh() ? `名单里有 ${b.entries} 条读不出来：这些人进不来，其他人照常` : `${b.entries} entries of the list of residents cannot be read: these people are not let in, everybody else is`,
@@ -109,7 +139,7 @@ const KINDS = {
   "Journal/Tombstone": ["bad", () => (zh() ? "空间不足，删除了旧的次要记录" : "Out of room: old minor rows were dropped")],
   "Journal/Folded": ["warn", () => (zh() ? "空间不足，合并了旧的次要记录" : "Short of room: old minor rows were folded")],
 };
-const OVER = new Set(["Normal", "NotInFault", "NotInTamper", "Recovered", "Ended", "Readable", "Usable", "EveryoneEnrolled"]);
+const OVER = new Set(["Normal", "NotInFault", "NotInTamper", "Recovered", "recovered", "Ended", "Readable", "Usable", "EveryoneEnrolled", "DriftOver", "Fresh", "quota-ok"]);
 
 // {text, tone, technical}: an event of a kind nobody described is shown by its name.
 function describe(event) {

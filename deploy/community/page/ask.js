@@ -10,7 +10,7 @@ async function askServer(path, body, method) {
   const reply = await fetch(path, options);
   if (reply.status === 401) location.replace("/enter");
   const told = await reply.json();
-  if (!reply.ok) throw new Error(told.error ?? `${reply.status}`);
+  if (!reply.ok) throw Object.assign(new Error(told.error ?? `${reply.status}`), { unknown: reply.status === 404 });
   return told;
 }
 

@@ -1,14 +1,12 @@
-// Doors at a glance, and the orders to them: a dialog asks for the reason, the door's own answers are shown, never a hope.
+// Doors at a glance.
 "use strict";
 
-const ORDERS = ["open", "lock-down", "release-lock-down", "hold-open", "end-hold-open", "block", "unblock", "identify"];
-const HOLD_S = 900;
-const answers = {}; // device -> { id, words, tone }
 const opened = new Set(); // which doors are unfolded
 
 function badges(door) {
-  if (!door.online) return [["warn", say("offline")]];
-  const s = door.state, h = s.health ?? {}, found = [];
+  const found = door.waits ? [["bad", say("waits", say(`a_${door.waits}`))]] : [];
+  if (!door.online) return [["warn", say("offline")], ...found];
+  const s = door.state, h = s.health ?? {};
   if (h.queue > 0) found.push(["warn", say("queue_n", h.queue)]);
   if (s.clock !== undefined && !["ntp", "rtc"].includes(s.clock)) found.push(["warn", say("clockBad")]);
   if (h.vision === false) found.push(["warn", say("visionDown")]);
@@ -59,68 +57,14 @@ function orderButtons(name, door, facts) {
     box.append(make("p", say(mayOrder() ? "noKey" : "notManager"), "quiet"));
     return box;
   }
-  const down = facts.mode === "LockedDown", held = facts.mode === "LockedOpen", blocked = facts.mode === "Blocked";
+  const down = facts.mode === "LockedDown" || door.waits === "lock-down", held = facts.mode === "LockedOpen", blocked = facts.mode === "Blocked";
   const shown = ["open", down ? "release-lock-down" : "lock-down", held ? "end-hold-open" : "hold-open", blocked ? "unblock" : "block", "identify"];
   for (const action of shown) {
-    const b = buttonOf(say(`a_${action}`), action === "open" ? "primary" : action === "lock-down" ? "danger" : "", () => askOrder([name], action));
-    b.disabled = !door.online;
+    const b = buttonOf(say(`a_${action}`), action === "open" ? "primary" : action === "lock-down" ? "danger" : "", () => askOrder(name, action));
+    b.disabled = !door.online && action !== "release-lock-down"; // what waits for a door can be taken back
     box.append(b);
   }
   return box;
-}
-
-let pending = null;
-function askOrder(devices, action) {
-  pending = { devices, action };
-  byId("order-title").textContent = say("title_order", say(`a_${action}`), devices.length > 1 ? say("allDoors") : devices[0]);
-  byId("order-what").textContent = say(`w_${action}`);
-  byId("order-needs").hidden = action === "identify";
-  byId("order-told").textContent = "";
-  byId("order-yes").textContent = say(`a_${action}`);
-  byId("order-yes").className = action === "lock-down" ? "primary danger" : "primary";
-  byId("reasons").replaceChildren(...say("reasons").split("|").map((r) => Object.assign(make("option"), { value: r })));
-  byId("order").showModal();
-  (action === "identify" ? byId("order-yes") : byId("order-reason")).focus();
-}
-
-function confirmOrder(submitted) {
-  submitted.preventDefault();
-  const { devices, action } = pending, reason = byId("order-reason").value.trim();
-  if (action !== "identify" && reason.length < 3) {
-    byId("order-told").textContent = say("reasonShort");
-    byId("order-reason").focus();
-    return;
-  }
-  byId("order").close();
-  byId("order-reason").value = "";
-  for (const device of devices) sendOrder(device, action, reason);
-}
-
-async function sendOrder(device, action, reason) {
-  answers[device] = { words: `${say(`a_${action}`)}: ${say("s_asking")}`, tone: "" };
-  showDoors();
-  try {
-    const more = action === "hold-open" ? { for_s: HOLD_S } : {};
-    const told = await askServer(`/api/doors/${device}/orders`, { action, reason, ...more });
-    // a later stage may have come over the stream already
-    if (!(answers[device].id && answers[device].id === told.id)) noteAnswer(device, told, action);
-  } catch (error) {
-    answers[device] = { words: error.message, tone: "bad" };
-  }
-  showDoors();
-}
-
-const GOOD = new Set(["energised", "taken", "done"]), ON_ITS_WAY = new Set(["accepted"]), NO_WORD = new Set(["not-sent", "no-answer"]);
-function noteAnswer(device, told, action) {
-  const what = action ?? answers[device]?.action;
-  const why = told.reason ? `: ${pick(REASON, told.reason)}` : "";
-  const words = [what && say(`a_${what}`), known("s_", told.stage) + (NO_WORD.has(told.stage) ? "" : why)].filter(Boolean).join(" – ");
-  answers[device] = { id: told.id, action: what, words, tone: GOOD.has(told.stage) ? "good" : ON_ITS_WAY.has(told.stage) ? "" : "warn" };
-}
-
-// Replies on the stream: of an order of this page, or of a colleague's (shown as well: it is the same door).
-function tookReply(entry) {
-  noteAnswer(entry.device, entry, answers[entry.device]?.action);
 }
 
 function showDoors() {
@@ -130,8 +74,5 @@ function showDoors() {
   if (place) list.children[place[0]]?.querySelectorAll("summary,button")[place[1]]?.focus(); // a redraw must not lose the keyboard
   byId("no-doors").hidden = names.length > 0;
   byId("lock-all").hidden = names.length < 2 || !mayOrder() || !me.can_order;
+  byId("release-all").hidden = byId("lock-all").hidden || !names.some((n) => now.doors[n].waits || now.doors[n].state.door?.mode === "LockedDown");
 }
-
-byId("order-form").addEventListener("submit", confirmOrder);
-byId("order-no").addEventListener("click", () => byId("order").close());
-byId("lock-all").addEventListener("click", () => askOrder(Object.keys(now.doors).filter((n) => now.doors[n].online), "lock-down"));

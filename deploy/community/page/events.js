@@ -1,4 +1,4 @@
-// What happened: live, or a day of the past; strangers are rows like others, there are no pictures anywhere.
+// What happened: live, or a day of the past page by page; strangers are rows like others, there are no pictures anywhere.
 "use strict";
 
 const FILTERS = {
@@ -8,71 +8,115 @@ const FILTERS = {
   alarms: (e, said) => e.priority >= 3 || said.tone === "bad",
   technical: () => true,
 };
-const SHOWN_MOST = 300;
+const SHOWN_MOST = 300; // live; a day has all of its rows, as far as they were asked for
+const ENOUGH = 60; // matching rows of a day: then whoever reads asks for more
+const SILENT = "AccessControl/Duress";
 let filter = "all";
-let past = null; // events of a chosen day, null: live
+let past = null; // {events, more, before} of a chosen day, the newest first; null: live
+let choice = 0; // which choice of a day is the newest: an answer to an earlier one comes too late
 
 // The console's sentences, with the names that only this server has.
 function described(entry) {
   const body = { ...entry.body };
   if (me.names[body.person_id]) body.name = me.names[body.person_id];
   const said = describe({ kind: entry.kind, priority: entry.priority, body });
+  if (entry.kind === SILENT) return { ...said, text: say("silent"), more: said.text, tone: "warn", silent: true };
   const by = body.actor && me.names[body.actor] ? ` (${me.names[body.actor]})` : "";
   return { ...said, text: said.text + by + (entry.type === "preview" ? say("preview") : "") };
 }
 
 function eventRow(entry, said) {
   const row = make("li", undefined, said.tone), trusted = ["ntp", "rtc", "reckoned"].includes(entry.at_clock);
-  row.append(make("span", undefined, `dot ${said.tone}`), timeOf(entry.at_ms, trusted), make("span", said.text), make("span", entry.device, "where"));
+  row.append(make("span", undefined, `dot ${said.tone}`), timeOf(entry.at_ms, trusted), said.silent ? silentWords(said.more, entry.body.person_id) : make("span", said.text), make("span", entry.device, "where"));
   const reckoned = entry.at_clock === "reckoned" ? ` · ${say("reckoned", new Date(entry.wall_ms).toLocaleString(language))}` : "";
   row.title = `${entry.kind} #${entry.seq}${reckoned}`;
   return row;
 }
 
-let spoken = null;
-function showEvents() {
-  const source = past?.events ?? [...now.entries].reverse().filter((e) => e.type === "event" || e.type === "preview");
-  const wanted = source.map((e) => [e, described(e)]).filter(([e, said]) => FILTERS[filter](e, said)).slice(0, SHOWN_MOST);
-  byId("events").replaceChildren(...wanted.map(([e, said]) => eventRow(e, said)));
-  byId("no-events").hidden = wanted.length > 0;
-  if (past?.more || wanted.length === SHOWN_MOST) byId("events").append(make("li", say("more_n", wanted.length), "quiet"));
-  const newest = wanted[0] && `${wanted[0][0].device} ${wanted[0][0].seq}`;
-  if (!past && spoken !== null && newest && newest !== spoken) byId("heard").textContent = `${wanted[0][1].text}, ${wanted[0][0].device}`;
-  if (!past) spoken = newest ?? "";
+// A silent alarm looks like any other row; what it is about is unfolded by whoever reads it.
+function silentWords(what, personId) {
+  const e = make("details");
+  e.append(make("summary", say("silent")), make("p", [what, me.names[personId]].filter(Boolean).join(" · ")), make("p", say("silentDo"), "small"));
+  return e;
 }
 
-function showAlarms() {
-  const alarms = [...now.entries].reverse().filter((e) => e.type === "alarm").slice(0, 10);
-  byId("alarms").replaceChildren(...alarms.map((a) => {
-    const row = make("li", undefined, "bad");
-    row.append(make("span", undefined, "dot bad"), timeOf(a.at_ms), make("span", `${say(a.word)} · ${a.detail}`), make("span", a.device, "where"));
-    return row;
-  }));
-  byId("alarm-box").hidden = alarms.length === 0;
+const wantedOf = (source) => source.map((e) => [e, described(e)]).filter(([e, said]) => FILTERS[filter](e, said));
+
+let spoken = null;
+function showEvents() {
+  const live = () => [...now.entries].reverse().filter((e) => e.type === "event" || e.type === "preview");
+  const wanted = past ? wantedOf(past.events) : wantedOf(live()).slice(0, SHOWN_MOST);
+  byId("events").replaceChildren(...wanted.map(([e, said]) => eventRow(e, said)));
+  byId("no-events").hidden = wanted.length > 0;
+  byId("events-more").hidden = !past?.more;
+  if (!past && wanted.length === SHOWN_MOST) byId("events").append(make("li", say("more_n", wanted.length), "quiet"));
+  const newest = wanted[0] && `${wanted[0][0].device} ${wanted[0][0].seq}`;
+  if (!past && spoken !== null && newest && newest !== spoken && !wanted[0][1].silent) byId("heard").textContent = `${wanted[0][1].text}, ${wanted[0][0].device}`;
+  if (!past) spoken = newest ?? "";
 }
 
 function showFilters() {
   byId("filters").replaceChildren(...Object.keys(FILTERS).map((name) => {
-    const b = buttonOf(say(`f_${name}`), "plain", () => { filter = name; showFilters(); showEvents(); byId(`filter-${name}`).focus(); });
+    const b = buttonOf(say(`f_${name}`), "plain", () => { filter = name; showFilters(); showEvents(); byId(`filter-${name}`).focus(); fillDay(); });
     b.id = `filter-${name}`;
     b.setAttribute("aria-pressed", String(filter === name));
     return b;
   }));
-  const chosen = byId("day").value || new Date(Date.now() - new Date().getTimezoneOffset() * 60000).toISOString().slice(0, 10);
-  byId("csv").hidden = me.role === "viewer";
-  byId("csv").href = `/api/events.csv?from=${chosen}&zone=${encodeURIComponent(zone)}`;
+  byId("csv-open").hidden = me.role === "viewer";
 }
 
+const askDay = (before) => askServer(`/api/day?from=${byId("day").value}&zone=${encodeURIComponent(zone)}${before ? `&before=${before}` : ""}`);
+
 async function chooseDay() {
-  const day = byId("day").value;
+  const mine = ++choice;
   try {
-    past = day ? await askServer(`/api/day?from=${day}&zone=${encodeURIComponent(zone)}`) : null;
-    past?.events.reverse();
+    const found = byId("day").value ? await askDay() : null;
+    if (mine !== choice) return;
+    past = found;
   } catch (error) {
     byId("heard").textContent = error.message;
   }
-  showFilters();
   showEvents();
+  await fillDay();
+}
+
+async function earlier() {
+  const mine = choice, found = await askDay(past.before);
+  if (mine === choice) past = { ...found, events: [...past.events, ...found.events] };
+  return mine === choice;
+}
+
+// A filter that finds little looks further back by itself.
+async function fillDay() {
+  while (past?.more && wantedOf(past.events).length < ENOUGH && await earlier().catch(() => false)) showEvents();
+}
+
+// ---------------------------------------------------------------- a span as CSV
+
+const today = () => new Date(Date.now() - new Date().getTimezoneOffset() * 60000).toISOString().slice(0, 10);
+const DAY_MS = 86400000, DAYS_MOST = 400;
+
+function openExport() {
+  const chosen = byId("day").value || today();
+  byId("export-from").value = byId("export-to").value = chosen;
+  byId("export-from").max = byId("export-to").max = today();
+  byId("export-door").replaceChildren(...[["", say("allDoors")], ...Object.keys(now.doors).sort().map((d) => [d, d])].map(([value, text]) => Object.assign(make("option", text), { value })));
+  showExport();
+  byId("export").showModal();
+}
+
+function showExport() {
+  const from = byId("export-from").value, to = byId("export-to").value;
+  const days = from && to ? (Date.parse(to) - Date.parse(from)) / DAY_MS + 1 : 0, fits = days >= 1 && days <= DAYS_MOST;
+  byId("export-told").textContent = fits ? "" : say("csvWrong", DAYS_MOST);
+  byId("csv").hidden = !fits;
+  const door = byId("export-door").value;
+  byId("csv").href = `/api/events.csv?from=${from}&days=${days}&zone=${encodeURIComponent(zone)}${door ? `&door=${encodeURIComponent(door)}` : ""}`;
 }
 
 byId("day").addEventListener("change", chooseDay);
+byId("events-more").addEventListener("click", async () => { if (await earlier()) showEvents(); });
+byId("csv-open").addEventListener("click", openExport);
+for (const id of ["export-from", "export-to", "export-door"]) byId(id).addEventListener("change", showExport);
+byId("export-no").addEventListener("click", () => byId("export").close());
+byId("csv").addEventListener("click", () => byId("export").close());

@@ -24,7 +24,7 @@ function chooseView() {
   view = VIEWS[wanted]?.() ? wanted : "now";
   showViews();
   if (view === "managers") showManagers();
-  if (view === "people") showPeople();
+  if (view === "people") { showPeople(); showPasses(); loadLists(); }
 }
 
 function showAll() {
@@ -59,7 +59,7 @@ function showSoon() { // many rows at once are one picture
 
 function take(entry) {
   now.number = entry.number;
-  const about = entry.type === "link" || entry.type === "alarm"; // of the server's own making: no word of a door
+  const about = ["link", "alarm", "acknowledged"].includes(entry.type); // of the server's own making: no word of a door
   const door = about ? {} : (now.doors[entry.device] ??= { online: true, state: {} });
   if (entry.type === "link") {
     now.link = entry;
@@ -67,12 +67,15 @@ function take(entry) {
     Object.assign(door, entry);
   } else if (entry.type === "reply") {
     tookReply(entry);
+  } else if (entry.type === "acknowledged") {
+    loadAlarms();
   } else {
     door.heard_ms = entry.received_ms ?? door.heard_ms;
     // the row itself takes the place of the copy that ran ahead of it
     now.entries = now.entries.filter((e) => !(e.type === "preview" && e.device === entry.device && e.epoch === entry.epoch && e.seq === entry.seq));
     now.entries.push(entry);
     now.entries = now.entries.slice(-KEPT);
+    if (entry.type === "alarm") loadAlarms();
   }
   showSoon();
 }
@@ -92,7 +95,8 @@ async function begin() {
   }
   chooseView();
   await loadNames().catch(() => {}); // without them events say "resident"
-  byId("person-kind").replaceChildren(...["resident", "staff", "visitor", "contractor"].map((k) => Object.assign(make("option", say(`k_${k}`)), { value: k })));
+  loadAlarms();
+  loadLists();
   showAll();
   source = new EventSource(`/api/stream?after=${now.number}`);
   source.onopen = () => { connected = true; showAll(); };

@@ -1,28 +1,35 @@
-// Residents, visitors' passes, and what the doors hold of both. Names are on this server only; a door gets ids.
+// Residents. Names are on this server only; a door gets ids.
 "use strict";
 
 let edited = null; // id of the person in the form, null: somebody new
-let passesPossible = true;
+let everybody = { people: [], withdrawals: [] };
+let reading = 0; // which question is the newest: an answer to an earlier one comes too late
 
 async function loadNames() {
   if (!mayOrder()) return;
-  const told = await askServer("/api/people");
+  const mine = ++reading, told = await askServer("/api/people");
+  if (mine !== reading) return;
+  everybody = told;
   for (const p of told.people) me.names[p.id] = p.name;
-  return told;
 }
 
 async function showPeople() {
   try {
-    const told = await loadNames(), wanted = byId("people-find").value.trim().toLowerCase();
-    const shown = told.people.filter((p) => `${p.name} ${p.groups.join(" ")}`.toLowerCase().includes(wanted));
-    byId("people").replaceChildren(...shown.map(personRow));
-    byId("no-people").hidden = shown.length > 0;
-    byId("held").replaceChildren(...told.doors.map(heldRow), ...told.withdrawals.map(withdrawalRow));
-    byId("held-box").hidden = byId("held").children.length === 0;
+    await loadNames();
   } catch (error) {
     tellPerson(error.message);
   }
-  showPasses();
+  findPeople();
+}
+
+// Searching asks nobody: whoever types fast must not see the answer to an earlier letter.
+function findPeople() {
+  const wanted = byId("people-find").value.trim().toLowerCase();
+  const shown = everybody.people.filter((p) => `${p.name} ${p.groups.join(" ")}`.toLowerCase().includes(wanted));
+  byId("people").replaceChildren(...shown.map(personRow));
+  byId("no-people").hidden = shown.length > 0;
+  byId("withdrawn").replaceChildren(...everybody.withdrawals.map(withdrawalRow));
+  byId("withdrawn-box").hidden = everybody.withdrawals.length === 0;
 }
 
 function personRow(p) {
@@ -42,12 +49,6 @@ function personRow(p) {
   return row;
 }
 
-function heldRow(d) {
-  const row = make("li");
-  row.append(make("span", undefined, `dot ${d.drift ? "warn" : "good"}`), make("strong", d.device), make("span", d.drift ? say("drift", d.held, d.wanted) : say("upToDate", d.held)));
-  return row;
-}
-
 function withdrawalRow(w) {
   const row = make("li"), got = w.receipts.map((r) => r.device).join(", ");
   const words = [got && say("receipts", got), w.waiting.length && say("waitingFor", w.waiting.join(", "))].filter(Boolean).join(" · ");
@@ -59,6 +60,7 @@ function edit(p) {
   edited = p?.id ?? null;
   byId("person-title").textContent = say(p ? "personEdit" : "personNew");
   byId("person-name").value = p?.name ?? "";
+  byId("person-kind").replaceChildren(...["resident", "staff", "visitor", "contractor"].map((k) => Object.assign(make("option", say(`k_${k}`)), { value: k })));
   byId("person-kind").value = p?.kind ?? "resident";
   byId("person-groups").value = p?.groups.join(", ") ?? "";
   byId("person-phone").value = "";
@@ -94,7 +96,7 @@ async function save(submitted) {
   showPeople();
 }
 
-async function sure(question, path, method) {
+async function sure(question, path, method, then = showPeople) {
   if (!window.confirm(question)) return;
   try {
     await askServer(path, {}, method);
@@ -102,58 +104,12 @@ async function sure(question, path, method) {
   } catch (error) {
     tellPerson(error.message);
   }
-  showPeople();
+  then();
 }
 
 function tellPerson(text) { byId("people-told").textContent = text; }
 
-async function showPasses() {
-  byId("pass-door").replaceChildren(Object.assign(make("option", say("allDoors")), { value: "" }), ...Object.keys(now.doors).sort().map((d) => Object.assign(make("option", d), { value: d })));
-  byId("pass-for").replaceChildren(...[[7200, "h2"], [43200, "h12"], [86400, "d1"], [604800, "d7"]].map(([s, key]) => Object.assign(make("option", say(key)), { value: s, selected: s === 7200 })));
-  try {
-    const told = await askServer("/api/passes");
-    byId("pass-honest").textContent = told.honest[language];
-    byId("passes").replaceChildren(...told.passes.map(passRow));
-  } catch {
-    passesPossible = false;
-  }
-  byId("pass-form").hidden = !passesPossible;
-  byId("no-passes").hidden = passesPossible;
-}
-
-function passRow(p) {
-  const row = make("li"), buttons = make("span", undefined, "buttons");
-  const words = [say("until", new Date(p.until_utc_s * 1000).toLocaleString(language)), p.doors.join(", ") || say("allDoors"), p.uses ? say("uses_n", p.uses) : say("usesAny")];
-  if (p.revoked_utc_s) words.push(say("revoked"));
-  else buttons.append(buttonOf(say("revoke"), "plain danger", () => sure(say("revokeSure", p.note || p.pass_id), `/api/passes/${p.pass_id}`, "DELETE")));
-  row.append(make("strong", p.note || p.pass_id), make("span", words.join(" · ")), buttons);
-  return row;
-}
-
-async function issue(submitted) {
-  submitted.preventDefault();
-  const door = byId("pass-door").value;
-  try {
-    const made = await askServer("/api/passes", {
-      doors: door ? [door] : [], for_s: Number(byId("pass-for").value), uses: Number(byId("pass-uses").value), note: byId("pass-note").value.trim(),
-    });
-    byId("pass-link").textContent = made.link;
-    byId("pass-picture").src = `/api/passes/${made.pass_id}/picture.svg`;
-    byId("pass-made").hidden = false;
-    byId("pass-form").reset();
-    tellPerson("");
-  } catch (error) {
-    tellPerson(error.message);
-  }
-  showPasses();
-}
-
-byId("people-find").addEventListener("input", showPeople);
+byId("people-find").addEventListener("input", findPeople);
 byId("people-new").addEventListener("click", () => edit(null));
 byId("person-form").addEventListener("submit", save);
 byId("person-no").addEventListener("click", () => byId("person").close());
-byId("pass-form").addEventListener("submit", issue);
-byId("pass-copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(byId("pass-link").textContent);
-  tellPerson(say("copied"));
-});

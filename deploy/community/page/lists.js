@@ -1,0 +1,57 @@
+// Which doors get the list of residents: none does before a manager said who may use it.
+"use strict";
+
+let lists = { doors: [], without: [] };
+let listed = null; // the door in the form
+
+async function loadLists() {
+  if (!mayOrder()) return;
+  lists = await askServer("/api/lists").catch(() => lists);
+  showLists();
+}
+
+function showLists() {
+  byId("held").replaceChildren(...lists.without.map((device) => listRow(device, "warn", say("listNone"), [])), ...lists.doors.map((d) => listRow(
+    d.device, d.drift ? "warn" : "good", `${whoMay(d.groups)} · ${d.drift ? say("drift", d.held, d.wanted) : say("upToDate", d.held)}`, d.groups)));
+  byId("held-box").hidden = byId("held").children.length === 0;
+  const missing = byId("lists-missing");
+  missing.hidden = lists.without.length === 0;
+  missing.replaceChildren(make("span", say("listsMissing", lists.without.join(", "))), buttonOf(say("listsGo"), "plain", () => { location.hash = "people"; }));
+}
+
+const whoMay = (groups) => (groups.includes("*") ? say("listAll") : groups.length ? groups.join(", ") : say("listNobody"));
+
+function listRow(device, tone, words, groups) {
+  const row = make("li");
+  row.append(make("span", undefined, `dot ${tone}`), make("strong", device), make("span", words), buttonOf(say("listSet"), "plain", () => askList(device, groups)));
+  return row;
+}
+
+function askList(device, groups) {
+  listed = device;
+  byId("list-title").textContent = say("title_order", say("listSet"), device);
+  byId("list-all").checked = groups.includes("*") || groups.length === 0;
+  byId("list-groups").value = groups.filter((g) => g !== "*").join(", ");
+  byId("groups").replaceChildren(...[...new Set(everybody.people.flatMap((p) => p.groups))].sort().map((g) => Object.assign(make("option"), { value: g })));
+  byId("list-told").textContent = "";
+  showListGroups();
+  byId("list").showModal();
+}
+
+function showListGroups() { byId("list-groups").disabled = byId("list-all").checked; }
+
+async function saveList(submitted) {
+  submitted.preventDefault();
+  const groups = byId("list-all").checked ? ["*"] : byId("list-groups").value.split(/[,，、\s]+/).filter(Boolean);
+  try {
+    await askServer(`/api/doors/${listed}/list`, { groups });
+    byId("list").close();
+  } catch (error) {
+    byId("list-told").textContent = error.message;
+  }
+  loadLists();
+}
+
+byId("list-all").addEventListener("change", showListGroups);
+byId("list-form").addEventListener("submit", saveList);
+byId("list-no").addEventListener("click", () => byId("list").close());
