@@ -31,7 +31,7 @@ class RolloutDesk:
         self, store: RolloutStore, feed: Feed, order: Order, alarm: RaiseAlarm, every_s: float = LOOK_EVERY_S
     ) -> None:
         self._store, self._feed, self._order, self._every_s = store, feed, order, every_s
-        self._raise = alarm
+        self._raise_alarm = alarm
         self._may: frozenset[tuple[str, str]] = frozenset()
         self._told = ""
         self._stopped: tuple[str, str, str] | None = None  # roll-out, door, fault: the last stop that was told
@@ -109,7 +109,7 @@ class RolloutDesk:
         return {door: self._feed.state(door) for door in self._feed.snapshot()["doors"]}
 
     def _alarm(self, device: str, detail: str) -> None:
-        self._raise(device, "rollout", detail)
+        self._raise_alarm(device, "rollout", detail)
 
 
 def _now_ms() -> int:

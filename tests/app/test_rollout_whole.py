@@ -122,6 +122,7 @@ def test_stage_by_stage_to_every_door_and_a_sick_release_stops_at_the_first(site
     row = one.wrote(kind="Agent/Update", state="RolledBack")
     assert (row["why"], row["detail"]) == ("not-well", "service door-vision")
     until(lambda: site.progress().ended == "stopped", site.words)
+    until(site.alarms, site.words)
     [(door, words)] = site.alarms()
     assert (door, "rolled-back: not-well" in words) == ("garden/gate-1", True)
     assert [r["rollout"] for r in two.rows("Agent/Update")] == ["r1"] * 4, "the second door never heard of it"

@@ -102,6 +102,7 @@ const KINDS = {
     EveryoneEnrolled: zh() ? "每个人的面容都能认出来了" : "Everybody enrolled can be recognised again" })[b.state] ?? after(say("pVision"), b.state)],
   "Agent/Camera": ["quiet", (b) => after(say("pCamera"), known("cam_", b.state))],
   "Agent/Link": ["quiet", (b) => ({ Up: zh() ? "与服务器的线路接通" : "The link to the server is up", Down: zh() ? "与服务器的线路断开，门照常工作" : "The link to the server is down; the door goes on",
+    CertificateEnds: zh() ? `门的证书还有 ${b.days} 天到期，请重新配置这扇门` : `The door's certificate ends in ${b.days} days: provision it again`,
     Alarm: after(zh() ? "服务器不让这扇门做它该做的事" : "The server does not let this door do what it should", b.detail ?? b.word) })[b.state] ?? after(say("pLink"), b.state)],
   "Agent/Store": ["bad", (b) => after(say("pStore"), pick(STORE, b.state))],
   "Agent/Clock": ["quiet", (b) => after(say("pClock"), known("clock_", b.state)), true],

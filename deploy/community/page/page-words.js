@@ -24,7 +24,7 @@ Object.assign(WORDS, {
   allDone: ["{0}：{2} 扇门中 {1} 扇已执行。", "{0}: {1} of {2} doors have carried it out."],
   allWait: ["没有应答，恢复联系后自动封锁（解除封锁即取消）：{0}", "Did not answer, and will be locked down as soon as they are back (ending the lock-down takes it back): {0}"],
   allNot: ["没有执行：{0}", "Not carried out: {0}"], waits: ["等待执行：{0}", "waits: {0}"],
- a_open: ["远程开门", "Open"], "a_lock-down": ["封锁", "Lock down"],
+  a_update: ["更新程序", "Update"], "a_cancel-update": ["取消更新", "Call the update off"], a_open: ["远程开门", "Open"], "a_lock-down": ["封锁", "Lock down"],
   "a_release-lock-down": ["解除封锁", "End lock-down"], "a_hold-open": ["保持开锁 15 分钟", "Keep unlocked for 15 min"],
   "a_end-hold-open": ["结束保持开锁", "End keeping unlocked"], a_block: ["停用这扇门", "Take out of use"], a_unblock: ["恢复使用", "Back into use"], a_identify: ["让门发出提示", "Let it show itself"],
   w_open: ["开锁一次，几秒后自动上锁。", "Unlocks once, for a few seconds."],
