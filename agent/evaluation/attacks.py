@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -75,12 +75,17 @@ class _Living:
     tried: int = 0
     taken_for_print: int = 0
     refused: int = 0
+    tried_elsewhere: int = 0  # in another session than the one they were enrolled in: how residents come
+    refused_elsewhere: int = 0
 
-    def add(self, person: str, verdict: Verdict) -> None:
+    def add(self, person: str, verdict: Verdict, *, elsewhere: bool) -> None:
+        refused = not isinstance(verdict, Recognised)
         self.people.add(person)
         self.tried += 1
         self.taken_for_print += isinstance(verdict, Spoof)
-        self.refused += not isinstance(verdict, Recognised)
+        self.refused += refused
+        self.tried_elsewhere += elsewhere
+        self.refused_elsewhere += elsewhere and refused
 
     def figures(self) -> dict[str, Any]:
         """The upper bound counts people: visits of one person are no independent tries."""
@@ -93,6 +98,10 @@ class _Living:
             "bona_fide_people": people,
             "bona_fide_tried": self.tried,
             "bona_fide_refused": round(self.refused / self.tried, 5) if some else None,
+            "other_session_tried": self.tried_elsewhere,
+            "other_session_refused": (
+                round(self.refused_elsewhere / self.tried_elsewhere, 5) if self.tried_elsewhere else None
+            ),
         }
 
 
@@ -158,7 +167,7 @@ def _groups(session: Session) -> tuple[str, str]:
     return f"person {session.person}", session.glasses
 
 
-def _living(door: _Door, live: Mapping[str, object]) -> tuple[_Living, defaultdict[str, _Living]]:
+def _living(door: _Door, live: Mapping[str, Sequence[Session]]) -> tuple[_Living, defaultdict[str, _Living]]:
     """How many of the living are taken for prints, and how many of the enrolled do not get in at all; by group too."""
     every, groups = _Living(), defaultdict[str, _Living](_Living)
     for session, rows in door.seen.rows.items():
@@ -167,7 +176,7 @@ def _living(door: _Door, live: Mapping[str, object]) -> tuple[_Living, defaultdi
         for walk_up in walk_ups(session.person, rows, every=_LIVE_EVERY, shortest=_LIVE_SHORTEST):
             verdict = door.verdict(walk_up)
             for each in (every, *(groups[group] for group in _groups(session))):
-                each.add(session.person, verdict)
+                each.add(session.person, verdict, elsewhere=session != live[session.person][0])
     return every, groups
 
 

@@ -24,37 +24,48 @@ _JUDGED: Final = "looking"  # what the judge says of a face that it compared and
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A pipeline with somebody enrolled. `following` takes frames one after the other, `first_look` any frame anew."""
+    """A pipeline with people enrolled, none of them the one who comes, so that nothing is decided within 3 s.
+
+    `following` takes frames one after the other, 30 at most; `first_look` any frame anew.
+    """
 
     pipeline: Pipeline
     people: People
     level: Level
     eyes: Eyes
+    judge: Judge
 
     def first_look(self, frame: Image) -> Spent | None:
         """A face that was not there before: the whole picture is searched. None where no face could be judged."""
-        return self._timed(Eyes(self.pipeline.detector), frame, 0.0)
+        return _timed(Eyes(self.pipeline.detector), _judge(self.pipeline, self.people, self.level), frame, 0.0)
 
     def following(self, frame: Image, number: int) -> Spent | None:
         """The next frame of a film, ten a second: near the last place, twice a second in the whole picture."""
-        return self._timed(self.eyes, frame, number * FRAME_S)
+        return _timed(self.eyes, self.judge, frame, number * FRAME_S)
 
-    def _timed(self, eyes: Eyes, frame: Image, at_s: float) -> Spent | None:
-        judge = Judge(self.pipeline, self.people, Settings(str(self.level), 1.0, 20.0))  # nothing is decided yet
-        watch = StopWatch()
-        tracks = eyes.look(frame, at_s)
-        for track in tracks[:1]:  # the peers encode one face too
-            judge.judge(track, frame, at_s, eyes.motion)
-        judge.forget_all_but(eyes.alive, at_s)
-        spent = watch.spent()
-        height, width = frame.shape[:2]
-        judged = [judge.face(track, width, height).state for track in tracks[:1]]
-        return spent if judged == [_JUDGED] else None
+
+def _timed(eyes: Eyes, judge: Judge, frame: Image, at_s: float) -> Spent | None:
+    watch = StopWatch()
+    tracks = eyes.look(frame, at_s)
+    for track in tracks[:1]:  # the peers encode one face too
+        judge.judge(track, frame, at_s, eyes.motion)
+    judge.forget_all_but(eyes.alive, at_s)
+    spent = watch.spent()
+    height, width = frame.shape[:2]
+    judged = [judge.face(track, width, height).state for track in tracks[:1]]
+    return spent if judged == [_JUDGED] else None
+
+
+def _judge(pipeline: Pipeline, people: People, level: Level) -> Judge:
+    return Judge(pipeline, people, Settings(str(level), 1.0, 20.0))
 
 
 def ways(pipeline: Pipeline, people: People) -> dict[str, Way]:
     """What the peers do (find, embed, compare) and, where its networks are here, what a standard door does."""
-    plain = Way(replace(pipeline, liveness=None), people, Level.CONVENIENCE, Eyes(pipeline.detector))
-    if pipeline.liveness is None:
-        return {"plain": plain}
-    return {"plain": plain, "with_liveness": Way(pipeline, people, Level.STANDARD, Eyes(pipeline.detector))}
+    found = {"plain": (replace(pipeline, liveness=None), Level.CONVENIENCE)}
+    if pipeline.liveness is not None:
+        found["with_liveness"] = (pipeline, Level.STANDARD)
+    return {
+        name: Way(own, people, level, Eyes(own.detector), _judge(own, people, level))
+        for name, (own, level) in found.items()
+    }

@@ -118,6 +118,7 @@ def test_prints_are_counted_and_the_living_are_not_prints(
     people = [row for row in report["groups"] if row["group"].startswith("person ")]
     assert sum(row["tried"] for row in people) == whole["tried"]
     assert sum(row["bona_fide_tried"] for row in people) == report["bona_fide_tried"]
+    assert 0 < report["other_session_tried"] < report["bona_fide_tried"]  # who is met where he was enrolled is no test
     assert any("glasses" in row["group"] for row in report["groups"])
 
 
