@@ -32,12 +32,6 @@ class HardwareMissingError(DoorAgentError, OSError):
     exit_code = 5
 
 
-class ModelMissingError(DoorAgentError, LookupError):
-    """Face model files are missing or do not have the checksum they should have."""
-
-    exit_code = 6
-
-
 class PictureError(DoorAgentError, ValueError):
     """A picture given by a person cannot be used (no face, several faces, too large, not a picture)."""
 

@@ -56,7 +56,6 @@ class Health:
         self._vision: dict[str, Any] = {"up": False, "faces": []}
         self._clock_quality = ""
         self._queue_due_s = self._clock_due_s = 0.0
-        self._link_detail = ""
 
     def tend(self, now_s: float) -> None:
         """Queue and clock for the page; a changed clock quality is a row, and so is what never came or was lost."""

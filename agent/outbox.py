@@ -218,6 +218,4 @@ class Outbox(Keeper):
         e, size = self._store.current, bytes_on_disk(self._store.path)
         used = size / self._settings.quota_bytes
         depth = self._store.depth() + len(self._ring)
-        return OutboxStatus(
-            e.name, e.last_seq, e.acked, depth, size, used, state, e.last_hash, e.base_seq + 1, self._store.floor_ms
-        )
+        return OutboxStatus(e.name, e.last_seq, e.acked, depth, size, used, state, e.last_hash, self._store.floor_ms)

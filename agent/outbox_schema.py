@@ -214,8 +214,3 @@ def row_from(e: Epoch, seq: int, found: tuple[Any, ...], prev: str) -> Row:
         )  # fmt: skip
     except (ValueError, AttributeError, TypeError) as error:
         raise JournalDamagedError("was changed after it was written", seq) from error
-
-
-def describe(e: sqlite3.Error | JournalDamagedError) -> str:
-    """One line for a report."""
-    return f"{e}" if isinstance(e, JournalDamagedError) else f"SQLite says: {e}"

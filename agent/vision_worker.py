@@ -173,7 +173,7 @@ class Worker:
             self._end.send(found)
         if self._preview.on and now_s >= self._preview_due_s:
             self._preview_due_s = now_s + 1.0 / self._preview.fps
-            self._show(image, tracks, frame.at_s)
+            self._show(image, tracks)
 
     def _faces(self, image: Image, state: CameraState, at_s: float) -> list[Track]:
         """The faces in view, each judged; nobody's on pictures of a camera that does not see well.
@@ -207,11 +207,11 @@ class Worker:
         if run.over:
             self._enrolment = None
 
-    def _show(self, image: Image, tracks: list[Track], at_s: float) -> None:
+    def _show(self, image: Image, tracks: list[Track]) -> None:
         height, width = image.shape[:2]
         judge = self._judge
         faces = tuple(judge.face(track, width, height) for track in tracks) if judge is not None else ()
-        self._end.send(Faces(at_s, width, height, faces))
+        self._end.send(Faces(width, height, faces))
         size = (_PREVIEW_WIDTH_PX, max(1, round(height * _PREVIEW_WIDTH_PX / width)))
         small = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) if width > _PREVIEW_WIDTH_PX else image
         done, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _PREVIEW_QUALITY])
@@ -229,8 +229,7 @@ class Worker:
                 self._judge.forget_strangers(now_s)
             recent = [at_s for at_s in self._recent_s if now_s - at_s <= 5 * _ALIVE_EVERY_S]
             fps = (len(recent) - 1) / max(recent[-1] - recent[0], 1e-3) if len(recent) > 1 else 0.0
-            templates = self._people.gallery.template_count
-            self._end.send(Alive(self._frames, min(fps, 1000.0), state, templates, now_s, self._in_view))
+            self._end.send(Alive(self._frames, min(fps, 1000.0), state, now_s, self._in_view))
 
 
 def run(settings: VisionSettings, stopping: threading.Event, notifier: Notifier) -> None:

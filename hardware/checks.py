@@ -10,13 +10,13 @@ import contextlib
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hardware.camera import CameraSettings, take_picture
 from hardware.chip import load_lgpio
 from hardware.errors import HardwareError, SocketError
+from hardware.finding import Check
 from hardware.gpio import lgpio_board
 from hardware.picture_health import CameraState, judge
 from hardware.seqpacket import connect
@@ -30,17 +30,6 @@ _REASONS = {"order", "exit", "fire"}  # for which the guard energises
 _HELLO_WITHIN_S = 2.0
 WATCHDOG_DEVICES = Path("/sys/class/watchdog")
 _LONGEST_WATCHDOG_S = 15  # the board's timer cannot count further
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding."""
-
-    name: str
-    ok: bool
-    found: str
-    expected: str
-    do_this: str = ""
 
 
 def check_hardware(config_path: str, *, camera_source: str = "none") -> list[Check]:

@@ -31,7 +31,6 @@ def _blinks(count: int) -> Pattern:
 
 
 PATTERNS = {
-    "looking": Pattern(_steps((f"{RED} {GREEN}", 0.1), ("", 0.4))),
     "welcome": Pattern(_steps((f"{GREEN} {BUZZER}", 0.12), (GREEN, 2.9)), repeat=False),
     "refused": Pattern(
         _steps((f"{RED} {BUZZER}", 0.1), (RED, 0.1), (f"{RED} {BUZZER}", 0.1), (RED, 1.7)), repeat=False

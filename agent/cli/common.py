@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 DEFAULT_CONFIG = "/etc/door-agent/door.toml"
@@ -21,17 +21,18 @@ def add_command(
     return parser
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Which device on the network, as which door of which site, with which bundle."""
+    parser.add_argument("host", metavar="USER@HOST", help="for example pi@door-3.local")
+    parser.add_argument("--site", required=True, type=Path, metavar="FILE", help="site.toml")
+    parser.add_argument("--door", required=True, metavar="NAME", help="which [doors.NAME] of it this device is")
+    parser.add_argument(
+        "--bundle", type=Path, metavar="FILE", help="default: the newest fitting one beside the site file"
+    )
+    parser.add_argument("--port", type=int, default=22, help="of SSH (default 22)")
+    parser.add_argument("--identity", type=Path, metavar="FILE", help="SSH key; default: the site's installer key")
+
+
 def print_json(value: Any) -> None:  # noqa: ANN401  JSON-shaped
     """One JSON document, readable in any language."""
     print(json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the report. `do_this` is empty when it is well."""
-
-    name: str
-    ok: bool
-    found: str
-    expected: str
-    do_this: str = ""

@@ -24,7 +24,6 @@ class Hand:
         self._wanted: dict[str, bool] = {}
         self._changes = threading.Condition()
         self._stopping = False
-        self._walk_in = True
         self.energised_s: list[float] = []  # when the relay was, CLOCK_BOOTTIME
         self._contact_due: list[tuple[float, bool]] = []
         self._thread = threading.Thread(target=self._run, name="demo-hand", daemon=True)

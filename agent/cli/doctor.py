@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.common import Check, add_command, print_json
+from agent.cli.common import add_command, print_json
 from agent.cli.doctor_server import check_server
 from agent.cli.doctor_updates import check_updates
+from hardware.finding import Check
 
 if TYPE_CHECKING:
     from agent.config import Config
@@ -53,8 +54,7 @@ def all_checks(config: Config, path: str) -> Iterator[Check]:
     """Every check in turn: hardware, models, stores, clock, server, releases from afar."""
     from hardware.checks import check_hardware
 
-    for one in check_hardware(path, camera_source=config.camera.source):
-        yield Check(one.name, one.ok, one.found, one.expected, one.do_this)
+    yield from check_hardware(path, camera_source=config.camera.source)
     yield from _camera_network(config)
     yield from _models(config)
     yield from _stores(config)

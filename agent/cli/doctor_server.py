@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.common import Check
+from hardware.finding import Check
 
 if TYPE_CHECKING:
     from agent.config import Config
@@ -42,32 +42,24 @@ def _certificate(cert: Path) -> Check:
 
 def check_server(config: Config) -> Iterator[Check]:
     """Without a server there is nothing to find; nothing here raises for what it finds."""
-    server = config.server
-    if server is None:
+    from agent.config_parts import link_settings
+
+    settings = link_settings(config, "")
+    if settings is None:
         yield Check("server", ok=True, found="none is configured: this door works alone", expected="")
         return
     from agent.errors import LinkError
-    from agent.link_settings import LinkSettings, cause_of, pinned_key, tls_context
+    from agent.link_settings import cause_of, pinned_key, tls_context
 
-    settings = LinkSettings(
-        host=server.host,
-        port=server.port,
-        ca=Path(server.ca_file),
-        cert=Path(server.cert_file),
-        key=Path(server.key_file),
-        server_key=Path(server.server_key_file),
-        site=config.door.site,
-        door=config.door.id,
-    )
-    where = f"{server.host}:{server.port}"
+    where = f"{settings.host}:{settings.port}"
     yield _device_key(settings.key)
     yield _certificate(settings.cert)
     try:
         pinned_key(settings)
         with (
-            socket.create_connection((server.host, server.port), timeout=5) as plain,
+            socket.create_connection((settings.host, settings.port), timeout=5) as plain,
             tls_context(settings.ca, settings.cert, settings.key).wrap_socket(
-                plain, server_hostname=server.host
+                plain, server_hostname=settings.host
             ) as tls,
         ):
             yield Check("server", ok=True, found=f"{where} answers with {tls.version()}", expected="TLS 1.3")

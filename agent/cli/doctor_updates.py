@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from agent.cli.common import Check
+from hardware.finding import Check
 
 if TYPE_CHECKING:
     from agent.config import Config

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.common import add_command, print_json
+from agent.cli.common import add_command, add_device, print_json
 from agent.errors import PictureError
 
 if TYPE_CHECKING:
@@ -28,14 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Options."""
     parser = add_command(subparsers, "provision", "Set up a door over SSH and test it before your eyes.", config=False)
     parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
-    parser.add_argument("host", metavar="USER@HOST", help="for example pi@door-3.local")
-    parser.add_argument("--site", required=True, type=Path, metavar="FILE", help="site.toml")
-    parser.add_argument("--door", required=True, metavar="NAME", help="which [doors.NAME] of it this device is")
-    parser.add_argument(
-        "--bundle", type=Path, metavar="FILE", help="default: the newest fitting one beside the site file"
-    )
-    parser.add_argument("--port", type=int, default=22, help="of SSH (default 22)")
-    parser.add_argument("--identity", type=Path, metavar="FILE", help="SSH key; default: the site's installer key")
+    add_device(parser)
     parser.add_argument("--password-file", type=Path, metavar="FILE", help="the first contact's password, for scripts")
     parser.add_argument("--host-key", metavar="WORDS", help="the eight words (or SHA256:…) that the device must show")
     parser.add_argument(

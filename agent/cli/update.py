@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from agent.cli.common import add_command, print_json
+from agent.cli.common import add_command, add_device, print_json
 from agent.cli.provision import Screen, ask
 
 
@@ -15,14 +14,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = add_command(
         subparsers, "update", "Another release on a door over SSH; back by itself if ill.", config=False
     )
-    parser.add_argument("host", metavar="USER@HOST", help="for example pi@door-3.local")
-    parser.add_argument("--site", required=True, type=Path, metavar="FILE", help="site.toml")
-    parser.add_argument("--door", required=True, metavar="NAME", help="which [doors.NAME] of it this device is")
-    parser.add_argument(
-        "--bundle", type=Path, metavar="FILE", help="default: the newest fitting one beside the site file"
-    )
-    parser.add_argument("--port", type=int, default=22, help="of SSH (default 22)")
-    parser.add_argument("--identity", type=Path, metavar="FILE", help="SSH key; default: the site's installer key")
+    add_device(parser)
     parser.add_argument("--now", action="store_true", help="even with somebody at the door: it is you")
     parser.add_argument("--allow-older", action="store_true", help="take a release older than the one that runs")
 

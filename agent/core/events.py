@@ -174,7 +174,6 @@ class Indication(StrEnum):
     """What the LED, the buzzer and the page tell the person at the door."""
 
     IDLE = "idle"
-    LOOKING = "looking"
     WELCOME = "welcome"
     REFUSED = "refused"
     COME_CLOSER = "come-closer"

@@ -6,7 +6,6 @@ The journal's rows are in journal.py, the conversation with the server in sync.p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 # ---------------------------------------------------------------- from the outbox
 
@@ -65,7 +64,6 @@ class OutboxStatus:
     quota_used: float = 0.0
     state: str = "starting"
     head_hash: str = ""
-    first_seq: int = 1
     floor_ms: int = 0
 
 
@@ -116,16 +114,3 @@ class RosterArrived:
 
     payload: bytes
     retained: bool
-
-
-StreamNews: TypeAlias = (
-    Committed
-    | StoreFailed
-    | StoreRecovered
-    | StoreReported
-    | LinkUp
-    | LinkDown
-    | LinkAlarm
-    | CommandArrived
-    | RosterArrived
-)

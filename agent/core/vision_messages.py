@@ -111,7 +111,6 @@ class Alive:
     frames: _Count
     fps: Annotated[float, number(0, 1000)]
     camera_state: Annotated[str, text(16)]
-    gallery_templates: _Count
     at_s: _Time
     in_view: _Count = 0
 
@@ -182,7 +181,6 @@ class Faces:
     """What the preview picture that follows shows."""
 
     TYPE: ClassVar = "faces"
-    frame_at_s: _Time
     width: Annotated[int, integer(1, 20_000)]
     height: Annotated[int, integer(1, 20_000)]
     faces: Annotated[tuple[Face, ...], rows(part(Face), _MAX_FACES)]

@@ -65,7 +65,6 @@ class Consumer:
         self._settings, self._ledger, self._tell = settings, ledger, tell
         self._key = pyseto.Key.new(version=4, purpose="public", key=settings.signing_key.read_bytes())
         self._queue: FairQueue[Message] = FairQueue(_QUEUE, _QUEUE_EACH)
-        self.overflowed = 0
         self._stopping = False
         self._raised: queue.SimpleQueue[tuple[str, str, str]] = queue.SimpleQueue()
         self._intake = Intake(ledger)
@@ -118,8 +117,7 @@ class Consumer:
     def _arrived(self, where: str, payload: bytes, kept: bool) -> None:  # noqa: FBT001  a callback
         if not where.startswith("homeassistant/"):
             message = Message(where, payload, kept)
-            if not self._queue.put(message.device, message):
-                self.overflowed += 1
+            self._queue.put(message.device, message)  # what is too much falls away: the door sends it again
         elif where == homeassistant.STATUS:
             self._home_started = self._home_started or payload == b"online"
         elif not kept and payload == homeassistant.OPEN.encode():  # a kept order would open at every reconnect

@@ -20,11 +20,9 @@ echo board=$(tr -d '\0' < /proc/device-tree/model 2>/dev/null || sed -n 's/^Mode
 echo system=$(. /etc/os-release; echo "$PRETTY_NAME")
 echo disk_mib=$(df -m --output=avail / | tail -1)
 echo memory_mib=$(awk '/^MemTotal/ {print int($2/1024)}' /proc/meminfo)
-echo utc=$(date -u +%s)
 echo root=$(sudo -n true 2>/dev/null && echo yes)
 echo systemd=$(systemctl --version 2>/dev/null | awk 'NR==1 {print $2}')
 echo gpio=$(ls /dev/gpiochip* 2>/dev/null | tr '\n' ' ')
-echo cameras=$(ls /dev/video* 2>/dev/null | wc -l)
 echo current=$(readlink /opt/door-agent/current | sed 's|.*/||')
 echo name=$(hostname)
 echo lgpio=$(cd "$(mktemp -d)" && LG_WD=$PWD python3 -c 'import lgpio; print(lgpio.LGPIO_PY_VERSION)' 2>/dev/null)
@@ -39,9 +37,6 @@ class Device:
     board: str
     system: str
     disk_mib: int
-    memory_mib: int
-    utc: int
-    cameras: int
     current: str
     lgpio: int  # its version as the library says it; 0: not there
 
@@ -62,9 +57,6 @@ def look(session: Session) -> Device:
         board=said["board"] or "unknown board",
         system=said["system"],
         disk_mib=int(said["disk_mib"]),
-        memory_mib=int(said["memory_mib"]),
-        utc=int(said["utc"]),
-        cameras=int(said["cameras"]),
         current=said["current"],
         lgpio=int(said.get("lgpio") or 0),
     )

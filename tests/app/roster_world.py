@@ -197,7 +197,7 @@ class Door:
 
     def alive(self) -> None:
         at_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-        self.vision.send_json(encode(Alive(frames=1, fps=10, camera_state="ok", gallery_templates=0, at_s=at_s)))
+        self.vision.send_json(encode(Alive(frames=1, fps=10, camera_state="ok", at_s=at_s)))
 
     def _reach(self, name: str) -> Any:
         try:

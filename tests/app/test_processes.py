@@ -77,7 +77,7 @@ guard_dir = "{folder}"
         self.start("agent", "agent.cli.main", "run", "--config", str(self.config))
         self.vision = self.reach("vision.sock")
         self.vision.send_json(encode(HELLO))
-        self.vision.send_json(encode(Alive(frames=1, fps=10, camera_state="ok", gallery_templates=0, at_s=now_s())))
+        self.vision.send_json(encode(Alive(frames=1, fps=10, camera_state="ok", at_s=now_s())))
 
     def reach(self, name: str):
         return self.until(lambda: self._try(name), f"{name} never listened")
@@ -332,7 +332,7 @@ def test_whoever_wants_to_restart_the_agent_reads_in_its_status_that_somebody_is
         said.clear()
 
     status("quiet")
-    alive = Alive(frames=9, fps=10, camera_state="ok", gallery_templates=1, at_s=now_s(), in_view=1)
+    alive = Alive(frames=9, fps=10, camera_state="ok", at_s=now_s(), in_view=1)
     door.vision.send_json(encode(alive))
     status("busy: a face is in view")
     door.vision.send_json(encode(replace(alive, in_view=0)))

@@ -9,7 +9,7 @@ from agent.core.vision_messages import Alive, EnrolCancel, encode
 from agent.vision_link import VisionGone, VisionLink, VisionNonsense
 from hardware.seqpacket import connect
 
-ALIVE = Alive(frames=1, fps=10.0, camera_state="ok", gallery_templates=3, at_s=5.0)
+ALIVE = Alive(frames=1, fps=10.0, camera_state="ok", at_s=5.0)
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ class Vision(threading.Thread):
         super().__init__(daemon=True)
         self.connection = connect(str(path))
         self.people: dict[str, int] = {}
-        self.epoch, self.templates = -1, 0
+        self.epoch = -1
         self.over = False
 
     def run(self) -> None:
@@ -98,7 +98,7 @@ class Vision(threading.Thread):
                 if time.monotonic() >= due_s:
                     due_s = time.monotonic() + 1.0
                     at_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-                    self.connection.send_json(encode(Alive(1, 10.0, "ok", self.templates, at_s)))
+                    self.connection.send_json(encode(Alive(1, 10.0, "ok", at_s)))
                 message = self.connection.recv(0.2)
                 if isinstance(message, dict):
                     self._take(message)

@@ -44,7 +44,7 @@ class Visitors:
     def alive(self, stop: threading.Event) -> None:
         """The camera's process says that it lives, until told to stop."""
         while not stop.wait(1.0):
-            alive = Alive(frames=1, fps=10, camera_state="ok", gallery_templates=0, at_s=now_s())
+            alive = Alive(frames=1, fps=10, camera_state="ok", at_s=now_s())
             with contextlib.suppress(SocketError):
                 self._door.vision.send_json(encode(alive))
 

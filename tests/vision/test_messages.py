@@ -41,7 +41,7 @@ from hardware.seqpacket import MAX_JSON_BYTES
 
 FROM_VISION = [
     Hello(1, "engine", "reid0095", "reid-128", liveness=True, missing=None, pid=77),
-    Alive(5, 9.5, "ok", 40, 12.25),
+    Alive(5, 9.5, "ok", 12.25),
     CameraChanged("dark", "look at the lamp"),
     GalleryLoaded(3, 2, 6, "not a unit vector"),
     Finding(
@@ -57,7 +57,7 @@ FROM_VISION = [
         receipt={"v": 1, "frames": [[1, None]]},
         in_view_since_s=0.5,
     ),
-    Faces(2.0, 1280, 720, (Face((0.1, 0.2, 0.3, 0.4), 1, "looking", 0.5, None, None),)),
+    Faces(1280, 720, (Face((0.1, 0.2, 0.3, 0.4), 1, "looking", 0.5, None, None),)),
     Pass(b"\x00\xff raw", 3.0),
     Enrolment("e", EnrolmentState.DONE, None, 1, (EnrolledTemplate(b"\0\0\x80?", 0.5),), ("p-2",)),
 ]
