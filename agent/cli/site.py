@@ -18,13 +18,27 @@ _TEMPLATE = """\
 name = "{name}"
 
 [all.door]
-lock_type = "fail-safe"        # fail-safe opens when power is lost (magnet), fail-secure stays shut (strike)
-lock_duty = "continuous"       # "intermittent" for a strike whose coil must not stay energised
+# Say which lock it is, nobody may guess it.
+# "fail-safe": opens when power is lost (magnet, drop bolt). "fail-secure": stays shut (strike).
+#lock_type = "fail-safe"
+#lock_duty = "continuous"      # only if the lock's maker says that its coil may stay energised
 
 [all.hardware.inputs.exit]
 pin = 23
 
+# what is wired besides; take off the # (pins as in deploy/guide)
+#[all.hardware.inputs.contact] # reed contact to ground, closed while shut
+#pin = 22
+#active_low = false
+#[all.hardware.inputs.fire]    # the panel's N/C relay to ground
+#pin = 24
+#active_low = false
+#[all.hardware.inputs.tamper]  # case switch to ground, closed while shut
+#pin = 25
+#active_low = false
+
 [all.camera]
+# csi:0: the Pi's ribbon camera; v4l2:/dev/v4l/by-id/…: USB; rtsp://user:password@192.0.2.10/…: on the network
 source = "none"
 
 #[all.server]

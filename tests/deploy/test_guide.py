@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import xml.dom.minidom
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import yaml
 from cryptography import x509
 
 from agent.cli.main import main, make_parser
+from agent.errors import ConfigError
 from deploy.community import settings as community_settings
 from deploy.guide.draw import HERE, WORDS, pictures
+from deploy.provision.sitefile import door_config, load
 
 
 @pytest.mark.parametrize(("name", "svg"), list(pictures()))
@@ -54,6 +57,26 @@ def load_server(config, more):
     assert [str(name) for name in names.get_values_for_type(x509.IPAddress)] == ["10.0.0.7"]
     assert settings.bundles_key_file.stat().st_mode & 0o777 == 0o600
     return settings
+
+
+def test_a_new_site_guesses_no_lock_and_has_the_pins_of_the_picture(tmp_path, capsys):
+    """lock_type has no default: what `site init` writes makes no door until somebody said which lock it is."""
+    assert main(["site", "init", str(tmp_path), "--name", "garden"]) == 0
+    path = tmp_path / "site.toml"
+    with pytest.raises(ConfigError, match="lock_type"):
+        door_config(load(path), "door-1", path)
+    text = path.read_text().replace('#lock_type = "fail-safe"', 'lock_type = "fail-safe"')
+    path.write_text(re.sub(r"^#(\[all\.hardware|pin|active_low)", r"\1", text, flags=re.MULTILINE))
+    inputs = door_config(load(path), "door-1", path)[1].hardware.inputs
+    drawn = (HERE / "pins.svg").read_text()
+    for line in (inputs.contact, inputs.exit, inputs.fire, inputs.tamper):
+        assert f">GPIO{line.pin}<" in drawn
+    assert [one.active_low for one in (inputs.contact, inputs.exit, inputs.fire, inputs.tamper)] == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_the_sites_verbs_make_show_and_take_back(tmp_path, capsys):
