@@ -28,8 +28,8 @@ MAX_USES: Final = 255
 _ID_BYTES: Final = 8
 _MODULE_PX: Final = 10
 HONEST: Final = {
-    "zh-CN": "次数按每扇门分别计算:一次的通行码在每扇写明的门各可用一次。谁先出示,谁先用掉:请只发给访客本人。"
-    "作废后,联网的门几秒内生效;断网的门要等恢复联网,最迟到有效期结束。",
+    "zh-CN": "次数按每扇门分别计算：一次的通行码在每扇写明的门各可用一次。谁先出示，谁先用掉：请只发给访客本人。"
+    "作废后，联网的门几秒内生效；断网的门要等恢复联网，最迟到有效期结束。",
     "en": "Uses are counted at each door by itself: a pass for one use opens once at each of its doors. Whoever shows "
     "it first uses it up: send it to the visitor only. A revoked pass is refused within seconds by doors that are "
     "connected, by others once they are connected again, at the latest when it expires.",
