@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from agent.config_section import Section
 
 RELEASES_DIR: Final = "/opt/door-agent"
 
 
-class Updates(BaseModel):
+class Updates(Section):
     """[updates]; without this section every release from afar is refused. Needs [server]: the order comes that way."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     host: str = Field(
         min_length=1,

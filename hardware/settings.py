@@ -1,7 +1,7 @@
 """What the guard must know, read from the door's own configuration file: sections [door], [hardware] and [runtime].
 
 The guard reads the file itself, with the standard library, so that it starts and releases for fire and exit even when
-the agent cannot. In these three sections every key must be known, here as in agent/config.py: a misspelt
+the agent cannot. In these three sections every key must be known, here as in agent/config_hardware.py: a misspelt
 `active_high = false` must not become the default, which would energise the relay of an active-low board for good. The
 values that are the agent's alone are left to it, and so are all other sections. Names, bounds and defaults of both
 sides are held together by tests.
@@ -28,7 +28,7 @@ MAX_DEBOUNCE_MS = 500
 MAX_WAY_OUT_DEBOUNCE_MS = 50  # exit and fire: with the guard's pace below the 100 ms that are promised
 _WAY_OUT = ("exit", "fire")
 _OUTPUTS = ("buzzer", "led_red", "led_green")
-# Every key of the sections that the guard reads, in the order of agent/config.py.
+# Every key of the sections that the guard reads, in the order of agent/config_hardware.py.
 DOOR_KEYS = (
     *("site", "id", "timezone", "lock_type", "lock_duty", "release_time_s", "extended_release_time_s"),
     *("open_time_s", "pre_alarm_time_s", "relock_on_close", "relock_delay_s", "lockout_refusals", "lockout_s"),

@@ -26,8 +26,8 @@ from typing import Any, Final
 from pydantic import Field, ValidationError, field_validator
 
 from agent import config
-from agent.config import Name, Section
 from agent.config_errors import explain
+from agent.config_section import Name, Section
 from agent.errors import ConfigError
 from deploy.provision.toml import dump
 

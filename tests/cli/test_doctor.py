@@ -10,7 +10,8 @@ import pytest
 from agent.cli import doctor, doctor_server
 from agent.cli.doctor import holds_up_the_boot
 from agent.cli.doctor_updates import check_updates
-from agent.config import Camera, Config
+from agent.config import Config
+from agent.config_hardware import Camera
 from agent.config_updates import Updates
 from deploy.device.camera_network import NAME, drop_in
 from deploy.site_pki import SiteAuthority

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent import config
+from agent import config, config_hardware
 from hardware import settings as guard_settings
 from hardware.errors import SettingsError
 from hardware.ports import InputPin, OutputPin
@@ -109,9 +109,9 @@ def test_a_misspelt_key_is_refused_and_never_a_default_that_nobody_chose(path, s
 def test_every_key_of_the_agents_configuration_is_known_to_the_guard_where_it_reads():
     known = {**config.Door.model_fields, **config.Runtime.model_fields}
     assert known.keys() == {*guard_settings.DOOR_KEYS, *guard_settings.RUNTIME_KEYS}
-    assert tuple(config.Hardware.model_fields) == guard_settings.HARDWARE_KEYS
-    assert tuple(config.Relay.model_fields) == guard_settings.RELAY_KEYS
-    assert tuple(config.InputLine.model_fields) == guard_settings.INPUT_KEYS
+    assert tuple(config_hardware.Hardware.model_fields) == guard_settings.HARDWARE_KEYS
+    assert tuple(config_hardware.Relay.model_fields) == guard_settings.RELAY_KEYS
+    assert tuple(config_hardware.InputLine.model_fields) == guard_settings.INPUT_KEYS
 
 
 def test_a_file_that_is_no_toml_or_not_there(tmp_path):
@@ -123,9 +123,9 @@ def test_a_file_that_is_no_toml_or_not_there(tmp_path):
 
 
 def test_the_agents_configuration_has_the_same_defaults_and_names():
-    ours, theirs = parse_settings(DOOR, "x"), config.Hardware.model_validate(DOOR["hardware"])
-    assert tuple(config.Inputs.model_fields) == INPUTS
-    assert config.MAX_WAY_OUT_DEBOUNCE_MS == guard_settings.MAX_WAY_OUT_DEBOUNCE_MS
+    ours, theirs = parse_settings(DOOR, "x"), config_hardware.Hardware.model_validate(DOOR["hardware"])
+    assert tuple(config_hardware.Inputs.model_fields) == INPUTS
+    assert config_hardware.MAX_WAY_OUT_DEBOUNCE_MS == guard_settings.MAX_WAY_OUT_DEBOUNCE_MS
     assert theirs.inputs.exit is not None
     assert ours.inputs["exit"] == InputPin(**theirs.inputs.exit.model_dump())
     assert ours.relay == OutputPin(**theirs.relay.model_dump())
@@ -182,7 +182,7 @@ def test_guard_and_agent_accept_and_refuse_the_same_files(lock_type, release_tim
         ours = False
     try:
         config.Door.model_validate({**door, "extended_release_time_s": 10.0})
-        config.Hardware.model_validate(hardware)
+        config_hardware.Hardware.model_validate(hardware)
         theirs = True
     except ValueError:
         theirs = False
