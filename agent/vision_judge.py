@@ -52,7 +52,7 @@ class _Case:
     must_move: bool = True  # nobody walks up without moving; a poster that is found again, a frozen picture do
     refusals: int = 0
     state: str = "seen"
-    similarity: float | None = None
+    match_distance: float | None = None
     live: float | None = None
     person_id: str | None = None
     vector: Floats | None = None  # of the frames so far, while this is undecided
@@ -121,7 +121,7 @@ class Judge:
         case = self._cases.get(track.number) or self._new_case()
         x, y, width, height = track.detection.box_px
         box = (x / width_px, y / height_px, width / width_px, height / height_px)
-        return Face(box, track.number, case.state, case.similarity, case.live, case.person_id)
+        return Face(box, track.number, case.state, case.match_distance, case.live, case.person_id)
 
     def _new_case(self, first_at_s: float = 0.0) -> _Case:
         embedder = self._pipeline.embedder
@@ -141,7 +141,9 @@ class Judge:
         seen = recognition.Frame(at_s, None, quality.value, case.live)
         frame = frame_of(seen, fused, vector, self._people.gallery)
         if frame.fused_person_id is not None:
-            case.similarity = frame.fused_similarity
+            case.match_distance = recognition.distance(
+                frame.fused_similarity, frame.cohort_similarity, frame.cohort_size
+            )
         return frame
 
     def _rest_s(self, case: _Case, kind: FindingKind) -> float:

@@ -166,12 +166,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One face of a preview frame. `box` is x, y, width, height as fractions of the frame."""
+    """One face of a preview frame. `box` is x, y, width, height as fractions of the frame.
+
+    `match_distance`, to the nearest person, is what the thresholds are stated in (agent/core/recognition.py).
+    """
 
     box: Annotated[tuple[float, float, float, float], numbers(4, -2.0, 3.0)]
     track: _Count
     state: Annotated[str, text(32)]
-    similarity: Annotated[float | None, optional(number(-1.001, 1.001))]
+    match_distance: Annotated[float | None, optional(number(-0.001, 4.0))]
     live: Annotated[float | None, optional(number(0, 1))]
     person_id: Annotated[str | None, optional(text(128))]
 

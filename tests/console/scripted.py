@@ -48,7 +48,7 @@ class ScriptedDoor:
 
 def face(box: tuple[float, float, float, float], state: str, **more: Any) -> dict[str, Any]:
     """One face as the vision process tells it."""
-    return {"box": box, "track": 1, "state": state, "similarity": None, "live": None, "person_id": None, **more}
+    return {"box": box, "track": 1, "state": state, "match_distance": None, "live": None, "person_id": None, **more}
 
 
 CALM: dict[str, Any] = {

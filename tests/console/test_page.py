@@ -116,7 +116,7 @@ def test_what_a_row_says_is_text_never_markup(page, door):
 
 
 def test_faces_are_framed_where_they_are(page, door):
-    seen = face((0.25, 0.5, 0.1, 0.2), "recognised", person_id="p1", similarity=0.934, live=0.99)
+    seen = face((0.25, 0.5, 0.1, 0.2), "recognised", person_id="p1", match_distance=0.214, live=0.99)
     door.event("AccessControl/AccessGranted/Credential", credential="face", **RESIDENT)
     door.faces(seen, face((0.7, 0.4, 0.1, 0.2), "spoof"))
     reads(page, "#people", "2 in view: 陈美玲, a picture, not a person")
@@ -127,7 +127,7 @@ def test_faces_are_framed_where_they_are(page, door):
     )
     assert boxes[0][:3] == pytest.approx([0.25, 0.5, 0.1], abs=0.005)
     assert [box[3] for box in boxes] == ["face good", "face bad right"]
-    assert page.text(".face small") == "match 0.93 · live 0.99"
+    assert page.text(".face small") == "distance 0.21 · live 0.99"
     door.faces()
     reads(page, "#people", "Nobody in view")
 

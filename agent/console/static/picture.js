@@ -52,7 +52,7 @@ function showFaces(vision, events) {
     const [x, y, w, h] = face.box;
     Object.assign(element.style, { left: `${x * 100}%`, top: `${y * 100}%`, width: `${w * 100}%`, height: `${h * 100}%` });
     element.className = `face ${FACE_TONE[face.state] ?? "quiet"}${y < 0.1 ? " low" : ""}${x + w / 2 > 0.7 ? " right" : ""}`;
-    const small = w > 0.08 && [face.similarity != null && say("match", face.similarity.toFixed(2)), face.live != null && say("alive", face.live.toFixed(2))];
+    const small = w > 0.08 && [face.match_distance != null && say("match", face.match_distance.toFixed(2)), face.live != null && say("alive", face.live.toFixed(2))];
     element.firstChild.textContent = faceWords(face, events);
     element.lastChild.textContent = small ? small.filter(Boolean).join(" · ") : "";
   });

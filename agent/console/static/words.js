@@ -41,7 +41,7 @@ const WORDS = {
   // faces in the picture
   noPicture: ["暂无画面", "no picture yet"], visionAway: ["识别程序正在重启，按钮和手机照常可用", "Recognition is restarting; button, phone and remote go on"],
   nobody: ["画面中没有人", "Nobody in view"], people: ["画面中 {0} 张人脸：{1}", "{0} in view: {1}"],
-  resident: ["住户", "resident"], match: ["相似 {0}", "match {0}"], alive: ["活体 {0}", "live {0}"],
+  resident: ["住户", "resident"], match: ["距离 {0}", "distance {0}"], alive: ["活体 {0}", "live {0}"],
   f_looking: ["正在看", "looking"], f_recognised: ["住户", "resident"], f_doubtful: ["还需要手机", "phone needed too"], f_stranger: ["陌生人", "stranger"], f_spoof: ["照片或屏幕", "a picture, not a person"],
   f_unclear: ["看不清", "unclear"], f_small: ["太远", "too far"], f_blurred: ["模糊", "moving"], f_turned: ["没有正对", "turned away"],
   f_dark: ["太暗", "too dark"], f_covered: ["被遮挡", "covered"],
@@ -94,7 +94,7 @@ const WORDS = {
   enrolNear: ["这张脸很像 {0}。是同一个人吗？如果是另一个人（双胞胎、父母与子女），以后两人都要人脸加手机才能开门。", "This face is very near to {0}. Is it the same person? If it is somebody else (twins, parent and child), both will need face and phone from now on."],
   enrolNearAgain: ["这张脸像 {0}。是谁？", "This face looks like {0}. Who is it?"],
   enrolSame: ["是 {0}：补充这次的模板", "It is {0}: add these pictures"], enrolOther: ["是另一个人：两人都用人脸加手机", "Somebody else: face and phone for both"],
-  enrolFailed: ["没有录入：{0}", "Not enrolled: {0}"], enrolCancelled: ["已取消", "Cancelled"],
+  enrolFailed: ["没有录入：{0}", "Not enrolled: {0}"],
   "Look into the camera": ["请看摄像头"], "One person alone, please": ["请一个人单独录入"], "Come closer": ["请走近一点"], "Hold still": ["请不要动"],
   "More light on the face, please": ["脸上光线不够"], "Take off mask, scarf or sunglasses": ["请摘下口罩、围巾或墨镜"],
   "Come closer, into the light": ["请走近，到亮的地方"], "The face itself is needed, not a picture": ["需要本人，不能用照片"],
