@@ -70,15 +70,6 @@ class Enrolled:
     alike: tuple[tuple[str, str], ...]
 
 
-def enrol_person(pipeline: Pipeline, pictures: Sequence[tuple[str, Image]]) -> Enrolled:
-    """As `enrol`, for somebody who is to be let in: MIN_PICTURES to MAX_PICTURES pictures, none of them twice.
-
-    Raises PictureUnusableError as `enrol` does; further reasons are number, twice.
-    """
-    check_number([name for name, _ in pictures])
-    return different(pipeline, pictures)
-
-
 def different(pipeline: Pipeline, pictures: Sequence[tuple[str, Image]]) -> Enrolled:
     """As `enrol`, none of the pictures twice. Raises as `enrol` does; a further reason is twice."""
     templates = enrol(pipeline, pictures)

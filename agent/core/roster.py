@@ -123,7 +123,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Roster:
-    """Everybody at one epoch. `faces_left_out`: ids of people whose faces came without a lawful consent record.
+    """Everybody at one epoch.
 
     `faults`: what of a store could not be read (roster_stored.py), by the person's id, or "" for the site's hours.
     """
@@ -132,7 +132,6 @@ class Roster:
     persons: Mapping[str, Person]
     calendar: Calendar
     unlock_hours: tuple[UnlockHours, ...] = ()
-    faces_left_out: tuple[str, ...] = ()
     managed: frozenset[str] = frozenset()  # people whom the server keeps
     revoked: frozenset[str] = frozenset()  # visitor passes, by id
     faults: Mapping[str, str] = field(default_factory=dict)
@@ -155,10 +154,10 @@ def parse(value: object) -> Roster | Rejected:
     try:
         shape: _Snapshot = part(_Snapshot)(value)
         calendar = calendar_of(shape.schedules, shape.holidays, shape.unlock_hours)
-        found, left_out = _persons(shape.persons, calendar)
+        found = _persons(shape.persons, calendar)
     except BadValueError as error:
         return Rejected(f"roster: {error}")
-    return Roster(shape.epoch, MappingProxyType(found), calendar, shape.unlock_hours, left_out)
+    return Roster(shape.epoch, MappingProxyType(found), calendar, shape.unlock_hours)
 
 
 def merged(sent: Person, before: Person | None, here: Person | None, withdrawn_utc_s: int | None) -> Person:
@@ -201,7 +200,7 @@ def _still_withdrawn(consent: Consent | None, withdrawn_utc_s: int | None) -> Co
 def parse_person(value: object) -> Person | Rejected:
     """One person from the JSON object that `person_json` makes. A face without lawful consent is left out."""
     try:
-        return _person(value)[0]
+        return _person(value)
     except BadValueError as error:
         return Rejected(f"person: {error}")
 
@@ -212,31 +211,27 @@ def person_json(person: Person) -> dict[str, Any]:
     return shape
 
 
-def _person(value: object) -> tuple[Person, bool]:
-    """The person, and whether faces had to be left out."""
+def _person(value: object) -> Person:
     if not isinstance(value, dict):
         raise BadValueError("must be an object")
     consent: Consent | None = optional(part(Consent))(value.get("consent"))
     watched = value.get("kind") == PersonKind.WATCHED
     lawful = consent is not None and consent.lawful and (consent.purpose == WATCH_PURPOSE) is watched
-    faces = value.get("faces")
     read: Person = part(Person)(value if lawful else {**value, "faces": []})
-    return read, bool(faces) and not lawful
+    return read
 
 
-def _persons(values: tuple[object, ...], calendar: Calendar) -> tuple[dict[str, Person], tuple[str, ...]]:
+def _persons(values: tuple[object, ...], calendar: Calendar) -> dict[str, Person]:
     found: dict[str, Person] = {}
-    left_out: list[str] = []
     taken: set[str] = set()
     for number, value in enumerate(values):
         try:
-            person, faceless = _person(value)
+            person = _person(value)
             _check_refs(person, calendar, taken)
         except BadValueError as error:
             raise BadValueError(f"persons[{number}] {error}") from None
         found[person.id] = person
-        left_out += [person.id] if faceless else []
-    return found, tuple(left_out)
+    return found
 
 
 def _check_refs(person: Person, calendar: Calendar, taken: set[str]) -> None:

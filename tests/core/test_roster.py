@@ -50,7 +50,6 @@ def test_a_roster_is_read_with_its_people_hours_and_holidays():
     assert dict(roster.persons) == {"p1": RESIDENT}
     assert roster.calendar.holidays == {"2026-10-01"}
     assert roster.unlock_hours[0].first_person_in
-    assert roster.faces_left_out == ()
 
 
 UNLAWFUL = {
@@ -67,7 +66,6 @@ def test_no_consent_record_no_face_but_the_phone_stays(consent: dict[str, Any] |
     assert isinstance(roster, Roster)
     assert roster.persons["p1"].faces == ()
     assert roster.persons["p1"].phones == (PHONE,)
-    assert roster.faces_left_out == ("p1",)
 
 
 @pytest.mark.parametrize("consent", UNLAWFUL.values(), ids=UNLAWFUL.keys())
