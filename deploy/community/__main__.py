@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.what == "manager":
             manage(given, Office(database(settings.managers_database)), _page_url(settings))
         elif given.what == "rollout":
-            rollout_command.rollout(given, settings)
+            rollout_command.rollout(given, settings, Office(database(settings.managers_database)))
         else:
             run(settings)
     except DoorAgentError as e:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from agent.core.updates import MAX_BUNDLE_BYTES, Bundle
 from agent.errors import ConfigError, DoorAgentError
+from deploy.community.office import Office
 from deploy.community.rollout import Plan, Progress, check_stages
 from deploy.community.rollout_store import RolloutStore
 from deploy.community.settings import Settings
@@ -49,14 +50,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             )
 
 
-def rollout(given: argparse.Namespace, settings: Settings) -> None:
-    """Do it and print it. Raises DoorAgentError for what a person must mend."""
+def rollout(given: argparse.Namespace, settings: Settings, office: Office) -> None:
+    """Do it and print it; what was begun and stopped is in the managers' record, written before it is done.
+
+    Raises:
+        DoorAgentError: for what a person must mend.
+    """
     store = RolloutStore(settings.releases_dir)
-    told = {"start": _start, "status": _status, "stop": _stop}[given.verb](given, settings, store)
+    try:
+        if given.verb == "status":
+            plan = store.plan()
+            told = {} if plan is None else _told(plan, store.progress(plan))
+        elif given.verb == "stop":
+            told = _stop(store, office)
+        else:
+            told = _start(given, settings, store, office)
+    finally:
+        office.close()
     sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n" if given.json else _words(told))
 
 
-def _start(given: argparse.Namespace, settings: Settings, store: RolloutStore) -> dict[str, Any]:
+def _start(given: argparse.Namespace, settings: Settings, store: RolloutStore, office: Office) -> dict[str, Any]:
     from deploy.provision.bundles import read
 
     if not settings.bundles_port or settings.command_key_file is None:
@@ -81,21 +95,18 @@ def _start(given: argparse.Namespace, settings: Settings, store: RolloutStore) -
         name, Bundle(bundle.release, store.take(given.bundle), size, name), str(bundle.target), tuple(given.stage),
         healthy_s, tuple(given.first), time.time_ns() // 1_000_000,
     )  # fmt: skip
+    office.note(None, "rollout-start", bundle.release, " ".join(given.stage))
     store.write_plan(begun)
     return _told(begun, Progress(name))
 
 
-def _status(_given: argparse.Namespace, _settings: Settings, store: RolloutStore) -> dict[str, Any]:
-    plan = store.plan()
-    return {} if plan is None else _told(plan, store.progress(plan))
-
-
-def _stop(_given: argparse.Namespace, _settings: Settings, store: RolloutStore) -> dict[str, Any]:
+def _stop(store: RolloutStore, office: Office) -> dict[str, Any]:
     plan = store.plan()
     if plan is None:
         raise DoorAgentError("there is no roll-out", exit_code=2)
     if not plan.stopped and not store.progress(plan).ended:
         plan = replace(plan, stopped="stopped by command")
+        office.note(None, "rollout-stop", plan.bundle.release)
         store.write_plan(plan)
     return _told(plan, store.progress(plan))
 

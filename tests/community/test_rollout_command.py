@@ -3,13 +3,16 @@
 import io
 import json
 import tarfile
+from contextlib import closing
 
 import pytest
 
 from agent.core.commands import Action
 from deploy.community.__main__ import main
 from deploy.community.feed import Feed
+from deploy.community.ledger import SqliteConnection
 from deploy.community.news import News
+from deploy.community.office import Office
 from deploy.community.rollout_desk import RolloutDesk
 from deploy.community.rollout_store import RolloutStore
 
@@ -91,6 +94,11 @@ def test_a_roll_out_is_ordered_shown_and_stopped(world):
     assert not world.desk.may_fetch("garden/gate-1", digest)
     assert "stopped: stopped by command" in world.type("status")[1]
     assert world.alarms() == []
+    with closing(Office(SqliteConnection(world.folder / "managers.db"))) as office:
+        acts = office.acts()
+    assert [(a.manager, a.action, a.target, a.reason) for a in acts] == [
+        (0, "rollout-stop", RELEASE, ""), (0, "rollout-start", RELEASE, "1 all"),
+    ]  # fmt: skip
 
 
 def test_a_refusal_stops_it_is_an_alarm_and_calls_off_the_others_of_the_stage(world):

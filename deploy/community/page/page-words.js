@@ -93,6 +93,7 @@ Object.assign(WORDS, {
   actsMark: ["最后一条的记号（可抄下来，日后核对）：{0}", "Mark of the last row (keep it to compare later): {0}"],
   actsBroken: ["第 {0} 条被改动或删除！", "Row {0} was changed or removed!"], commandLine: ["服务器命令行", "server's command line"], asked: ["已要求", "asked"],
   "sign-in": ["登录", "signed in"], "sign-out": ["退出", "signed out"], export: ["导出", "exported"], "add-manager": ["添加管理员", "added a manager"],
+  "rollout-start": ["开始推送更新", "began a roll-out"], "rollout-stop": ["停止推送更新", "stopped a roll-out"],
   "sign-in-link": ["生成登录链接", "made a sign-in link"], "remove-manager": ["删除管理员", "removed a manager"],
 
   // signing in
