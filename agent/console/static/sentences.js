@@ -152,7 +152,7 @@ function describe(event) {
   return { text: text.charAt(0).toUpperCase() + text.slice(1), tone: shown, technical: technical && (event.priority ?? 0) < 2 };
 }
 
-const SHOWN = { looking: "sLooking", "come-closer": "sCloser", "uncover-face": "sUncover", "more-light": "sLight", "look-here": "sLook", "look-again": "sLookAgain", "show-phone": "sPhone", "show-again": "sAgain", refused: "sRefused", identify: "sIdentify" };
+const SHOWN = { "come-closer": "sCloser", "uncover-face": "sUncover", "more-light": "sLight", "look-here": "sLook", "look-again": "sLookAgain", "show-phone": "sPhone", "show-again": "sAgain", refused: "sRefused", identify: "sIdentify" };
 
 // [tone, text] for the banner. `left_s`: how long the lock stays released, null for no known end.
 function standing(now, connected, left_s) {
@@ -172,7 +172,7 @@ function standing(now, connected, left_s) {
     return ["good", (name ? say("sWelcomeName", name) : say("sWelcome")) + (left_s > 0 ? say("sFor", Math.ceil(left_s)) : "")];
   }
   if (d.lockout_for_s > 0) return ["warn", say("sLockout", Math.ceil(d.lockout_for_s))];
-  if (SHOWN[d.indication]) return [d.indication === "looking" ? "" : "warn", say(SHOWN[d.indication])];
+  if (SHOWN[d.indication]) return ["warn", say(SHOWN[d.indication])];
   if (d.contact === "open") return ["warn", say("sOpenLeaf")];
   return d.lock === "secured" ? ["", say("sIdle")] : ["warn", say("sIdleUnknown")];
 }

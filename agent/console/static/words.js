@@ -32,7 +32,7 @@ const WORDS = {
   sWelcome: ["请进，门已开锁", "Come in, the door is unlocked"], sWelcomeName: ["{0}，请进，门已开锁", "Come in, {0}: the door is unlocked"],
   sFor: ["（{0} 秒）", " ({0} s)"],
   sOpenHours: ["门保持开锁", "The door is kept unlocked"], sOpenLeaf: ["门开着，请随手关门", "The door is open, please let it close"],
-  sRefused: ["没有放行", "Not let in"], sLooking: ["正在看…", "Looking…"], sCloser: ["请走近一点", "Please come closer"],
+  sRefused: ["没有放行", "Not let in"], sCloser: ["请走近一点", "Please come closer"],
   sUncover: ["请摘下口罩或墨镜", "Please uncover your face"], sLight: ["太暗，请开灯", "Too dark: more light, please"], sLook: ["请正对摄像头", "Please look into the camera"],
   sPhone: ["请再出示手机通行码", "Please show your phone as well"], sAgain: ["这个码刚用过：请拿开 5 秒，再出示一次", "This code was just used: take it away for 5 seconds, then show it again"], sIdentify: ["这就是被呼叫的那扇门", "This is the door that was called"],
   sLookAgain: ["请先离开镜头两秒，再看一次", "To open again: step out of view for two seconds, then look"],
