@@ -77,8 +77,12 @@ class _Server(ThreadingMixIn, HTTPServer):
     def get_request(self) -> tuple[socket.socket, Any]:
         """The handshake waits for the connection's own thread: it may take as long as the other end likes."""
         plain, address = self.socket.accept()
-        plain.settimeout(_SILENT_S)
-        return self._context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False), address
+        try:
+            plain.settimeout(_SILENT_S)
+            return self._context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False), address
+        except OSError:  # gone already
+            plain.close()
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the library's own types
         if self._room.acquire(blocking=False):
