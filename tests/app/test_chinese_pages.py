@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hardware.indicate import PATTERNS
+
 ROOT = Path(__file__).parent.parent.parent
 PAIRS = [
     ROOT / name for name in ("README.md", "deploy/HANDBOOK.md", "deploy/guide/README.md", "deploy/TROUBLESHOOTING.md")
@@ -68,3 +70,22 @@ def test_the_handbook_says_what_the_managers_page_says():
         for word in pages:
             meant = [pair[to] for pair in known if word in pair[1 - to]]
             assert any(o in m for o in other for m in meant), word
+
+
+@pytest.mark.parametrize(
+    ("hint", "english", "zh"),
+    [
+        ("come-closer", "once: come closer", "闪一下停一停 | 请走近一点"),
+        ("uncover-face", "twice: uncover your face", "闪两下停一停 | 请露出脸"),
+        ("more-light", "three times: more light", "闪三下停一停 | 太暗"),
+        ("look-here", "four times: look into the camera", "闪四下停一停 | 请正对摄像头"),
+        ("look-again", "five times: once more", "闪五下停一停 | 请离开镜头两秒再看"),
+        ("show-again", "five times: once more", "拿开五秒再出示"),
+    ],
+)
+def test_residents_are_told_what_the_lamps_say(hint: str, english: str, zh: str):
+    """As many blinks as the door shows; a changed pattern is a changed page."""
+    blinks = sum(bool(lamps) for lamps, _ in PATTERNS[hint].steps)
+    assert ("once", "twice", "three times", "four times", "five times")[blinks - 1] in english
+    assert english in " ".join((ROOT / "deploy" / "phone" / "README.md").read_text("utf-8").split())
+    assert zh in chinese(ROOT / "README.md").read_text("utf-8")
