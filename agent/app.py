@@ -52,6 +52,7 @@ from agent.update_desk import UpdateDesk
 from agent.update_fetcher import UpdateFetcher
 from agent.update_files import UpdateFiles, running_release
 from agent.vision_link import VisionLink
+from agent.withdrawal_desk import WITHDRAW
 
 
 class DoorAgent:
@@ -274,7 +275,7 @@ class _ConsoleSource:
 
     def act(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Ask the controller; its answer shows in the snapshot."""
-        if name not in {*REQUESTS, "relay_test"}:
+        if name not in {*REQUESTS, WITHDRAW, "relay_test"}:
             return {"ok": False, "why": f"{name} is not something this door can be asked"}
         self._agent.mailbox.post(ConsoleAsked(name, arguments))
         return {"ok": True}

@@ -1,4 +1,4 @@
-"""What the console asks of the door besides enrolling: the relay test, and why a face was let in or not."""
+"""What the console asks of the door besides enrolling: relay test, withdrawal, and why a face was let in or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from agent.core.events import AccessAllowed, Credential
 from agent.core.recognition import Level, rules_for, stranger_rate
 from agent.core.vision_messages import Finding, Settings
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
+from agent.roster_news import Enrolled, Withdrawn
 from agent.status import StatusBoard
+from agent.withdrawal_desk import WITHDRAW, WithdrawalDesk
 
 INSTALLER_TEST: Final = "installer_test"  # by root's signal to the agent, never by a page
 _TESTS: Final = {"relay_test": "console", INSTALLER_TEST: "installer"}
@@ -20,14 +22,23 @@ class ConsoleDesk:
     """Used by the controller's thread only. Shows what it knows on the board: relay_test, thresholds, last_look."""
 
     def __init__(
-        self, controller: Controller, enrolment: EnrolmentDesk, board: StatusBoard, settings: Settings
+        self,
+        controller: Controller,
+        enrolment: EnrolmentDesk,
+        withdrawal: WithdrawalDesk,
+        board: StatusBoard,
+        settings: Settings,
     ) -> None:
-        self._controller, self._enrolment, self._board, self._settings = controller, enrolment, board, settings
+        self._controller, self._board, self._settings = controller, board, settings
+        self._enrolment, self._withdrawal = enrolment, withdrawal
         self._test: dict[str, Any] | None = None
         self._began_s = 0.0
 
     def asked(self, event: ConsoleAsked, now_s: float) -> None:
         """A test is an opening like any other: refused where one would be, written down, bounded, by name."""
+        if event.name == WITHDRAW:
+            self._withdrawal.asked(event.arguments)
+            return
         if event.name not in _TESTS:
             self._enrolment.asked(event)
             return
@@ -36,6 +47,14 @@ class ConsoleDesk:
         self._show_test()
         allowed = AccessAllowed(self._test["id"], Credential.REMOTE)
         self._controller.admit(Intent(self._test["id"], allowed, {"actor": _TESTS[event.name]}))
+
+    def answered(self, event: Enrolled | Withdrawn) -> tuple[str, str] | None:
+        """The roster did what the page asked for: the row's word and whose it is, where one is to be written."""
+        if isinstance(event, Withdrawn):
+            self._withdrawal.done(event)
+            return None
+        self._enrolment.stored(event.enrolment_id, event.detail if event.person_id is None else None)
+        return ("VisitAdded" if event.again else "Enrolled", event.person_id) if event.person_id is not None else None
 
     def stage(self, request_id: str, stage: str, at_s: float, reason: str | None) -> None:
         """A request went on; see controller.Others."""

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.core.journal import canonical
 from agent.errors import StoreError
+from agent.residents import Residents
+from agent.roster_news import Withdrawn
 
 
 class ReceiptKey:
@@ -52,6 +54,24 @@ class ReceiptKey:
             self._private.public_key().verify(raw, canonical(said).encode())
             return True
         return False
+
+
+def withdrawn(
+    residents: Residents, folder: Path, person_id: str, sure_utc_s: float, utc_s: float, door: str | None
+) -> Withdrawn:
+    """Forget a face and write the receipt for `door`; None: its server collects receipts. Raises as Residents do."""
+    person = residents.person(person_id)
+    if not residents.withdraw(person_id, sure_utc_s):
+        return Withdrawn(person_id, why_not=f"{person_id}: nobody of this id any more")
+    count, at_utc_s = (
+        len(person.faces) if person is not None else 0,
+        residents.store.withdrawn_utc_s(person_id) or int(sure_utc_s),
+    )
+    receipt = None
+    with contextlib.suppress(StoreError):  # without its key there is no receipt; the face is gone all the same
+        if door is not None:
+            receipt = ReceiptKey(folder).of_withdrawal(door, person_id, count, at_utc_s, int(utc_s))
+    return Withdrawn(person_id, count, receipt)
 
 
 def _write_new(path: Path, key: bytes) -> None:

@@ -31,11 +31,12 @@ from agent.pass_desk import PassDesk
 from agent.remote import RemoteDesk
 from agent.roster_clerk import RosterClerk
 from agent.roster_desk import RosterDesk
-from agent.roster_news import Enrolled, Learnt, RosterRead
+from agent.roster_news import Enrolled, Learnt, RosterRead, Withdrawn
 from agent.status import StatusBoard
 from agent.template_update import TemplateUpdate
 from agent.update_desk import UpdateDesk
 from agent.vision_link import VisionGone, VisionLink
+from agent.withdrawal_desk import WithdrawalDesk
 
 _ROSTER_EVERY_S: Final = 1.0
 _FORGET_EVERY_S: Final = 3600.0
@@ -85,7 +86,8 @@ class Reception:
         self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, facts.stored)
         self._enrolment = EnrolmentDesk(clerk, vision, board, self._time, residents)
         self._feed = ConsoleFeed(board, residents)
-        self._console = ConsoleDesk(controller, self._enrolment, board, facts.vision)
+        withdrawal = WithdrawalDesk(clerk, board, self._time, residents)
+        self._console = ConsoleDesk(controller, self._enrolment, withdrawal, board, facts.vision)
         self._published: dict[str, Any] = {}
 
     # ------------------------------------------------------------ controller.Others
@@ -197,10 +199,9 @@ class Reception:
                 self._clerk.take(event)
             case RosterRead():
                 self._roster_read(event)
-            case Enrolled():
-                self._enrolment.stored(event.enrolment_id, event.detail if event.person_id is None else None)
-                if event.person_id is not None:
-                    self._roster_row("VisitAdded" if event.again else "Enrolled", person_id=event.person_id)
+            case Enrolled() | Withdrawn():
+                if (row := self._console.answered(event)) is not None:
+                    self._roster_row(row[0], person_id=row[1])
             case Learnt():
                 self._update.answered(event.person_id, done=event.done)
             case _ if not self._roster.news(event, now_s):

@@ -27,11 +27,22 @@ from agent.errors import StoreError
 from agent.gallery_feed import GalleryFeed, Vision
 from agent.identity import Identity
 from agent.mailbox import guarded
+from agent.receipts import withdrawn
 from agent.residents import NewFace, Residents
 from agent.roster_entries import Purge
 from agent.roster_file import StoreBusyError
 from agent.roster_intake import Intake
-from agent.roster_news import Enrolled, Learnt, NewPerson, Purged, RosterOpened, RosterRead, RosterUnusable, Visit
+from agent.roster_news import (
+    Enrolled,
+    Learnt,
+    NewPerson,
+    Purged,
+    RosterOpened,
+    RosterRead,
+    RosterUnusable,
+    Visit,
+    Withdrawn,
+)
 from agent.roster_store import RosterStore
 
 _WAITING: Final = 4096
@@ -96,6 +107,7 @@ class RosterClerk:
         expired: Callable[[Residents, float], None] = lambda _residents, _sure_utc_s: None,
     ) -> None:
         self._folder, self._post, self._known, self._expired = folder, post, known, expired
+        self._door, self._signs_receipts = door, identity is None  # with a server, that collects the door's receipts
         self._intake = Intake(door, post, key=key, identity=identity, floor=floor)
         self._feed = GalleryFeed(vision)
         self._inbox: queue.Queue[RosterArrived | _Task | None] = queue.Queue(_WAITING)
@@ -145,6 +157,15 @@ class RosterClerk:
             return Enrolled(visit.enrolment_id, person.id, again=True)
 
         self._ask(_Task(work, lambda detail: Enrolled(visit.enrolment_id, None, detail, again=True)))
+
+    def withdraw(self, person_id: str, sure_utc_s: float, utc_s: float) -> None:
+        """A consent for a face is withdrawn here; `Withdrawn` is the answer. Times: one surely passed, and now."""
+
+        def work(residents: Residents) -> Withdrawn:
+            door = self._door if self._signs_receipts else None
+            return withdrawn(residents, self._folder, person_id, sure_utc_s, utc_s, door)
+
+        self._ask(_Task(work, lambda detail: Withdrawn(person_id, why_not=detail)))
 
     def learn(self, person_id: str, face: NewFace, model_id: str, alignment_id: str) -> bool:
         """One template of a confirmed visit; `Learnt` is the answer. True: it is asked for."""

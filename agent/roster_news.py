@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from agent.core.roster import Consent
 from agent.core.roster_feed import Held
@@ -67,6 +69,16 @@ class Enrolled:
     person_id: str | None
     detail: str = ""
     again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The answer to `withdraw`: how many templates are gone and the signed receipt, or why nothing was done."""
+
+    person_id: str
+    templates: int = 0
+    receipt: Mapping[str, Any] | None = None
+    why_not: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,12 +63,15 @@ def list_people(residents: Residents, _config: Config, arguments: argparse.Names
 def withdraw(residents: Residents, config: Config, arguments: argparse.Namespace) -> int:
     """0: the face is forgotten here, the person stays; 1: nobody of this id. Without a server a receipt is printed."""
     from agent.known_time import known_time_of
+    from agent.receipts import ReceiptKey, withdrawn
 
+    folder, known = Path(config.store.state_dir), known_time_of(config)
+    door = f"{config.door.site}/{config.door.id}" if config.server is None else None
+    if door is not None:
+        ReceiptKey(folder)  # a key that cannot be used is said before anything is forgotten
     person_id = arguments.withdraw
-    person, known = residents.person(person_id), known_time_of(config)
-    templates = len(person.faces) if person is not None else 0
-    found = residents.withdraw(person_id, known.floor_s())
-    receipt = _receipt(residents, config, person_id, templates, int(known.believed_s())) if found else None
+    done = withdrawn(residents, folder, person_id, known.floor_s(), known.believed_s(), door)
+    found, templates, receipt = done.why_not is None, done.templates, done.receipt
     if arguments.json:
         said = {"withdrawn": found, "id": person_id, "templates": templates}
         print_json(said | ({"receipt": receipt} if receipt else {}))
@@ -83,18 +86,6 @@ def withdraw(residents: Residents, config: Config, arguments: argparse.Namespace
         print("the receipt, for the person to keep (--check-receipt FILE says whether it is genuine):")
         print(json.dumps(receipt, ensure_ascii=False))
     return 0 if found else 1
-
-
-def _receipt(
-    residents: Residents, config: Config, person_id: str, templates: int, utc_s: int
-) -> dict[str, object] | None:
-    """Signed here where no server collects receipts."""
-    from agent.receipts import ReceiptKey
-
-    if config.server is not None:
-        return None
-    key, asked_utc_s = ReceiptKey(Path(config.store.state_dir)), residents.store.withdrawn_utc_s(person_id) or utc_s
-    return key.of_withdrawal(f"{config.door.site}/{config.door.id}", person_id, templates, asked_utc_s, utc_s)
 
 
 def check_receipt(_residents: Residents, config: Config, arguments: argparse.Namespace) -> int:

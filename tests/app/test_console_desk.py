@@ -16,7 +16,7 @@ class Desk:
         self.admitted, self.asked_of_enrolment = [], []
         self.board = StatusBoard({})
         enrolment = SimpleNamespace(asked=self.asked_of_enrolment.append)
-        self.desk = ConsoleDesk(SimpleNamespace(admit=self.admitted.append), enrolment, self.board, SETTINGS)
+        self.desk = ConsoleDesk(SimpleNamespace(admit=self.admitted.append), enrolment, None, self.board, SETTINGS)
 
     def shown(self, section):
         return self.board.snapshot()[section]

@@ -262,6 +262,26 @@ def test_a_screen_reader_gets_a_name_for_everything(page, door):
     assert {"Camera", "Door", "Parts", "What happened"} <= set(headings)
 
 
+def test_a_consent_is_withdrawn_at_the_door_and_the_person_gets_the_receipt(page, door):
+    page.js("window.confirm = (question) => { window.asked = question; return true; }")
+    door.board.update(withdrawal={"state": "done", "templates": 9, "receipt": {"person_id": "p-other"}, "number": 1})
+    page.js("document.querySelector('#withdraw-who').value = ' 林阿婆 '")
+    page.until("now.withdrawal?.number === 1")
+    page.js("document.querySelector('#withdraw-start').click()")
+    page.until("window.asked !== undefined")
+    assert "林阿婆" in page.js("window.asked")
+    page.until("document.querySelector('#withdraw-receipt').hidden")  # not somebody else's
+    door.board.update(withdrawal={"state": "done", "templates": 3, "receipt": {"person_id": "p-1"}, "number": 2})
+    reads(page, "#withdraw-result", "The face is forgotten (3 templates)")
+    reads(page, "#withdraw-receipt", '{"person_id":"p-1"}')
+    assert door.asked == [("withdraw", {"person": "林阿婆"})]
+    page.js("document.querySelector('#withdraw-who').value = 'x'; document.querySelector('#withdraw-start').click()")
+    page.until("document.querySelector('#withdraw-receipt').hidden")
+    why = "nobody with a face here has this name or number"
+    door.board.update(withdrawal={"state": "failed", "why": why, "number": 3})
+    reads(page, "#withdraw-result", f"Not withdrawn: {why}")
+
+
 def test_everything_can_be_reached_and_pressed_with_the_keyboard(page, door):
     door.event("Door/Doorbell")
     reads(page, "#events", "The bell rang")

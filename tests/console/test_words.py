@@ -86,8 +86,9 @@ def test_the_words_of_the_journal_and_of_the_roster_are_translated(page):
 def test_every_hint_of_the_enrolment_is_translated(page):
     from agent.enrolment import Trouble
     from agent.vision_enrolment import _WORDS
+    from agent.withdrawal_desk import WhyNot
 
-    assert {*_WORDS.values(), *Trouble} <= set(page.js("Object.keys(WORDS)"))
+    assert {*_WORDS.values(), *Trouble, *WhyNot} <= set(page.js("Object.keys(WORDS)"))
 
 
 def test_every_word_has_both_languages(page):

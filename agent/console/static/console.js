@@ -56,6 +56,7 @@ function show() {
   showFaces(connected ? now.vision : {}, now.events);
   showEvents();
   showEnrolment(now.enrolment);
+  showWithdrawal(now.withdrawal);
   showTest(now.relay_test);
   showWhy(now.thresholds, now.last_look);
   showFacts(byId("details"), details());
