@@ -5,17 +5,33 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_command
+from agent.cli.demo_acts import DemoActs
 from agent.cli.demo_world import DOOR, SITE, DemoWorld
+from agent.errors import LinkError
 from agent.stopping import stop_on_signal
 
+if TYPE_CHECKING:
+    from agent.console.local import LocalServer
+
 _READY_S = 60.0
+_PAGE_THREADS = 8
+_WALK_UP = ["用的是真摄像头：请自己走到门前", "a real camera is in use: walk up yourself"]
+_NO_TIME = [
+    "这台电脑的时钟没有同步：不知道时间的门不认访客码",
+    "this machine's clock is not synchronised: a door that does not know the time takes no visitor pass",
+]
+_NO_HOURS = [
+    "这台电脑的时钟没有同步：不知道时间的门不进入开放时段",
+    "this machine's clock is not synchronised: a door that does not know the time keeps no open hours",
+]
+_BEFORE_CAMERA = ("phone_pass", "visitor_pass", "phone_duress", "phone_again", "dark", "list_phone")
+_OF_THE_RESIDENT = ("withdraw", "enrol_again")
 _SCENES = {
     "resident": "resident_walks_up",
     "stranger": "stranger_walks_up",
@@ -67,29 +83,15 @@ def _say(text: str) -> None:
     print(f"demo: {text}", file=sys.stderr, flush=True)
 
 
-class _Page:
-    def __init__(self, app: Any, port: int) -> None:  # noqa: ANN401  a WSGI application
-        from waitress import create_server
-
-        from agent.errors import LinkError
-
-        try:
-            self._server = create_server(app, host="127.0.0.1", port=port, threads=8, ident="")
-        except OSError as e:
-            raise LinkError(f"127.0.0.1:{port}: cannot be used ({e.strerror}); choose another with --port") from e
-        self.url = f"http://127.0.0.1:{port}/"
-        threading.Thread(target=self._server.run, name="demo-page", daemon=True).start()
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.close()
-
-
-def serve_page(controls: DemoControls, port: int) -> _Page:
+def serve_page(controls: DemoControls, port: int) -> LocalServer:
     """The page, on 127.0.0.1, until it is closed. Raises LinkError when the port is taken."""
     from agent.cli.demo_page import make_app
+    from agent.console.local import LocalServer
 
-    return _Page(make_app(controls), port)
+    try:
+        return LocalServer(make_app(controls), "127.0.0.1", port, _PAGE_THREADS, "demo-page")
+    except OSError as e:
+        raise LinkError(f"127.0.0.1:{port}: cannot be used ({e.strerror}); choose another with --port") from e
 
 
 class DemoControls:
@@ -119,6 +121,7 @@ class DemoControls:
             "kill_guard": world.children["guard"].kill,
             "kill_server": world.children["server"].kill,
             "kill_broker": world.kill_broker,
+            **DemoActs(world, f"{SITE}/{DOOR}").acts(),
         }
 
     def act(self, name: str) -> dict[str, Any]:
@@ -133,12 +136,13 @@ class DemoControls:
         """Which buttons work, and why the others do not."""
         scenes = self._world.player is not None
         found: dict[str, dict[str, Any]] = {name: {"ready": True, "why": ""} for name in self._acts}
-        for name in (*_SCENES, "phone_pass", "visitor_pass"):
+        for name in (*_SCENES, *_BEFORE_CAMERA, *_OF_THE_RESIDENT):
             if not scenes:
-                found[name] = {"ready": False, "why": "a real camera is in use: walk up yourself"}
+                found[name] = {"ready": False, "why": _WALK_UP}
         if scenes and not self._world.knows_the_time():
-            why = "this machine's clock is not synchronised: a door that does not know the time takes no visitor pass"
-            found["visitor_pass"] = {"ready": False, "why": why}
+            found["visitor_pass"] = {"ready": False, "why": _NO_TIME}
+        if not self._world.knows_the_time():
+            found["hours_on"] = {"ready": False, "why": _NO_HOURS}
         return found
 
     def counters(self) -> dict[str, Any]:
@@ -159,5 +163,6 @@ class DemoControls:
         return {
             "console": f"http://127.0.0.1:{world.console_port}/",
             "server": f"http://127.0.0.1:{world.server_port}/",
+            "phone": f"http://127.0.0.1:{world.server_port}/phone/",
             "door": f"{SITE}/{DOOR}",
         }

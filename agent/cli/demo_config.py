@@ -26,6 +26,12 @@ pin = 24
 [hardware.inputs.tamper]
 pin = 25
 
+[hardware.inputs.lock_power]
+pin = 27
+
+[hardware.inputs.doorbell]
+pin = 5
+
 [camera]
 source = "{camera}"
 

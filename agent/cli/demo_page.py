@@ -20,13 +20,13 @@ class DemoControls(Protocol):
     """What the demo can do. Called from the page's threads."""
 
     def act(self, name: str) -> Mapping[str, Any]:
-        """Do what a button says: {"ok": bool, "why"?: str}."""
+        """Do what a button says: {"ok": bool, "why"?, "told"?}, each text or [zh-CN, en]."""
 
     def capabilities(self) -> Mapping[str, Mapping[str, Any]]:
-        """Name -> {"ready": bool, "why": str}: which buttons work now, and why another does not."""
+        """Name -> {"ready": bool, "why": text or [zh-CN, en]}: which buttons work now, and why another does not."""
 
     def addresses(self) -> Mapping[str, str]:
-        """{"console": url, "server": url}."""
+        """{"console": url, "server": url, "phone": url}."""
 
     def counters(self) -> Mapping[str, Any]:
         """{"written": rows at the door, "epoch": of its journal, "held": {epoch: rows at the server}, "kills": n}."""

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import secrets
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 from urllib.request import Request, urlopen
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
+from agent.cli.demo_acts import Phone
 from agent.cli.demo_config import DOOR_CONFIG, SERVER_CONFIG
 from agent.cli.demo_hand import Hand
 from agent.cli.demo_manager import DemoManager
@@ -27,11 +22,11 @@ from agent.cli.demo_processes import Child, Uplink, wait_for
 from agent.clock import SystemClock
 from agent.console.entry import ConsoleKey
 from agent.console.server import link
-from agent.core.passes import base45_encode, phone_message
 from agent.errors import ConfigError, DoorAgentError
 from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.history import History
 from deploy.community.ledger import SqliteConnection
+from deploy.community.people import EVERYBODY, People
 from deploy.pki import device_name
 from deploy.site_pki import SiteAuthority
 
@@ -51,6 +46,10 @@ class DemoWorld:
         self.children: dict[str, Child] = {}
         self.console_port, self.server_port = free_port(), free_port()
         self.player: Any = None
+        self.last_code: str | None = None
+        self.resident_id = ""
+        self._faces: Any = None
+        self._phone = Phone(f"{SITE}/{DOOR}")
 
     def __enter__(self) -> DemoWorld:  # noqa: PYI034  not for subclassing
         """Start everything. Raises DoorAgentError."""
@@ -115,7 +114,7 @@ class DemoWorld:
         if self._camera is not None:
             return
         from agent.pass_desk import phone_key
-        from agent.residents import NewFace, Residents, consent_now
+        from agent.residents import NewFace, Residents
         from agent.roster_store import RosterStore
         from fixtures.scenes import enrolment_pictures
         from models.enrol import enrol
@@ -124,15 +123,20 @@ class DemoWorld:
         pipeline = load_pipeline(PipelineSettings(liveness="off"))
         pictures = [(f"picture {n}", picture) for n, picture in enumerate(enrolment_pictures("resident"), 1)]
         faces = [NewFace(t.vector.astype("<f4").tobytes(), t.quality) for t in enrol(pipeline, pictures)]
-        store = RosterStore(self.folder / "state")
-        network = pipeline.embedder
-        consent = consent_now(int(time.time()))
-        residents = Residents(store)
-        residents.add("Demo resident", consent, faces, network.model_id, network.alignment_id)
-        self._phone = ec.generate_private_key(ec.SECP256R1())
-        phones = (phone_key(base64.urlsafe_b64encode(self._phone_public()).decode()),)
-        residents.add("Demo neighbour, phone only", None, (), "", "", phones=phones)
-        store.close()
+        self._faces = (faces, pipeline.embedder.model_id, pipeline.embedder.alignment_id)
+        with closing(RosterStore(self.folder / "state")) as store:
+            phones = (phone_key(self._phone.registration),)
+            Residents(store).add("Demo neighbour, phone only", None, (), "", "", phones=phones)
+        self.enrol_again()
+
+    def enrol_again(self) -> None:
+        """The resident agrees (once more) and is enrolled, as beside a running door."""
+        from agent.residents import Residents, consent_now
+        from agent.roster_store import RosterStore
+
+        with closing(RosterStore(self.folder / "state")) as store:
+            added = Residents(store).add("Demo resident", consent_now(int(time.time())), *self._faces)
+            self.resident_id = added.id
 
     def _pull_models(self) -> str:
         """The better networks from their publishers, once; the policy that goes with what is here then."""
@@ -174,6 +178,7 @@ class DemoWorld:
         )  # fmt: skip
         config = self.folder / "community.toml"
         config.write_text(text)
+        People(self.folder / "people").set_door(f"{SITE}/{DOOR}", [EVERYBODY])
         self._child("server", "deploy.community", "--config", str(config))
         self._history = History(lambda: SqliteConnection(self.folder / "community.db"))
         self._stack.callback(self._history.close)
@@ -196,12 +201,14 @@ class DemoWorld:
         """Act a scene before the camera."""
         self.player.play(scene)
 
-    def show_phone(self) -> None:
+    def show_phone(self, *, duress: bool = False) -> None:
         """The neighbour holds up her phone, which shows a fresh code."""
-        message = phone_message(self._phone_public(), f"{SITE}/{DOOR}", time.time(), secrets.token_bytes(8))
-        r, s = decode_dss_signature(self._phone.sign(message, ec.ECDSA(hashes.SHA256())))
-        code = base45_encode(message + r.to_bytes(32, "big") + s.to_bytes(32, "big"))
-        self.player.show_code(code.decode())
+        self.show_code(self._phone.code(duress=duress))
+
+    def show_code(self, code: str) -> None:
+        """Somebody holds up this code."""
+        self.last_code = code
+        self.player.show_code(code)
 
     def show_visitor(self) -> dict[str, Any]:
         """The manager makes a pass for one opening, the visitor holds it before the camera."""
@@ -209,12 +216,8 @@ class DemoWorld:
         made = self.manager.ask("/api/passes", body)
         if "link" not in made:
             return {"ok": False, "why": made.get("error")}
-        self.player.show_code(unquote(made["link"].partition("#")[2]))
+        self.show_code(unquote(made["link"].partition("#")[2]))
         return {"ok": True}
-
-    def _phone_public(self) -> bytes:
-        public = self._phone.public_key()
-        return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
     def order(self, action: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401  JSON-shaped
         """The manager orders something of the door from afar, as the server's page would."""

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -163,6 +164,51 @@ def test_a_phone_opens_also_without_uplink_and_its_code_is_worth_nothing_afterwa
     assert len(codes) == 1
 
 
+def test_what_the_other_buttons_act_happens_at_the_door(demo: Watched):
+    controls = DemoControls(demo.world)
+    demo.wait_quiet()
+    assert demo.world.wait_ready(60, threading.Event())  # the cable was out
+    for name, kind, told in (
+        ("doorbell", "Door/Doorbell", {"state": "Rung"}),
+        ("power_lost", "Door/State/DoorFault", {"faults": ["lock-power-lost"]}),
+        ("power_back", "Door/State/DoorFault", {"state": "NotInFault"}),
+        ("block", "Door/State/DoorMode", {"state": "Blocked"}),
+        ("unblock", "Door/State/DoorMode", {"state": "Locked"}),
+        ("list_add", "Agent/Roster", {"state": "Applied", "persons": 3}),
+        ("list_remove", "Agent/Roster", {"state": "Applied", "persons": 2}),
+    ):
+        mark = demo.mark()
+        done = controls.act(name)
+        assert done["ok"], (name, done)
+        demo.wait(kind, mark, **told)
+    edited = controls.act("edit_journal")
+    assert edited["ok"], edited
+    assert all(len(words) > 30 for words in edited["told"])
+
+
+def test_a_code_under_duress_is_a_silent_alarm_and_shown_again_it_is_refused(demo: Watched):
+    controls = DemoControls(demo.world)
+    mark = demo.mark()
+    assert controls.act("phone_duress")["ok"]
+    demo.wait("AccessControl/Duress", mark)
+    demo.wait_quiet()
+    assert controls.act("phone_again")["ok"]
+    demo.wait(DENIED, mark, reason="Replayed")
+    demo.wait_quiet()
+
+
+def test_a_withdrawn_face_leaves_the_door_and_comes_back_with_a_new_consent(demo: Watched):
+    controls, mark = DemoControls(demo.world), demo.mark()
+    assert controls.act("withdraw")["ok"]
+    demo.wait("Agent/Roster", mark, state="FacePurged")
+    mark = demo.mark()
+    assert controls.act("enrol_again")["ok"]
+    demo.wait("Agent/Roster", mark, state="Changed")
+    demo.world.play("resident_walks_up")
+    demo.wait(GRANTED, mark, credential="face", person_id=demo.world.resident_id)
+    demo.wait_quiet()
+
+
 def test_every_decision_replays_to_the_answer_that_was_given(demo: Watched):
     done = subprocess.run(
         [sys.executable, "-m", "agent.cli.main", "replay", "--journal", str(demo.journal), "--json"],
@@ -194,12 +240,15 @@ def test_the_demo_page_shows_it_all(demo: Watched, tmp_path: Path):
     page = serve_page(DemoControls(demo.world), free_port())
     window = browser.Browser()
     try:
-        window.open(page.url, width=1480, height=1250)
+        window.open(page.url, width=1480, height=1200)
         for frame in ("console", "server"):
             document = f"document.getElementById('{frame}')"
             window.until(f"{document} !== null && {document}.src.startsWith('http')")
         demo.wait_quiet()
         time.sleep(2)  # pictures and fonts of both frames: nothing of another origin can be waited for
+        mark = demo.mark()
+        demo.world.play("resident_walks_up")
+        demo.wait("Door/State/LockPhysicalState", mark, state="Unlocked")
         shot = window.screenshot(Path(os.environ.get("DOOR_AGENT_PICTURES", tmp_path)) / "demo.png", whole=False)
         assert shot.stat().st_size > 50_000
         assert not [problem for problem in window.problems if "Refused" in str(problem)]

@@ -15,7 +15,12 @@ const WORDS = {
   fire_on: ["消防报警", "Fire alarm"], fire_off: ["解除报警", "Alarm over"], uplink_cut: ["拔网线", "Cut the line"], uplink_restore: ["接回网线", "Restore the line"],
   kill_vision: ["识别程序", "Recognition"], kill_agent: ["门禁程序", "Agent"], kill_guard: ["硬件程序", "Lock guard"],
   kill_server: ["服务器", "Server"], kill_broker: ["消息中转", "Broker"], lock_down: ["封锁", "Lock down"], release_lock_down: ["解除封锁", "End lock-down"],
-  visitor_pass: ["访客通行码", "Visitor pass"],
+  visitor_pass: ["访客通行码", "Visitor pass"], phone_duress: ["被胁迫出示手机", "Phone, under duress"], phone_again: ["再出示同一个码", "The same code again"],
+  hold_open: ["保持开锁", "Keep unlocked"], end_hold_open: ["结束保持开锁", "End keeping unlocked"], block: ["停用此门", "Out of use"], unblock: ["恢复使用", "Back into use"],
+  hours_on: ["进入开放时段", "Open hours begin"], hours_off: ["结束开放时段", "Open hours end"], doorbell: ["按门铃", "Ring the bell"],
+  power_lost: ["门锁断电", "Lock loses its power"], power_back: ["门锁来电", "Lock has power again"], dark: ["走廊没灯", "Dark hallway"],
+  people_list: ["名单", "The list"], list_add: ["名单加一个人", "Add somebody"], list_phone: ["新住户出示手机", "The newcomer's phone"], list_remove: ["从名单删除", "Remove them again"],
+  withdraw: ["住户撤回人脸同意", "Resident withdraws the face"], enrol_again: ["住户重新同意并录入", "Resident is enrolled again"], edit_journal: ["篡改日志", "Edit the journal"], phone: ["住户的手机页面", "A resident's phone page"],
   counted: ["门上写了 {0} 条 · 服务器有 {1} 条 · {2}", "The door wrote {0} events · the server has {1} · {2}"],
   allThere: ["一条不少", "nothing lost"], onTheWay: ["{0} 条在路上", "{0} on their way"], kills: ["已强行终止 {0} 个程序", "{0} processes killed so far"],
   notYet: ["{0}：{1}", "{0}: {1}"], failed: ["{0}：没有做成。{1}", "{0}: did not work. {1}"], done: ["{0}……", "{0}…"],
@@ -23,12 +28,13 @@ const WORDS = {
   unbuilt: ["后续版本提供。", "It comes with a later release."],
 };
 const GROUPS = [
-  ["people", ["resident", "stranger", "print", "two_people", "phone_pass", "visitor_pass"]],
-  ["door", ["exit_button", "door_open", "door_close", "tamper_on", "tamper_off"]],
-  ["house", ["remote_open", "lock_down", "release_lock_down", "fire_on", "fire_off", "uplink_cut", "uplink_restore"]],
-  ["faults", ["kill_vision", "kill_agent", "kill_guard", "kill_broker", "kill_server"]],
+  ["people", ["resident", "stranger", "print", "two_people", "dark", "phone_pass", "phone_again", "phone_duress", "visitor_pass"]],
+  ["door", ["exit_button", "door_open", "door_close", "doorbell", "tamper_on", "tamper_off", "power_lost", "power_back"]],
+  ["house", ["remote_open", "hold_open", "end_hold_open", "lock_down", "release_lock_down", "block", "unblock", "hours_on", "hours_off", "fire_on", "fire_off", "uplink_cut", "uplink_restore"]],
+  ["people_list", ["list_add", "list_phone", "list_remove", "withdraw", "enrol_again"]],
+  ["faults", ["kill_vision", "kill_agent", "kill_guard", "kill_broker", "kill_server", "edit_journal"]],
 ];
-const DANGER = /^kill_|^fire_on$|^tamper_on$/;
+const DANGER = /^kill_|^fire_on$|^tamper_on$|^power_lost$|^edit_journal$/;
 
 const stored = (() => { try { return localStorage.getItem("language"); } catch { return null; } })();
 const wantedLanguage = new URLSearchParams(location.search).get("lang") ?? stored ?? navigator.language;
@@ -41,6 +47,9 @@ const say = (key, ...values) => {
   const pair = WORDS[key] ?? [key, key];
   return (language === "en" ? pair[1] : pair[0]).replace(/\{(\d)\}/g, (_, i) => values[i]);
 };
+
+// A text, or [zh-CN, en].
+const either = (told) => (Array.isArray(told) ? told[language === "en" ? 1 : 0] : told ?? "");
 
 function tell(text, tone = "") {
   byId("told").className = tone;
@@ -69,7 +78,7 @@ function button(name) {
   return element;
 }
 
-const why = (name) => (capabilities === null ? say("starting") : capabilities[name] === undefined ? say("unbuilt") : capabilities[name].ready ? null : capabilities[name].why || say("unbuilt"));
+const why = (name) => (capabilities === null ? say("starting") : capabilities[name] === undefined ? say("unbuilt") : capabilities[name].ready ? null : either(capabilities[name].why) || say("unbuilt"));
 
 // aria-disabled, not disabled: a button that cannot be pressed could not say why
 function showReady() {
@@ -92,7 +101,8 @@ async function act(name) {
   try {
     const reply = await fetch(`/api/act/${name}`, { method: "POST", headers: { "X-Requested-By": "demo-page" } });
     const told = await reply.json();
-    if (told.ok === false) tell(say("failed", say(name), told.why ?? ""), "bad");
+    if (told.ok === false) tell(say("failed", say(name), either(told.why)), "bad");
+    else if (told.told) tell(say("notYet", say(name), either(told.told)));
   } catch (error) {
     tell(say("failed", say(name), error.message), "bad");
   }
@@ -135,6 +145,7 @@ function frame() {
   // each signs this browser in on its way
   byId("console").src = `/console?lang=${language}&embed=1${real ? "&enrol=1" : ""}`;
   byId("console-link").href = `/console?lang=${language}`;
+  byId("phone-link").href = `${addresses.phone}?lang=${language}`;
   byId("server").src = byId("server-link").href = `/server?lang=${language}`;
 }
 
