@@ -69,6 +69,7 @@ def told(page, text):
 def test_a_button_acts_and_a_failure_is_told(page, demo):
     press(page, "resident")
     told(page, "Resident")
+    page.until("!document.querySelector('.busy')")
     press(page, "fire_on")
     told(page, "Fire alarm: did not work. the bell is out of order")
     assert demo.pressed == ["resident", "fire_on"]
