@@ -47,6 +47,31 @@ def test_the_console(browser, console, door, hall_picture, width, phone, dark):
     browser.leave()
 
 
+@pytest.mark.parametrize(("width", "phone", "dark"), SIZES)
+def test_the_console_in_chinese_while_somebody_is_enrolled(browser, console, door, width, phone, dark):
+    door.board.update(enrolment={"state": "collecting", "hint": "Come closer", "collected": 2, "wanted": 5})
+    browser.enter(console, "lang=zh-CN", width=width, height=860, phone=phone, dark=dark)
+    browser.until("document.querySelectorAll('#enrol-dots .done').length === 2")
+    assert browser.text("#enrol-hint") == "请走近一点"
+    assert findings(browser) == []
+    browser.leave()
+
+
+@pytest.mark.parametrize(("width", "phone", "dark"), SIZES)
+@pytest.mark.parametrize("page", ["visitor.html?lang=en", "visitor.html?lang=zh-CN", "privacy.html"])
+def test_the_visitors_and_the_privacy_page(browser, page, width, phone, dark):
+    app = Flask("phone")
+    app.register_blueprint(blueprint())
+    server = LocalServer(app, "127.0.0.1", 0, 4, "phone")
+    try:
+        browser.open(f"{server.url}phone/{page}", width=width, height=860, phone=phone, dark=dark)
+        browser.until("document.querySelector('h1').innerText.length > 3")
+        assert findings(browser) == []
+        browser.leave()
+    finally:
+        server.close()
+
+
 @pytest.mark.parametrize(("width", "phone", "dark", "language"), [(*SIZES[0], "en"), (*SIZES[1], "zh-CN")])
 def test_the_managers_page(browser, tmp_path, width, phone, dark, language):
     site = Page(tmp_path)
@@ -59,7 +84,9 @@ def test_the_managers_page(browser, tmp_path, width, phone, dark, language):
             assert findings(browser) == [], view
         browser.js("location.hash = 'now'; document.querySelector('#doors button.danger').click()")
         assert findings(browser) == []
-        browser.js("document.querySelector('#order').close(); document.querySelector('#leave').click()")
+        browser.js("document.querySelector('#order').close(); document.querySelector('#csv-open').click()")
+        assert findings(browser) == []
+        browser.js("document.querySelector('#export').close(); document.querySelector('#leave').click()")
         browser.until("location.pathname === '/enter' && document.querySelector('#language')?.innerText")
         assert findings(browser) == []
         browser.leave()
