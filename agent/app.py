@@ -26,6 +26,7 @@ from agent.config_updates import RELEASES_DIR
 from agent.console_desk import INSTALLER_TEST
 from agent.controller import Controller
 from agent.core.events import Kind, Priority, Record
+from agent.diagnostics import diagnostics
 from agent.directory import Directory
 from agent.door_facts import DoorFacts
 from agent.enrolment import REQUESTS, ConsoleAsked
@@ -168,7 +169,12 @@ class DoorAgent:
         high = config.faces.policy == "high"
         updates = self._open_updates(facts)
         remote = (
-            RemoteDesk(name, keys, link, self._controller, facts, face_needed=high, updates=updates)
+            RemoteDesk(
+                *(name, keys, link, self._controller, facts),
+                face_needed=high,
+                updates=updates,
+                diagnostics=lambda: diagnostics(self.board.snapshot()),
+            )
             if link is not None
             else None
         )

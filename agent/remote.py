@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -41,6 +41,7 @@ _ORDERS: Final = {
     Action.UNBLOCK: Order.UNBLOCK,
 }
 _UPDATING: Final = frozenset({Action.UPDATE, Action.CANCEL_UPDATE})
+_SHOWING: Final = frozenset({Action.IDENTIFY, Action.DIAGNOSTICS})
 _SECURING: Final = frozenset({Action.LOCK_DOWN, Action.BLOCK, Action.END_HOLD_OPEN})
 _ORDERS_PER_S, _ORDERS_AT_ONCE = 1.0, 10.0  # of each kind: a stolen key must not wear the lock out or fill the journal
 _CHALLENGES_PER_S: Final = 2.0
@@ -89,14 +90,15 @@ class RemoteDesk:
     """Used by the controller's thread only.
 
     `door` is "site/id"; `keys` maps key ids to public Ed25519 keys (PEM); `face_needed`: no phone alone opens it.
-    `updates` None: this door takes no release from afar.
+    `updates` None: this door takes no release from afar. `diagnostics`: how every part is, without anything of people.
     """
 
     def __init__(
         self, door: str, keys: Mapping[str, bytes], link: Link, desk: Desk, facts: Mapping[str, Any], *,
         face_needed: bool = False, updates: Updates | None = None,
+        diagnostics: Callable[[], Mapping[str, Json]] = dict,
     ) -> None:  # fmt: skip
-        self._updates = updates
+        self._updates, self._diagnostics = updates, diagnostics
         self._door, self._link, self._desk, self._face_needed = door, link, desk, face_needed
         self._keys = {key_id: _public_key(pem, key_id) for key_id, pem in keys.items()}
         self._book = Book.from_fact(facts.get("commands"))
@@ -176,10 +178,8 @@ class RemoteDesk:
         facts: Mapping[str, Json] = {"commands": self._book.to_fact()}
         body: dict[str, Json] = {"command_id": command.command_id, "actor": command.actor, "key_id": command.key_id}
         request_id = f"cmd-{command.command_id}"
-        if command.action is Action.IDENTIFY:
-            self._desk.write(Record(Kind.COMMAND, {**body, "action": "identify", "outcome": "done"}, facts=facts))
-            self._desk.hint(Indication.IDENTIFY)
-            self._link.reply(correlation, {"id": command.command_id, "stage": "done"})
+        if command.action in _SHOWING:
+            self._show(command, correlation, body, facts)
             return
         if command.action in _UPDATING:
             self._update(command, correlation, body, facts)
@@ -193,6 +193,18 @@ class RemoteDesk:
             else ModeOrdered(_ORDERS[command.action], command.actor, command.for_s, request_id)
         )
         self._desk.admit(Intent(request_id, then, body, facts))
+
+    def _show(
+        self, command: Command, correlation: bytes | None, body: dict[str, Json], facts: Mapping[str, Json]
+    ) -> None:
+        """What moves nothing at the door."""
+        self._desk.write(Record(Kind.COMMAND, {**body, "action": str(command.action), "outcome": "done"}, facts=facts))
+        answer: dict[str, Any] = {"id": command.command_id, "stage": "done"}
+        if command.action is Action.IDENTIFY:
+            self._desk.hint(Indication.IDENTIFY)
+        else:
+            answer["diagnostics"] = dict(self._diagnostics())
+        self._link.reply(correlation, answer)
 
     def _update(
         self, command: Command, correlation: bytes | None, body: dict[str, Json], facts: Mapping[str, Json]

@@ -47,6 +47,7 @@ class Action(StrEnum):
     BLOCK = "block"  # one door out of use: its lock is broken, its leaf is being painted
     UNBLOCK = "unblock"
     IDENTIFY = "identify"
+    DIAGNOSTICS = "diagnostics"  # how every part is, in the answer
     UPDATE = "update"  # fetch this release, and install it when nobody is at the door
     CANCEL_UPDATE = "cancel-update"  # as long as it is not being installed
 

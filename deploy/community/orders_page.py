@@ -15,6 +15,7 @@ from deploy.community.orders import FOR_ALL, Orders
 
 _PER_MINUTE: Final = 30  # of one manager; all doors at once count as one
 _REASON: Final = range(2, 201)  # characters; 送货 is a reason
+_NO_REASON: Final = frozenset({Action.IDENTIFY, Action.DIAGNOSTICS})  # nothing is opened or closed by them
 _FROM_HERE: Final = frozenset(Action) - {Action.UPDATE, Action.CANCEL_UPDATE}  # those two: by the command `rollout`
 _HOLD_S: Final = range(60, 8 * 3600 + 1)
 
@@ -54,7 +55,7 @@ def _asked() -> tuple[Action, str, float | None]:
     if action not in _FROM_HERE:
         abort(400, f"action: one of {', '.join(a for a in Action if a in _FROM_HERE)}")
     reason = " ".join(reason.split()) if isinstance(reason, str) else ""
-    if action != Action.IDENTIFY and len(reason) not in _REASON:
+    if action not in _NO_REASON and len(reason) not in _REASON:
         abort(400, f"reason: {_REASON.start} to {_REASON.stop - 1} characters; it is kept with your name")
     if (action == Action.HOLD_OPEN) != (type(for_s) is int and for_s in _HOLD_S):
         abort(400, f"for_s: {_HOLD_S.start} to {_HOLD_S.stop - 1}, for hold-open only")

@@ -22,6 +22,7 @@ MAX_BYTES = 16 * 1024
 
 # words that pages show; `examples` are today's, a newer door may have others
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._:/+-]{0,79}$")]
+Text = Annotated[str, Field(max_length=200)]  # shown as text, never as anything else
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
@@ -118,6 +119,9 @@ class Reply(_Said):
     reason: Word | None = Field(default=None, examples=[str(r) for r in Refusal])
     result: Word | None = Field(default=None, description="of the same command, when it came before")
     challenge: Name | None = None
+    diagnostics: Annotated[dict[Word, int | float | bool | Text], Field(max_length=60)] | None = Field(
+        default=None, description="how each part of the door is, when the command asked for it"
+    )
     door: Word | None = Field(default=None, description="with sealing-key: site/door, as signed")
     key: Annotated[str, Field(max_length=100)] | None = Field(default=None, description="X25519, base64")
     cert: Annotated[str, Field(max_length=8192)] | None = Field(default=None, description="the door's, PEM")

@@ -1,5 +1,6 @@
 """The desk for commands from afar: staged answers, one opening an id, junk is counted and not written."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +13,10 @@ from agent.core.commands import WANT_CHALLENGE, Action
 from agent.core.events import AccessAllowed, Credential, Indication, ModeOrdered, Order, Record
 from agent.core.stream import CommandArrived
 from agent.core.updates import Bundle
+from agent.diagnostics import diagnostics
 from agent.errors import ConfigError
 from agent.remote import RemoteDesk, load_command_keys, sign
+from deploy.community.said import Reply, read
 
 DOOR = "garden/gate-1"
 
@@ -42,10 +45,18 @@ class World:
     counter: int = 0
     face_needed: bool = False
     updates: Any = None
+    board: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.desk = RemoteDesk(
-            DOOR, {"manager1": PUBLIC}, self, self, self.facts, face_needed=self.face_needed, updates=self.updates
+            DOOR,
+            {"manager1": PUBLIC},
+            self,
+            self,
+            self.facts,
+            face_needed=self.face_needed,
+            updates=self.updates,
+            diagnostics=lambda: diagnostics(self.board),
         )
         self.desk.renew_if_due(self.now_s)
 
@@ -145,6 +156,30 @@ def test_identify_shows_at_the_door_and_opens_nothing():
     world.order("identify")
     assert world.hints == [Indication.IDENTIFY]
     assert world.intents == []
+
+
+def test_diagnostics_tell_how_every_part_is_and_nothing_of_people_and_open_nothing():
+    """What a page at the door shows (names, faces, the last look) must not travel because somebody added a section."""
+    world = World()
+    board = {
+        "software": "0.1.0", "guard": {"up": True}, "clock": {"quality": "ntp"}, "queue": {"depth": 3, "state": "ok"},
+        "vision": {"up": False, "camera_state": "frozen", "faces": [{"person_id": "p-li"}]},
+        "link": {"up": True, "reason": "x" * 5000}, "store": "none",
+        "enrolment": {"near": [{"name": "Li Mei"}]},
+        "events": [{"body": {"name": "Li Mei"}}], "last_look": {"distance": 0.4}, "openings": [{"ms": 100}],
+    }  # fmt: skip
+    world.board = board
+    world.order("diagnostics", "command-1")
+    [answer] = world.replies
+    assert (answer["id"], answer["stage"], world.intents, world.hints) == ("command-1", "done", [], [])
+    assert answer["diagnostics"] == {
+        "software": "0.1.0", "clock.quality": "ntp", "guard.up": True, "link.up": True, "link.reason": "x" * 200,
+        "queue.depth": 3, "queue.state": "ok", "vision.up": False, "vision.camera_state": "frozen",
+    }  # fmt: skip
+    assert [row.body["action"] for row in world.rows] == ["diagnostics"]
+    read(Reply, json.dumps(answer).encode())  # the server takes it as it is
+    world.order("diagnostics", "command-1")
+    assert world.replies[-1]["reason"] == "repeated"
 
 
 def test_asking_for_a_challenge_gets_a_new_one_but_not_without_end():

@@ -35,7 +35,15 @@ function doorRow(name, door) {
   row.append(more);
   row.append(make("p", answers[name]?.words ?? "", `answer ${answers[name]?.tone ?? ""}`));
   row.lastChild.setAttribute("role", "status");
+  if (answers[name]?.facts) row.append(diagnosticsOf(answers[name].facts));
   return row;
+}
+
+// The door's own words: for whoever is on the telephone with the installer.
+function diagnosticsOf(facts) {
+  const list = make("dl", undefined, "facts small diagnostics");
+  for (const [part, value] of Object.entries(facts)) list.append(make("dt", part), make("dd", String(value)));
+  return list;
 }
 
 function factsOf(door, f) {
@@ -58,7 +66,7 @@ function orderButtons(name, door, facts) {
     return box;
   }
   const down = facts.mode === "LockedDown" || door.waits === "lock-down", held = facts.mode === "LockedOpen", blocked = facts.mode === "Blocked";
-  const shown = ["open", down ? "release-lock-down" : "lock-down", held ? "end-hold-open" : "hold-open", blocked ? "unblock" : "block", "identify"];
+  const shown = ["open", down ? "release-lock-down" : "lock-down", held ? "end-hold-open" : "hold-open", blocked ? "unblock" : "block", "identify", "diagnostics"];
   for (const action of shown) {
     const b = buttonOf(say(`a_${action}`), action === "open" ? "primary" : action === "lock-down" ? "danger" : "", () => askOrder(name, action));
     b.disabled = !door.online && action !== "release-lock-down"; // what waits for a door can be taken back

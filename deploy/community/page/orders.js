@@ -3,26 +3,27 @@
 
 const HOLD_S = 900;
 const ALL = "*"; // every door: the server sends the order to each, side by side
-const answers = {}; // device -> { id, words, tone }
+const NO_REASON = new Set(["identify", "diagnostics"]); // they open and close nothing
+const answers = {}; // device -> { id, words, tone, facts }
 
 let pending = null;
 function askOrder(device, action) {
   pending = { device, action };
   byId("order-title").textContent = say("title_order", say(`a_${action}`), device === ALL ? say("allDoors") : device);
   byId("order-what").textContent = say(`w_${action}`);
-  byId("order-needs").hidden = action === "identify";
+  byId("order-needs").hidden = NO_REASON.has(action);
   byId("order-told").textContent = "";
   byId("order-yes").textContent = say(`a_${action}`);
   byId("order-yes").className = action === "lock-down" ? "primary danger" : "primary";
   byId("reasons").replaceChildren(...say("reasons").split("|").map((r) => Object.assign(make("option"), { value: r })));
   byId("order").showModal();
-  (action === "identify" ? byId("order-yes") : byId("order-reason")).focus();
+  (NO_REASON.has(action) ? byId("order-yes") : byId("order-reason")).focus();
 }
 
 function confirmOrder(submitted) {
   submitted.preventDefault();
   const { device, action } = pending, reason = byId("order-reason").value.trim();
-  if (action !== "identify" && reason.length < 2) {
+  if (!NO_REASON.has(action) && reason.length < 2) {
     byId("order-told").textContent = say("reasonShort");
     byId("order-reason").focus();
     return;
@@ -75,7 +76,7 @@ function noteAnswer(device, told, action) {
   const what = action ?? answers[device]?.action;
   const why = told.reason ? `: ${pick(REASON, told.reason)}` : "";
   const words = [what && say(`a_${what}`), known("s_", told.stage) + (NO_WORD.has(told.stage) ? "" : why)].filter(Boolean).join(" – ");
-  answers[device] = { id: told.id, action: what, words, tone: GOOD.has(told.stage) ? "good" : ON_ITS_WAY.has(told.stage) ? "" : "warn" };
+  answers[device] = { id: told.id, action: what, words, facts: told.diagnostics, tone: GOOD.has(told.stage) ? "good" : ON_ITS_WAY.has(told.stage) ? "" : "warn" };
 }
 
 // Replies on the stream: of an order of this page, or of a colleague's (shown as well: it is the same door).
