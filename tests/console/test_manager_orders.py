@@ -85,6 +85,9 @@ def test_a_silent_alarm_says_what_it_is_only_to_whoever_unfolds_it(manager, site
         manager.js(f"document.querySelector('{where} details summary').click()")
         reads(manager, where, "陈美玲")
         assert "Call the police first" in manager.text(where)
+    site.event(21, Kind.DOORBELL)  # what is being read stays unfolded when more happens
+    reads(manager, "#events", "The bell rang")
+    assert manager.js("[...document.querySelectorAll('details details, li details')].filter(d => d.open).length") >= 2
 
 
 def test_a_day_of_the_past_is_read_to_its_first_event_and_a_filter_finds_what_is_far_back(manager, site):

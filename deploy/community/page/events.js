@@ -27,15 +27,18 @@ function described(entry) {
 
 function eventRow(entry, said) {
   const row = make("li", undefined, said.tone), trusted = ["ntp", "rtc", "reckoned"].includes(entry.at_clock);
-  row.append(make("span", undefined, `dot ${said.tone}`), timeOf(entry.at_ms, trusted), said.silent ? silentWords(said.more, entry.body.person_id) : make("span", said.text), make("span", entry.device, "where"));
+  row.append(make("span", undefined, `dot ${said.tone}`), timeOf(entry.at_ms, trusted), said.silent ? silentWords(`${entry.device} ${entry.epoch} ${entry.seq}`, said.more, entry.body.person_id) : make("span", said.text), make("span", entry.device, "where"));
   const reckoned = entry.at_clock === "reckoned" ? ` · ${say("reckoned", new Date(entry.wall_ms).toLocaleString(language))}` : "";
   row.title = `${entry.kind} #${entry.seq}${reckoned}`;
   return row;
 }
 
 // A silent alarm looks like any other row; what it is about is unfolded by whoever reads it.
-function silentWords(what, personId) {
+const unfolded = new Set(); // a redraw must not fold what somebody is reading
+function silentWords(key, what, personId) {
   const e = make("details");
+  e.open = unfolded.has(key);
+  e.addEventListener("toggle", () => { if (e.open) unfolded.add(key); else unfolded.delete(key); });
   e.append(make("summary", say("silent")), make("p", [what, me.names[personId]].filter(Boolean).join(" · ")), make("p", say("silentDo"), "small"));
   return e;
 }

@@ -49,7 +49,7 @@ Object.assign(WORDS, {
   f_refused: ["陌生人与拒绝", "Strangers and refusals"], f_alarms: ["警报", "Alarms"], f_technical: ["技术记录", "Technical"],
   preview: ["（待确认）", " (to be confirmed)"], notSet: ["时间未校准", "clock not set"],
   reckoned: ["门的时钟当时显示 {0}，时间已按开机时长推算", "the door's clock said {0}; placed by how long it had been up"], more_n: ["只显示最近 {0} 条；更早的请选日期。", "The newest {0}; choose a day for the others."],
-  silent: ["静默警报", "Silent alarm"], silentDo: ["请先报警（110），不要打电话或对讲询问本人。", "Call the police first; do not ring or ask the person."],
+  silent: ["静默警报", "Silent alarm"], silentPhone: ["{0} 被胁迫时用手机按了开门，门没有开", "{0} pressed open under duress, and the door did not open"], silentDo: ["请先报警（110），不要打电话或对讲询问本人。", "Call the police first; do not ring or ask the person."],
 
   // alarms of the server
   "rows-lost": ["记录丢失", "Events lost"], fork: ["记录被篡改或复制", "History forked"], cloned: ["门禁卡片被复制：两台设备用同一身份", "Copied card: two devices under one name"], restored: ["记录被回退", "The door's store was rolled back"],
