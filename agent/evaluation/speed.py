@@ -47,6 +47,7 @@ _WAYS: Final = {
 }
 _DLIB: Final = "dlib-resnet-8bit"
 _NETWORK: Final = "dlib's network"
+_MIRRORED: Final = "dlib's network, mirrored as a door uses it"
 _WHEEL: Final = "dlib's network, its wheel"
 _STAGES: Final = (
     "detect",
@@ -56,7 +57,8 @@ _STAGES: Final = (
     "liveness",
     "align and embed",
     "match 1,000",
-    "dlib's network",
+    _NETWORK,
+    _MIRRORED,
 )
 
 
@@ -187,7 +189,7 @@ def _both_networks(times: Times, peer: UsualRecipe, frames: Sequence[Image]) -> 
         side = ALIGNMENTS["dlib-150"].side_px
         one = chip(frame, ALIGNMENTS["dlib-150"].points * side, ALIGNMENTS["dlib-150"])
         times.take(_NETWORK, lambda: net.embed(one[None]))  # noqa: B023  called at once
-        times.take(f"{_NETWORK}, mirrored", lambda: mirrored.embed(one[None]))  # noqa: B023
+        times.take(_MIRRORED, lambda: mirrored.embed(one[None]))  # noqa: B023
         times.take(_WHEEL, lambda: peer.network(np.ascontiguousarray(one[..., ::-1])))  # noqa: B023
 
 
