@@ -81,11 +81,13 @@ def _ssh(text: str, address: str | None, talk: Talk) -> Step:
 
     def look() -> Look:
         same = SSHD.exists() and SSHD.read_text() == text
-        ok = same and mark.exists() and mark.read_text() == digest
+        on_trial = (STATE / UNCONFIRMED).exists()  # of a run that was killed: timer or next boot would take it back
+        ok = same and mark.exists() and mark.read_text() == digest and not on_trial
         return Look(ok, "keys only" if ok else "not hardened yet" if not SSHD.exists() else "not confirmed yet")
 
     def do() -> str:
         _must_be_here(address)
+        take_back()  # what a killed run left on trial is not what was there before
         keep(SSHD)
         before = SSHD.read_text() if SSHD.exists() else None
         replace(ensure_folder(STATE) / UNCONFIRMED, json.dumps(before).encode(), 0o600)

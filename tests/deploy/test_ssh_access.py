@@ -135,6 +135,26 @@ def test_a_pulled_plug_leaves_a_note_by_which_the_next_boot_takes_it_back(device
     assert is_as_before(device)
 
 
+def test_what_a_killed_run_left_on_trial_is_not_taken_for_what_was_there_before(device):
+    """The next run comes before timer and boot do; what it cannot confirm either must end as before the first."""
+    killed_in_the_middle(device)
+    assert access.SSHD.exists()
+    with pytest.raises(InstallError, match="SSH is as it was"):
+        ssh(Laptop(InstallError("Permission denied"))).do()
+    assert is_as_before(device)
+
+
+def test_a_note_that_a_killed_run_left_is_a_step_to_do_or_the_timer_would_take_back_what_was_confirmed(device):
+    ssh(Laptop()).do()
+    (device.folder / "state" / access.UNCONFIRMED).write_text("null")  # killed between mark and note
+    step = ssh(Laptop())
+    assert not step.look().ok
+    step.do()
+    assert step.look().ok
+    assert access.SSHD.exists()
+    assert not (device.folder / "state" / access.UNCONFIRMED).exists()
+
+
 def test_without_a_timer_nothing_is_changed(device):
     device.fails("systemd-run")
     with pytest.raises(InstallError, match="no timer"):
