@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import os
 import secrets
 import sqlite3
+import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -59,6 +61,22 @@ def _bound_to(kind: str, name: str) -> bytes:
     return json.dumps(["entry", kind, name]).encode()
 
 
+def _made(path: Path) -> bytes:
+    """A key, whole on the card before it has its name; where another process was first, the other's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(fd, "wb") as f:
+            f.write(secrets.token_bytes(_KEY_BYTES))
+            f.flush()
+            os.fsync(f.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
+    return path.read_bytes()
+
+
 def load_key(path: Path, *, fresh: bool) -> bytes:
     """The key beside the roster; made now when the roster is `fresh`.
 
@@ -73,13 +91,7 @@ def load_key(path: Path, *, fresh: bool) -> bytes:
                 f"{path}: the key of the roster is gone, its templates cannot be opened; put the key back, or move "
                 "roster.db away and enrol again"
             ) from None
-        key = secrets.token_bytes(_KEY_BYTES)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "wb") as f:
-            f.write(key)
-            f.flush()
-            os.fsync(f.fileno())
+        key = _made(path)
     except OSError as e:
         raise StoreError(f"{path}: cannot be read ({e.strerror}); it belongs to the agent's user, mode 0600") from e
     if len(key) != _KEY_BYTES:

@@ -1,7 +1,9 @@
 """Between a look at the roster and a change made because of it, somebody else changes it: nothing is undone."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,3 +133,19 @@ def test_a_card_that_is_full_in_the_middle_of_a_change_leaves_nothing_of_it(late
     stored = late.store.template_count()
     assert stored == sum(len(person.faces) for person in late.roster.persons.values())
     assert before["persons"][0] in late.snapshot()["persons"]
+
+
+def test_agent_and_command_that_first_open_a_door_together_both_open_it(tmp_path: Path) -> None:
+    """Each made the key when there was none; the second ended because the first's was there, or read half of it."""
+    together = threading.Barrier(4)
+
+    def open_it(folder: Path) -> None:
+        together.wait(10)
+        RosterStore(folder).close()
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(8):
+            folder = tmp_path / str(number)
+            list(pool.map(open_it, [folder] * 4))
+            assert {path.name for path in folder.iterdir() if "key" in path.name} == {"roster.key"}
+            assert len((folder / "roster.key").read_bytes()) == 32

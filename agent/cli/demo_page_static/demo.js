@@ -3,13 +3,13 @@
 
 const WORDS = {
   title: ["door-agent 演示", "door-agent, acted out"],
-  what: ["一扇模拟的门、它的控制台和物业的服务器，都在这台电脑上运行。按一个按钮，看会发生什么。",
+  what: ["一扇模拟的门、它的控制台和小区的服务器，都在这台电脑上运行。按一个按钮，看会发生什么。",
     "One simulated door, its console and the community's server, all on this machine. Press a button and watch."],
-  scenes: ["演示按钮", "What to act"], console: ["门上的控制台", "At the door"], server: ["物业人员看到的", "What the manager sees"],
+  scenes: ["演示按钮", "What to act"], console: ["门上的控制台", "At the door"], server: ["管理员看到的", "What the manager sees"],
   alone: ["单独打开", "open alone"], other: ["English", "中文"], other_: ["其他", "Other"],
   people: ["走到门前", "Somebody walks up"], door: ["在门上", "At the door"], house: ["楼里和线路", "Building and line"], faults: ["拔掉插头", "Pull the plug on"],
   resident: ["住户", "Resident"], stranger: ["陌生人", "Stranger"], print: ["举着住户照片的人", "Print of the resident"],
-  two_people: ["两个人", "Two people"], phone_pass: ["手机通行码", "Phone pass"], remote_open: ["物业远程开门", "Open from afar"],
+  two_people: ["两个人", "Two people"], phone_pass: ["手机通行码", "Phone pass"], remote_open: ["管理员远程开门", "Open from afar"],
   exit_button: ["按出门按钮", "Exit button"], door_open: ["推开门", "Open the leaf"], door_close: ["关上门", "Close the leaf"],
   tamper_on: ["拆设备外壳", "Open the case"], tamper_off: ["盖好外壳", "Close the case"],
   fire_on: ["消防报警", "Fire alarm"], fire_off: ["解除报警", "Alarm over"], uplink_cut: ["拔网线", "Cut the line"], uplink_restore: ["接回网线", "Restore the line"],
