@@ -114,6 +114,8 @@ def run(settings: Settings) -> None:
     sys.stdout.flush()
     done.wait()
     rollouts.close()
+    if orders is not None:
+        orders.close()
     publisher.stop()
     consumer.stop()
     feed.close()

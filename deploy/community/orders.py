@@ -30,6 +30,7 @@ _NO_WORD: Final = ("not-sent", "no-answer")
 _AT_ONCE: Final = 64  # doors; each waits a few seconds at most for its answer
 _FROM_HOME_AT_ONCE: Final = 4
 _FROM_HOME_TOLD: Final = 10  # a minute, of those that were too many
+_ANSWERED_S: Final = 15.0  # longer than any order waits for its door
 _NAMED: Final = 40  # doors in one row of the record
 
 
@@ -41,6 +42,8 @@ class Orders:
         self._lock = threading.Lock()
         self._waiting = office.waiting()  # door -> who wanted it locked down, and why
         self._at_it: set[str] = set()
+        self._aside: set[threading.Thread] = set()  # orders that nobody waits for, until their answer is in the record
+        self._closed = False
         self._home, self._home_told = threading.BoundedSemaphore(_FROM_HOME_AT_ONCE), PerMinute(_FROM_HOME_TOLD)
         for device in self._waiting:
             feed.waits(device, Action.LOCK_DOWN)
@@ -80,7 +83,31 @@ class Orders:
             if news.device not in self._waiting or news.device in self._at_it:
                 return
             self._at_it.add(news.device)
-        threading.Thread(target=self._late, args=(news.device,), name="late-order", daemon=True).start()
+        self._start(lambda: self._late(news.device), "late-order")
+
+    def close(self) -> None:
+        """Before the record is closed: what was sent has its outcome there. Nothing new is begun."""
+        with self._lock:
+            self._closed, aside = True, list(self._aside)
+        for thread in aside:
+            thread.join(_ANSWERED_S)
+
+    def _start(self, work: Callable[[], None], name: str) -> None:
+        """On a thread of its own, which `close` waits for."""
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._aside.discard(thread)
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        with self._lock:
+            if self._closed:
+                return
+            self._aside.add(thread)
+            thread.start()
 
     # ------------------------------------------------------------ doors that were away
 
@@ -140,7 +167,7 @@ class Orders:
             finally:
                 self._home.release()
 
-        threading.Thread(target=order, name="order", daemon=True).start()
+        self._start(order, "order")
 
 
 def _outcome(told: Mapping[str, Any]) -> str:

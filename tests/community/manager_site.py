@@ -114,6 +114,7 @@ class Page:
         return client
 
     def close(self):
+        self.orders.close()
         self.feed.close()
         self.server.close()
         self.history.close()

@@ -129,6 +129,19 @@ def test_an_order_through_home_assistant_stands_in_the_managers_record(page):
     assert client.ask("GET", "/api/me").json["names"]["home-assistant"] == "Home Assistant"
 
 
+def test_an_order_under_way_when_the_server_ends_still_gets_its_outcome_into_the_record(page):
+    """The record was closed under the order: the door opened, and nobody could read it."""
+    sent, answer = threading.Event(), threading.Event()
+    page.orders._order = lambda *_order: (sent.set(), answer.wait(10), {"stage": "energised"})[-1]
+    page.orders.hear(News("order", "garden/gate-1", {"action": "open", "actor": "home-assistant"}))
+    assert sent.wait(5)
+    threading.Timer(0.2, answer.set).start()
+    page.orders.close()
+    assert page.office.acts()[0].outcome == "energised"
+    page.orders.hear(News("order", "garden/gate-1", {"action": "open", "actor": "home-assistant"}))
+    assert len(page.office.acts()) == 2, "nothing is begun after the end"
+
+
 def test_too_many_orders_from_home_assistant_fall_away_and_the_record_says_so(page):
     going = threading.Event()
     page.orders._order = lambda *_order: {"stage": "done"} if going.wait(10) else {}
