@@ -256,7 +256,9 @@ def test_an_agent_that_is_stopped_takes_nothing_from_a_person_going_out_and_its_
     assert door.relay(on=False) - pressed_s > 1.9
     door.vision.close()
     door.start_agent()
-    door.wrote("Agent/Vision", state="Up")
+    door.wrote(
+        "Door/State/LockPhysicalState", state="Locked", why="exit"
+    )  # it knows its lock, before that it opens to nobody
     door.find(door.resident)
     raised_s = door.relay(on=True)
     assert door.kill("agent", signal.SIGTERM) == 0
