@@ -34,7 +34,7 @@ def detached(work: Work, talk: Talk) -> dict[str, Any]:
     if (child := os.fork()) == 0:
         _be_alone(work)
     end = _follow(child, talk)
-    if not talk.deaf:
+    if not talk.gone():
         TOLD.unlink()
     if end.get("t") != "returned":
         raise InstallError(str(end.get("why", "the work on the device ended without a word; look at its journal")))

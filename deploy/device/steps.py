@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -65,6 +66,14 @@ class Talk:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, sys.stdout.fileno())
                 os.close(nowhere)
+
+    def gone(self) -> bool:
+        """Whether the laptop went away, also when nothing has been said since."""
+        with contextlib.suppress(OSError, ValueError):  # no file behind it: then somebody is there
+            end = select.poll()
+            end.register(sys.stdout.fileno(), 0)
+            self.deaf = self.deaf or bool(end.poll(0))
+        return self.deaf
 
     def ask(self, what: str, **facts: Any) -> dict[str, Any]:  # noqa: ANN401  JSON-shaped
         """Ask the laptop and wait for its answer.

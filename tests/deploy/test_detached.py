@@ -18,22 +18,24 @@ from deploy.device.steps import Talk
 PROJECT = Path(__file__).parents[2]
 # what the runner does: begins, tells a lot, finishes; `go` lets it finish
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from deploy.device import detached
 from deploy.device.commands import InstallError
 from deploy.device.steps import Talk
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background begins without
 folder = Path(sys.argv[1])
 detached.TOLD = folder / "told"
 def work(talk):
     (folder / "begun").touch()
     while not (folder / "go").exists():
-        talk.tell("progress", what="x" * 1000)
+        if sys.argv[2] != "quiet":
+            talk.tell("progress", what="x" * 1000)
         time.sleep(0.01)
     (folder / "finished").write_text("yes")
     if sys.argv[2] == "killed":
         os.kill(os.getpid(), 9)
-    if sys.argv[2] == "ill":
+    if sys.argv[2] in ("ill", "quiet"):
         raise InstallError("taken back")
     return {"release": "new"}
 talk = Talk()
@@ -79,12 +81,15 @@ def test_with_a_laptop_there_everything_is_passed_on_and_nothing_is_left_unsaid(
     assert not (tmp_path / "told").exists()
 
 
-@pytest.mark.parametrize("how", ["closed", signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("how", "end"),
+    [("closed", "ill"), ("closed", "quiet"), (signal.SIGHUP, "ill"), (signal.SIGINT, "ill"), (signal.SIGKILL, "ill")],
+)
 def test_whatever_becomes_of_the_connection_the_work_is_finished_and_the_next_run_hears_of_it(
-    tmp_path, monkeypatch, how
+    tmp_path, monkeypatch, how, end
 ):
-    """The pipe breaks; or sudo's session is hung up, interrupted or killed as a whole."""
-    process = start(tmp_path, "ill")
+    """The pipe breaks, also while there is nothing to say; or sudo's session is hung up, interrupted or killed."""
+    process = start(tmp_path, end)
     process.stdout.close()
     if how != "closed":
         os.killpg(process.pid, how)
