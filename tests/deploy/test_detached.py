@@ -28,9 +28,11 @@ folder = Path(sys.argv[1])
 detached.TOLD = folder / "told"
 def work(talk):
     (folder / "begun").touch()
-    while not (folder / "go").exists():
+    while True:
         if sys.argv[2] != "quiet":
             talk.tell("progress", what="x" * 1000)
+        if (folder / "go").exists():
+            break
         time.sleep(0.01)
     (folder / "finished").write_text("yes")
     if sys.argv[2] == "killed":
