@@ -28,26 +28,10 @@ from agent.residents import NewFace, Residents, consent_now, forget_expired
 from agent.roster_store import RosterStore
 from agent.status import StatusBoard
 from deploy.community.people import People
+from fixtures.plain_door import plain_door
 
 VECTOR = unit_vector()
 BOUND_S = 60.0
-CONFIG = """\
-[door]
-site = "garden"
-id = "gate-1"
-lock_type = "fail-secure"
-[hardware]
-backend = "simulated"
-[hardware.relay]
-pin = 17
-[camera]
-source = "none"
-[store]
-state_dir = "{folder}/state"
-[runtime]
-agent_dir = "{folder}"
-guard_dir = "{folder}"
-"""
 
 
 @pytest.fixture
@@ -295,7 +279,7 @@ def test_a_withdrawal_at_a_door_whose_clock_is_behind_still_holds_against_every_
 
 def test_a_withdrawal_by_command_is_dated_by_a_time_that_has_passed_for_sure(tmp_path: Path, monkeypatch):
     """A battery clock at 2099 would have outranked every consent that the person gives afterwards."""
-    config = parse(CONFIG.format(folder=tmp_path).encode())
+    config = parse(plain_door(tmp_path).encode())
     monkeypatch.setattr(SystemClock, "quality", lambda _self: ClockQuality.RTC)
     monkeypatch.setattr(SystemClock, "utc_ms", lambda _self: 4_070_908_800_000)
     assert known_time_of(config).floor_s() == 0

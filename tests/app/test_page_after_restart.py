@@ -10,29 +10,12 @@ from agent.core.events import Kind, Priority, Record
 from agent.core.journal import ClockQuality
 from agent.outbox_open import open_journal
 from agent.outbox_schema import Moment
-
-CONFIG = """\
-[door]
-site = "garden"
-id = "gate-1"
-lock_type = "fail-safe"
-[hardware]
-backend = "simulated"
-[hardware.relay]
-pin = 17
-[camera]
-source = "none"
-[store]
-state_dir = "{folder}/state"
-[runtime]
-agent_dir = "{folder}"
-guard_dir = "{folder}"
-"""
+from fixtures.plain_door import plain_door
 
 
 def test_a_restarted_door_shows_the_newest_rows_of_its_journal(tmp_path: Path):
     """The feed is filled from the journal, newest on top, without receipts."""
-    (tmp_path / "door.toml").write_text(CONFIG.format(folder=tmp_path))
+    (tmp_path / "door.toml").write_text(plain_door(tmp_path))
     moment = Moment("boot", 1, 1_790_000_000_000, ClockQuality.NTP)
     (tmp_path / "state").mkdir()
     store = open_journal(tmp_path / "state" / "journal.db", "garden/gate-1", moment).store

@@ -15,24 +15,7 @@ from agent.cli.main import main
 from agent.pass_desk import phone_key
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
-
-CONFIG = """\
-[door]
-site = "garden"
-id = "gate-1"
-lock_type = "fail-secure"
-[hardware]
-backend = "simulated"
-[hardware.relay]
-pin = 17
-[camera]
-source = "none"
-[store]
-state_dir = "{folder}/state"
-[runtime]
-agent_dir = "{folder}"
-guard_dir = "{folder}"
-"""
+from fixtures.plain_door import plain_door
 
 
 def code() -> str:
@@ -43,7 +26,7 @@ def code() -> str:
 @pytest.fixture
 def enroll(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "state").mkdir()
-    (tmp_path / "door.toml").write_text(CONFIG.format(folder=tmp_path))
+    (tmp_path / "door.toml").write_text(plain_door(tmp_path))
 
     def run(*arguments: str) -> tuple[int, str]:
         status = main(["enroll", "--config", str(tmp_path / "door.toml"), *arguments])

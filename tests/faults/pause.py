@@ -34,27 +34,11 @@ from agent.core.vision_messages import Alive, EnrolledTemplate, Enrolment, Enrol
 from agent.enrolment import ConsoleAsked
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore, StoredTemplate
+from fixtures.plain_door import plain_door
 from hardware.errors import PeerGoneError
 from hardware.seqpacket import connect
 
 NETWORK = ("net", "five")
-_CONFIG = """\
-[door]
-site = "garden"
-id = "gate-1"
-lock_type = "fail-secure"
-[hardware]
-backend = "simulated"
-[hardware.relay]
-pin = 17
-[camera]
-source = "none"
-[store]
-state_dir = "{folder}/state"
-[runtime]
-agent_dir = "{folder}"
-guard_dir = "{folder}"
-"""
 
 
 def vector() -> bytes:
@@ -156,7 +140,7 @@ def run(count: int, folder: Path, held_up_s: float = 3.0, *, apart: bool = True)
     began_s = time.monotonic()
     with (
         contextlib.redirect_stdout(io.StringIO()),
-        DoorAgent(parse(_CONFIG.format(folder=folder).encode()), "x") as agent,
+        DoorAgent(parse(plain_door(folder).encode()), "x") as agent,
     ):
         start_s = time.monotonic() - began_s
         vision = Vision(folder / "vision.sock")

@@ -27,26 +27,12 @@ from agent.core.vision_messages import (
 from agent.errors import ConfigError
 from agent.vision_networks import Networks
 from agent.vision_worker import Worker
+from fixtures.plain_door import plain_door
 from hardware.camera import CameraState, Frame
 from hardware.clock import boottime_s
 from models.arrays import Image
 from models.errors import ModelFileError
 from models.pipeline import Pipeline, PipelineSettings
-
-CONFIG = """\
-[door]
-site = "garden"
-id = "gate-1"
-lock_type = "fail-secure"
-[hardware]
-backend = "simulated"
-[hardware.relay]
-pin = 17
-[camera]
-source = "none"
-[store]
-state_dir = "{folder}"
-"""
 
 
 class _Camera:
@@ -160,4 +146,4 @@ def test_the_configuration_can_name_the_network(tmp_path: Path) -> None:
     (here,) = Networks(PipelineSettings(embedder="dlib-resnet-8bit")).here()
     assert (here.model_id, here.alignment_id) == OLD
     with pytest.raises(ConfigError, match="allowed: auto, reid0095"):
-        parse(CONFIG.format(folder=tmp_path).encode() + b'[faces]\nnetwork = "reid0059"\n')
+        parse(plain_door(tmp_path).encode() + b'[faces]\nnetwork = "reid0059"\n')
