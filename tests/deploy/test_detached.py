@@ -23,7 +23,9 @@ from pathlib import Path
 from deploy.device import detached
 from deploy.device.commands import InstallError
 from deploy.device.steps import Talk
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in a shell's background begins without
+# whoever runs the tests in the background, or under nohup, hands these down ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 folder = Path(sys.argv[1])
 detached.TOLD = folder / "told"
 def work(talk):
