@@ -28,7 +28,7 @@ runuser -u door-agent -- sh -c 'cat > update/.new && mv update/.new update/reque
 {request}
 END
 """
-_LOOK = "cat /opt/door-agent/rollout.json; ls /opt/door-agent/trial.json 2>/dev/null || true"
+_LOOK = "cat /opt/door-agent/rollout.json"
 
 
 def rollout(bench: Bench, _size: int) -> dict[str, Any]:
@@ -68,8 +68,8 @@ def _asked(bench: Bench, order: str) -> dict[str, Any]:
     began_s = time.monotonic()
     bench.guest.run(_ASK.format(sha256=digest, request=request))
     while time.monotonic() < began_s + ANSWER_WITHIN_S:
-        told = bench.guest.run(_LOOK, check=False).strip().splitlines()
-        answer: dict[str, Any] = json.loads(told[0]) if told else {}
+        told = bench.guest.run(_LOOK, check=False).strip()
+        answer: dict[str, Any] = json.loads(told) if told else {}
         if answer.get("order") == order and answer.get("state") not in ("installing", "switching"):
             return {**answer, "seconds": round(time.monotonic() - began_s)}
         time.sleep(2)
