@@ -39,9 +39,8 @@ def rollout(bench: Bench, _size: int) -> dict[str, Any]:
     provisioned = bench.call("provision", "--no-open")
     key, now = bench.authority.folder / "release.sign.key", int(time.time())
     said: dict[str, Any] = {"provisioned": provisioned.code, "path": _path(bench)}
-    broken = (
-        [] if provisioned.code == 0 and said["path"] == "active" else [f"set up: {said} {provisioned.errors[-500:]}"]
-    )
+    ready = provisioned.code == 0 and said["path"] == "active"
+    broken = [] if ready else [f"set up: {said} {provisioned.said.get('error')}"]
     new = variant(bench.bundle, bench.site / "o.tar", key=key, serial=now + 10, mark="new")
     said["new"], runs = _asked(bench, "01"), _current(bench)
     broken += [] if (said["new"].get("state"), runs) == ("well", new) else [f"new: {said['new']}, {runs} runs"]
