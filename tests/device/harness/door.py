@@ -96,9 +96,7 @@ class Door:
             bundle.make_runner(runner)
             guest.push(source, runner, HERE / "on_device", to="/home/pi/")
         guest.run("install -m 644 /home/pi/on_device/rig-scope.service /etc/systemd/system/")
-        # the image's watchdog would reset a device that this machine did not run for a while
-        off = "[Manager]\\nRuntimeWatchdogSec=off\\n"
-        guest.run(f"printf '{off}' > /etc/systemd/system.conf.d/zz-rig.conf; systemctl daemon-reload")
+        guest.without_watchdog()
         guest.run("systemctl enable -q rig-scope && systemctl start rig-scope")
         self.lay_wires()
         self.write_config("/home/pi/door.toml")

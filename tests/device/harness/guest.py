@@ -50,6 +50,12 @@ class Guest:
         self._take_turn()
         return float(said.rsplit("seconds=", 1)[1])
 
+    def without_watchdog(self) -> None:
+        """It would reset a device that this machine did not run for a while; the virtual one hangs then."""
+        off = "[Manager]\\nRuntimeWatchdogSec=off\\n"
+        folder = "/etc/systemd/system.conf.d"
+        self.run(f"mkdir -p {folder} && printf '{off}' > {folder}/zz-rig.conf && sync && systemctl daemon-reload")
+
     @contextlib.contextmanager
     def preferred(self, campaign: str) -> Iterator[None]:
         """During a campaign that measures time, the guest's processes go before others of this machine."""
