@@ -92,7 +92,7 @@ class PassDesk:
         )
         self._showings[event.payload] = _Showing(now_s, now_s)
         if isinstance(judged, Rejected):
-            self._refuse(judged.reason.value, judged.person_id, now_s, judged.pass_id)
+            self._refuse(judged.reason.value, judged.person_id, event.at_s, now_s, judged.pass_id)
         elif judged.person_id is None:
             visit = self._visitor(judged, moment, event.at_s, now_s)
             self._showings[event.payload] = _Showing(now_s, now_s, visit)
@@ -147,7 +147,7 @@ class PassDesk:
             if both and not accepted.duress and self._update is not None:
                 self._update.confirmed(person_id, now_s)
         elif isinstance(answer, Denied):
-            self._refuse(answer.reason.value, person_id, now_s)
+            self._refuse(answer.reason.value, person_id, at_s, now_s)
         else:  # the face is still wanted: remember the phone
             said, people = {"pass_id": accepted.pass_id}, frozenset({person_id})
             self._factors.show(Shown(people, Credential.PHONE, now_s, said, facts, duress=accepted.duress))
@@ -170,7 +170,7 @@ class PassDesk:
         if lapsed(rules, moment):  # a revocation could not have reached this door
             refusal = refusal or Denial.LEASE_LAPSED.value
         if refusal is not None:
-            self._refuse(refusal, None, now_s, accepted.pass_id)
+            self._refuse(refusal, None, at_s, now_s, accepted.pass_id)
             return None
         request_id, visitor = secrets.token_hex(8), _visitor_id(accepted.pass_id)
         self._admit(accepted, AccessAllowed(request_id, Credential.VISITOR_PASS, visitor), at_s, {})
@@ -184,7 +184,9 @@ class PassDesk:
         self._moved, self._stored = {}, self._book
         self._desk.admit(Intent(allowed.request_id, allowed, body, facts))
 
-    def _refuse(self, reason: str, person_id: str | None, now_s: float, pass_id: str | None = None) -> None:
+    def _refuse(
+        self, reason: str, person_id: str | None, at_s: float, now_s: float, pass_id: str | None = None
+    ) -> None:
         credential = Credential.PHONE
         if pass_id is not None:
             credential, person_id = Credential.VISITOR_PASS, _visitor_id(pass_id)
@@ -193,7 +195,8 @@ class PassDesk:
         if now_s - self._refused.get((reason, person_id), -quiet_s) < quiet_s:
             return
         self._refused[reason, person_id] = now_s
-        detail: dict[str, Json] = {"pass_id": pass_id} if pass_id is not None else {}
+        detail: dict[str, Json] = {"decided_ms": round((now_s - at_s) * 1000)}  # since the frame with the code
+        detail |= {"pass_id": pass_id} if pass_id is not None else {}
         self._desk.step(AccessRefused(credential, reason, person_id, detail, counts_for_lockout=False), now_s)
 
     def _key(self, key_ref: bytes) -> Key | None:

@@ -10,6 +10,7 @@ from typing import Any
 from agent.cli.common import add_command, print_json
 
 _FEWEST = 3
+_WAYS = ("face", "pass", "button", "manager", "vision")
 _WHOLE = (
     ("whole frame", ""),
     ("following", "_following"),
@@ -27,21 +28,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "what",
         choices=("faces", "codes", "openings"),
         help="faces: frames of the walk-up scene; codes: photographs in DATA/qr, a phone held up; openings: a whole "
-        "simulated door, face, phone and order from afar, server reachable and not",
+        "simulated door, every way in and every refusal, server reachable and not",
     )
     parser.add_argument(
         "--data", type=Path, default=Path("../shared/data"), help="codes: folder with qr/ (default %(default)s)"
     )
-    parser.add_argument("--rounds", type=int, default=6, help="openings: of each way (default 6)")
+    parser.add_argument("--rounds", type=int, default=6, help="openings: of each way and each refusal (default 6)")
+    parser.add_argument(
+        "--ways", nargs="+", choices=_WAYS, default=list(_WAYS), metavar="WAY", help=f"openings: {', '.join(_WAYS)}"
+    )
     parser.add_argument("--frames", type=int, default=20, help="frames with a face (default 20)")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 done; 6 no face models; 1 the scene's portraits cannot be had or a folder is missing; 8 no broker."""
+    """0 done; 6 no face models; 8 no broker; 1 no portraits, no such folder, or an opening is not as it must be."""
     if arguments.what == "openings":
         from agent.cli import bench_openings
 
-        return _told(bench_openings.measure(max(1, arguments.rounds)), bench_openings.show, as_json=arguments.json)
+        report = bench_openings.measure(max(1, arguments.rounds), arguments.ways)
+        _told(report, bench_openings.show, as_json=arguments.json)
+        return 1 if report["broken"] else 0
     if arguments.what == "codes":
         from agent.cli import bench_codes
         from agent.evaluation import codes

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from agent.core.passes import base45_encode, phone_message
+from agent.core.passes import base45_encode, phone_message, reference
 from deploy.community.ledger import SqliteConnection
 from deploy.community.people import People
 
@@ -51,8 +51,25 @@ class Phone:
     def code(self, *, duress: bool = False) -> str:
         """The code of this moment."""
         message = phone_message(self.public, self._door, time.time(), secrets.token_bytes(8), duress=duress)
-        r, s = decode_dss_signature(self._key.sign(message, ec.ECDSA(hashes.SHA256())))
-        return base45_encode(message + r.to_bytes(32, "big") + s.to_bytes(32, "big")).decode()
+        return signed_code(self._key, message)
+
+    def asked(self, action: str) -> dict[str, Any]:
+        """What the page's button sends the server now, signed."""
+        from deploy.community.phone_open import signed_text
+
+        asked: dict[str, Any] = {"key": reference(self.public).hex(), "door": self._door, "at_utc_s": int(time.time())}
+        asked |= {"nonce": secrets.token_hex(16), "duress": False}
+        return {**asked, "signature": _signature(self._key, signed_text(action, asked)).hex()}
+
+
+def signed_code(key: ec.EllipticCurvePrivateKey, message: bytes) -> str:
+    """A pass as the QR code says it."""
+    return base45_encode(message + _signature(key, message)).decode()
+
+
+def _signature(key: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
+    r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256())))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
 class DemoActs:

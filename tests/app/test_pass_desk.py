@@ -12,6 +12,7 @@ from agent.core.door import Grant
 from agent.core.events import Credential, Indication, Kind
 from agent.core.passes import phone_message, visitor_message
 from agent.core.schedule import Calendar
+from agent.core.vision_messages import Pass
 from agent.errors import ConfigError, PictureError, StoreError
 from agent.factors import Factors
 from agent.pass_desk import PassDesk, load_pass_keys, phone_key
@@ -115,9 +116,15 @@ def test_a_refused_visitor_pass_is_told_as_one_with_its_number_and_each_pass_is_
         world.show(sign(world.site, visitor_message(public_of(world.site), (DOOR,), 0, UTC_S, 1, pass_id)))
     told = [(r.credential, r.reason, r.person_id, r.detail) for r in world.refusals]
     assert told == [
-        (Credential.VISITOR_PASS, "Expired", f"visitor-{pass_id.hex()}", {"pass_id": pass_id.hex()})
+        (Credential.VISITOR_PASS, "Expired", f"visitor-{pass_id.hex()}", {"decided_ms": 0, "pass_id": pass_id.hex()})
         for pass_id in (b"visit-01", b"visit-02")
     ]
+
+
+def test_a_refused_code_says_how_long_after_its_frame_it_was_decided_on(world: World):
+    """As a face's refusal does: who is sent away must not wait longer than who is let in."""
+    world.passes.shown(Pass(b"an advertisement", world.now_s - 0.25), world.now_s)
+    assert [(r.reason, r.detail) for r in world.refusals] == [("Malformed", {"decided_ms": 250})]
 
 
 def test_what_was_used_is_stored_in_small_facts_of_its_own_also_what_an_older_release_left(world: World):
