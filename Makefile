@@ -6,6 +6,7 @@ PICTURES ?= build/evaluation
 EVENTS ?= 2000
 SEED ?= 1
 N ?= 200
+unexport PYTHONDONTWRITEBYTECODE  # set in many containers: each process that a test starts would compile the whole tree
 
 demo: venv            ## a simulated door, a community server and a page; Ctrl-C stops it. ARGS="--camera /dev/video0"
 	@$(PY) -m agent.cli.main demo $(ARGS)
