@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from agent.clock import rfc3339
 from agent.core.events import Json
+from agent.core.stream import RowsShown
 from agent.directory import Directory
 from agent.status import StatusBoard
 
@@ -16,11 +17,12 @@ class ConsoleFeed:
     def __init__(self, board: StatusBoard, residents: Directory) -> None:
         self._board, self._residents = board, residents
 
-    def show(self, utc_ms: int, kind: str, priority: int, body: Mapping[str, Json]) -> None:
-        """One row of the journal."""
-        shown = {key: value for key, value in body.items() if key not in ("receipt", "detail")} | _visits(body)
-        event = {"at_utc": rfc3339(utc_ms), "kind": kind, "priority": priority, "body": self._named(shown)}
-        self._board.add_event(event)
+    def show(self, shown: RowsShown) -> None:
+        """Rows of the journal, oldest first."""
+        for row in shown.rows:
+            body = {key: value for key, value in row.body.items() if key not in ("receipt", "detail")}
+            event = {"at_utc": rfc3339(row.utc_ms), "kind": row.kind, "priority": int(row.priority)}
+            self._board.add_event({**event, "body": self._named(body | _visits(row.body))})
 
     def _named(self, body: Mapping[str, Json]) -> dict[str, Json]:
         """The page at the door may show a name; the journal and the wire never do."""

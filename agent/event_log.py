@@ -1,7 +1,7 @@
 """Every row of the door's journal as one JSON line on standard output: `journalctl -u door-agent -o cat | jq`.
 
-A copy for people and log collectors, never the record itself. It stands between the controller and the outbox, and
-a reader that does not keep up (a stuck log daemon) loses lines here rather than hold the loop that holds the relay.
+A copy for people and log collectors, never the record itself. A reader that does not keep up (a stuck log daemon)
+loses lines here rather than hold the thread that stores them.
 Ids and reasons only, as in the journal; receipts of faces are left out.
 """
 
@@ -10,22 +10,21 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, TextIO
 
 from agent.clock import rfc3339
-from agent.controller import Journal
-from agent.core.events import Record
+from agent.core.stream import RowShown, RowsShown
 
 _WAITING: Final = 500
 _LEFT_OUT: Final = frozenset({"receipt"})
 
 
 class EventLog:
-    """A controller.Journal in front of another. One thread writes; `stop` waits a moment for what is queued."""
+    """One thread writes; `stop` waits a moment for what is queued."""
 
-    def __init__(self, journal: Journal, out: TextIO, utc_ms: Callable[[], int]) -> None:
-        self._journal, self._out, self._utc_ms = journal, out, utc_ms
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
         self._queue: queue.Queue[str | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
         self._lost = 0
@@ -42,19 +41,18 @@ class EventLog:
             return
         self._thread.join(1)
 
-    def append(self, record: Record, *, token: str | None = None) -> None:
-        """To the journal first, then as a line."""
-        self._journal.append(record, token=token)
-        line = self._line(record)
-        try:
-            self._queue.put_nowait(json.dumps(line, ensure_ascii=False))
-            self._lost = 0
-        except queue.Full:
-            self._lost += 1
+    def show(self, shown: RowsShown) -> None:
+        """Each row as a line. Never waits."""
+        for row in shown.rows:
+            try:
+                self._queue.put_nowait(json.dumps(self._line(row), ensure_ascii=False))
+                self._lost = 0
+            except queue.Full:
+                self._lost += 1
 
-    def _line(self, record: Record) -> Mapping[str, Any]:
-        body = {key: value for key, value in record.body.items() if key not in _LEFT_OUT}
-        line = {"at": rfc3339(self._utc_ms()), "kind": str(record.kind), "priority": record.priority.name.lower()}
+    def _line(self, row: RowShown) -> Mapping[str, Any]:
+        body = {key: value for key, value in row.body.items() if key not in _LEFT_OUT}
+        line = {"at": rfc3339(row.utc_ms), "kind": row.kind, "priority": row.priority.name.lower()}
         return {**line, **({"lines_lost": self._lost} if self._lost else {}), "body": body}
 
     def _run(self) -> None:

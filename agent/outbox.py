@@ -18,13 +18,13 @@ from typing import Any
 
 from agent.clock import Clock
 from agent.core.events import Kind, Priority, Record
-from agent.core.journal import Row
-from agent.core.stream import Committed, OutboxStatus, StoreReported
+from agent.core.stream import Committed, OutboxStatus, RowsShown, StoreReported
 from agent.core.sync import MAX_PREVIEWS
 from agent.outbox_desk import OutboxSettings
 from agent.outbox_disk import bytes_on_disk, is_full
 from agent.outbox_keeper import Keeper
 from agent.outbox_quota import Limits, level, live_bytes, make_room, tidy
+from agent.outbox_showing import shown
 from agent.outbox_store import Store
 from agent.outbox_work import Entry, Fetch, FetchRows, Stop, Wake, Weigh, Work, carry, fetched, weighed
 
@@ -57,6 +57,7 @@ class Outbox(Keeper):
             StoreError: for what a person must mend: the folder is missing or not writable, another agent has it.
         """
         self._begin()
+        self._showing.begin(self._stored.newest)
         self._status = self._snapshot()
         self._thread.start()
 
@@ -64,9 +65,9 @@ class Outbox(Keeper):
         """The facts stored by the last run, as they were when start() returned."""
         return self._stored.facts
 
-    def newest(self) -> tuple[Row, ...]:
-        """The newest rows of the last run, oldest first, as they were when start() returned."""
-        return self._stored.newest
+    def newest(self) -> RowsShown:
+        """The newest rows of the last run, as they were when start() returned."""
+        return RowsShown(tuple(map(shown, self._stored.newest)))
 
     def status(self) -> OutboxStatus:
         """A snapshot, from any thread."""
@@ -117,11 +118,14 @@ class Outbox(Keeper):
             self._guarded(self._commit)
         if self._trouble.on:
             self._waiting.write(self._ring)
+            self._showing.waiting(self._ring)
         if now_s >= self._tidy_at_s and not self._trouble.on:
             self._tidy_at_s = now_s + _TIDY_EVERY_S
             self._guarded(self._tidy)
         if self._requests:
             self._guarded(functools.partial(self._serve, self._requests.popleft()))
+        if self._store is not None and not self._trouble.on:
+            self._guarded(functools.partial(self._showing.catch_up, self._store))
         self._status = self._snapshot()
 
     def _gather(self) -> list[Work]:
@@ -150,6 +154,7 @@ class Outbox(Keeper):
         for entry, row in zip(group, rows, strict=True):
             if entry.token is not None:
                 self._post(Committed(entry.token, row.epoch, row.seq))
+        self._showing.stored(store, group, rows)
         self._tell_head(tuple((r.epoch, r.seq) for r in rows if r.priority == Priority.ALARM))
 
     # ------------------------------------------------------------ serving the link

@@ -10,8 +10,10 @@ from typing import TypeAlias
 
 from agent.clock import Clock
 from agent.core.events import Record
+from agent.core.stream import RowsShown
 from agent.core.sync import Ack, AckJudged, Batch, HeadMoved
 from agent.outbox_schema import Moment
+from agent.outbox_showing import Showing
 from agent.outbox_work import Entry, Fetch, FetchRows, Wake, Weigh, Work
 
 MIB = 1024 * 1024
@@ -42,6 +44,7 @@ class Desk:
         self.clock = clock
         self._inbox: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._listener: Listener | None = None
+        self._showing = Showing()
 
     def append(self, record: Record, *, token: str | None = None) -> None:
         """Take a record. With `token`, Committed(token, …) is posted once it is safe."""
@@ -51,6 +54,10 @@ class Desk:
         """Who is told about new rows, and answered; called on the outbox's thread, so it may only hand over."""
         self._listener = listener
         self._inbox.put(Wake())
+
+    def watch(self, watcher: Callable[[RowsShown], None]) -> None:
+        """Before start(): who is shown each row; called on the outbox's thread, so it may only hand over."""
+        self._showing.watch(watcher)
 
     def fetch(self, epoch: str, first: int, limit: int) -> None:
         """Ask for rows; the listener gets a Batch."""

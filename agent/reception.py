@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -13,9 +13,8 @@ from agent.controller import Controller
 from agent.core import door
 from agent.core.access import Moment, Rules
 from agent.core.events import Json, Kind, Priority, Record
-from agent.core.journal import Row
 from agent.core.roster_feed import WANT_SEALING_KEY
-from agent.core.stream import CommandArrived, LinkDown, LinkUp, RosterArrived
+from agent.core.stream import CommandArrived, LinkDown, LinkUp, RosterArrived, RowsShown
 from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, Hello, Pass, Preview
 from agent.directory import Directory
 from agent.door_facts import DoorFacts
@@ -110,10 +109,10 @@ class Reception:
                 self._console.asked(event, now_s)
             case CommandArrived():
                 self._commanded(event, now_s)
-            case GalleryLoaded():
-                self._gallery_loaded(event)
             case Pass():
                 self._passes.shown(event, now_s)
+            case RowsShown():
+                self._feed.show(event)
             case _ if not self._news_of_threads(event, now_s):
                 self._link_changed(event, now_s)
                 self._health.news(event)
@@ -129,14 +128,12 @@ class Reception:
         return self._remote.stage(request_id, stage, reason) if self._remote is not None else {}
 
     def wrote(self, record: Record) -> None:
-        """See Others: the page's feed shows what the journal got, without receipts."""
+        """See Others."""
         self._hours.wrote(record, self._clock.now_s())
-        self._feed.show(self._clock.utc_ms(), str(record.kind), int(record.priority), record.body)
 
-    def remember(self, rows: Iterable[Row]) -> None:
-        """Show what was written before this start, oldest first: a restarted door does not look forgetful."""
-        for row in rows:
-            self._feed.show(row.wall_ms, row.kind, row.priority, row.body)
+    def remember(self, rows: RowsShown) -> None:
+        """Show what was written before this start: a restarted door does not look forgetful."""
+        self._feed.show(rows)
 
     def changed(self, state: door.DoorState) -> None:
         """See Others."""
@@ -199,6 +196,8 @@ class Reception:
                 self._clerk.take(event)
             case RosterRead():
                 self._roster_read(event)
+            case GalleryLoaded():
+                self._gallery_loaded(event)
             case Enrolled() | Withdrawn():
                 if (row := self._console.answered(event)) is not None:
                     self._roster_row(row[0], person_id=row[1])
@@ -229,7 +228,6 @@ class Reception:
     def _gallery_loaded(self, event: GalleryLoaded) -> None:
         before, self._in_use = self._in_use, {"ready": event.refused is None, "in_use": event.templates}
         self._in_use["refused"] = event.refused
-        self._board.update(roster=self._roster_facts())
         if event.refused is not None and event.refused != before.get("refused"):
             self._controller.write(
                 Record(Kind.VISION, {"state": "GalleryRefused", "detail": event.refused}, Priority.HIGH)

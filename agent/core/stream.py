@@ -5,7 +5,11 @@ The journal's rows are in journal.py, the conversation with the server in sync.p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from agent.core.events import Priority
 
 # ---------------------------------------------------------------- from the outbox
 
@@ -17,6 +21,23 @@ class Committed:
     token: str
     epoch: str
     seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class RowShown:
+    """A row of the journal for whoever looks on: pages and logs. `utc_ms` is its own time."""
+
+    utc_ms: int
+    kind: str
+    priority: Priority
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsShown:
+    """Rows that nobody was shown yet, in the journal's order; while the disk takes nothing, those that wait for it."""
+
+    rows: tuple[RowShown, ...]
 
 
 @dataclass(frozen=True, slots=True)

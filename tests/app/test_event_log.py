@@ -1,37 +1,31 @@
-"""One JSON line an event: after the journal, without receipts, and never in the controller's way."""
+"""One JSON line an event: without receipts, and never in the way of the thread that stores the rows."""
 
 import io
 import json
 import threading
 
-from agent.core.events import Kind, Priority, Record
+from agent.core.events import Kind, Priority
+from agent.core.stream import RowShown, RowsShown
 from agent.event_log import EventLog
 
 
-class Rows:
-    def __init__(self):
-        self.all = []
-
-    def append(self, record, *, token=None):
-        self.all.append((record, token))
+def row(n=0):
+    body = {"person_id": "p-1", "n": n, "receipt": {"frames": [1] * 99}}
+    return RowsShown((RowShown(1_790_000_000_000, str(Kind.ACCESS_GRANTED), Priority.ALARM, body),))
 
 
-def record(n=0):
-    return Record(Kind.ACCESS_GRANTED, {"person_id": "p-1", "n": n, "receipt": {"frames": [1] * 99}}, Priority.ALARM)
-
-
-def test_each_row_goes_to_the_journal_and_out_as_one_line_without_its_receipt():
-    rows, out = Rows(), io.StringIO()
-    log = EventLog(rows, out, lambda: 1_790_000_000_000)
+def test_each_row_is_one_line_with_its_own_time_and_without_its_receipt():
+    out = io.StringIO()
+    log = EventLog(out)
     log.start()
-    log.append(record(), token="t")  # noqa: S106  not a password
-    log.append(record(1))
+    log.show(row())
+    log.show(row(1))
     log.stop()
-    assert [token for _, token in rows.all] == ["t", None]
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line["body"] for line in lines] == [{"person_id": "p-1", "n": 0}, {"person_id": "p-1", "n": 1}]
     assert {line["kind"] for line in lines} == {str(Kind.ACCESS_GRANTED)}
     assert {line["priority"] for line in lines} == {"alarm"}
+    assert {line["at"] for line in lines} == {"2026-09-21T14:13:20.000Z"}
 
 
 class Stuck(io.StringIO):
@@ -47,18 +41,17 @@ class Stuck(io.StringIO):
 
 
 def test_a_stuck_reader_costs_lines_not_time_and_the_gap_is_said():
-    rows, out = Rows(), Stuck()
-    log = EventLog(rows, out, lambda: 1_790_000_000_000)
+    out = Stuck()
+    log = EventLog(out)
     log.start()
     for n in range(2000):
-        log.append(record(n))
-    assert len(rows.all) == 2000
+        log.show(row(n))
     out.free.set()
     for _ in range(1000):
         if log._queue.empty():
             break
         threading.Event().wait(0.01)
-    log.append(record(9999))
+    log.show(row(9999))
     log.stop()
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert 400 < len(lines) < 600
@@ -72,10 +65,11 @@ class Gone(io.StringIO):
 
 
 def test_a_reader_that_went_away_ends_the_lines_and_nothing_else():
-    rows = Rows()
-    log = EventLog(rows, Gone(), lambda: 0)
+    log = EventLog(Gone())
     log.start()
-    for n in range(10):
-        log.append(record(n))
+    log.show(row())
+    log._thread.join(10)
+    for n in range(1000):  # more than its queue takes: nobody waits
+        log.show(row(n))
     log.stop()
-    assert len(rows.all) == 10
+    assert not log._thread.is_alive()

@@ -42,7 +42,7 @@ else:
 posts = Posts()
 outbox = Outbox(OutboxSettings(path, "s1", "d1"), posts, SetClock())
 outbox.start()
-said = {"facts": dict(outbox.facts()), "newest": len(outbox.newest()), "floor": outbox.status().floor_ms > 0}
+said = {"facts": dict(outbox.facts()), "newest": len(outbox.newest().rows), "floor": outbox.status().floor_ms > 0}
 outbox.append(record(7), token="t")
 until(lambda: outbox.status().state == "failing" and len(outbox._ring) == 1, "the row that waits")
 said["posts"] = [type(p).__name__ for p in posts.all]
