@@ -120,7 +120,7 @@ class DoorAgent:
         log.start()
         self._stack.callback(log.stop)  # behind the journal: its last rows are lines too
         self._outbox = Outbox(outbox_settings(config), post, self._clock)
-        self._outbox.watch(lambda rows: (log.show(rows), post(rows)))
+        self._outbox.watch(log.show, post)
         self._outbox.start()
         self._stack.callback(self._outbox.stop)
         self._guard = GuardLink(Path(config.runtime.guard_dir) / "guard.sock", post)

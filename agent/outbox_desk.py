@@ -55,9 +55,9 @@ class Desk:
         self._listener = listener
         self._inbox.put(Wake())
 
-    def watch(self, watcher: Callable[[RowsShown], None]) -> None:
-        """Before start(): who is shown each row; called on the outbox's thread, so it may only hand over."""
-        self._showing.watch(watcher)
+    def watch(self, *watchers: Callable[[RowsShown], None]) -> None:
+        """Before start(): who is shown each row; called on the outbox's thread, so they may only hand over."""
+        self._showing.watch(*watchers)
 
     def fetch(self, epoch: str, first: int, limit: int) -> None:
         """Ask for rows; the listener gets a Batch."""

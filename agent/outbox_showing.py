@@ -24,13 +24,13 @@ class Showing:
     """Used by the outbox's thread. Before `watch` nothing is shown, and nothing is read for it."""
 
     def __init__(self) -> None:
-        self._watcher: Callable[[RowsShown], None] | None = None
+        self._watchers: tuple[Callable[[RowsShown], None], ...] = ()
         self._at: tuple[str, int] | None = None  # epoch and number of the last row that was shown
         self._ahead = 0  # number in the ring of the last entry that was shown before it was stored
 
-    def watch(self, watcher: Callable[[RowsShown], None]) -> None:
-        """Who is shown rows from now on; called on the outbox's thread, so it may only hand over."""
-        self._watcher = watcher
+    def watch(self, *watchers: Callable[[RowsShown], None]) -> None:
+        """Who is shown rows from now on; called on the outbox's thread, so they may only hand over."""
+        self._watchers = watchers
 
     def begin(self, newest: Sequence[Row]) -> None:
         """The rows of the last run that are shown by whoever starts."""
@@ -39,20 +39,20 @@ class Showing:
 
     def waiting(self, ring: Iterable[Entry]) -> None:
         """The disk takes nothing: what waits is shown now."""
-        if self._watcher is not None and (fresh := [e for e in ring if e.number > self._ahead]):
+        if self._watchers and (fresh := [e for e in ring if e.number > self._ahead]):
             self._ahead = fresh[-1].number
             self._show(RowShown(e.when.wall_ms, str(e.record.kind), e.record.priority, e.record.body) for e in fresh)
 
     def stored(self, store: Store, group: Sequence[Entry], rows: Sequence[Row]) -> None:
         """These were appended: behind what the store wrote itself before them."""
-        if self._watcher is not None:
+        if self._watchers:
             self.catch_up(store, until=(rows[0].epoch, rows[0].seq))
             self._show(shown(row) for entry, row in zip(group, rows, strict=True) if entry.number > self._ahead)
             self._at = (rows[-1].epoch, rows[-1].seq)
 
     def catch_up(self, store: Store, *, until: tuple[str, int] | None = None) -> None:
         """Show what the file got since, up to before `until`. Raises JournalDamagedError for a row that is not good."""
-        if self._watcher is None or not store.epochs:
+        if not self._watchers or not store.epochs:
             return
         known = next((n for n, e in enumerate(store.epochs) if self._at is not None and e.name == self._at[0]), None)
         for e in store.epochs[-1 if known is None else known :]:
@@ -66,8 +66,9 @@ class Showing:
                 self._at = (e.name, first - 1)
 
     def _show(self, rows: Iterable[RowShown]) -> None:
-        if self._watcher is not None and (told := tuple(rows)):
-            self._watcher(RowsShown(told))
+        if told := tuple(rows):
+            for watcher in self._watchers:
+                watcher(RowsShown(told))
 
 
 def shown(row: Row) -> RowShown:
