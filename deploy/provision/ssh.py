@@ -13,6 +13,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ from deploy.provision.hostkey import KnownDoors
 _CHUNK: Final = 256 * 1024
 _CONNECT_S: Final = 15
 _MASTER_S: Final = 60
+_ANSWER_S: Final = 60
+_FRESH_WITHIN_S: Final = 30  # with the last try's answer well within the time after which the device takes SSH back
+_AGAIN_S: Final = 0.5
+_FINAL: Final = ("Permission denied", "Host key verification failed")
 KEY_NAME: Final = "installer_ed25519"
 
 
@@ -88,10 +93,22 @@ class Session:
         return leave_key
 
     def fresh(self) -> str:
-        """Why a new connection by key alone fails; empty when it works. The shared one is not used."""
+        """Why a new connection by key alone fails; empty when it works. The shared one is not used.
+
+        An sshd that reads its settings anew takes no connection for a moment, so it is tried again for a while; but who
+        is refused is refused.
+        """
         line = [*self._line(master=False), "-o", "BatchMode=yes", self._target, "true"]
-        done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  fixed words
-        return done.stderr.strip() if done.returncode else ""
+        end_s = time.monotonic() + _FRESH_WITHIN_S
+        while True:
+            try:
+                done = subprocess.run(line, capture_output=True, text=True, timeout=_ANSWER_S, check=False)  # noqa: S603
+            except subprocess.TimeoutExpired:
+                return f"no answer to a new connection in {_ANSWER_S} s"
+            why = (done.stderr.strip() or f"ssh ended with {done.returncode}") if done.returncode else ""
+            if not why or time.monotonic() > end_s or any(word in why for word in _FINAL):
+                return why
+            time.sleep(_AGAIN_S)
 
     def run(self, command: str, *, check: bool = True, timeout_s: float = 120) -> str:
         """A shell command there; returns its output."""

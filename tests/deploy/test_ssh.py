@@ -1,8 +1,10 @@
 """The laptop's SSH against a real sshd on the loopback: what is left where, and what is noticed."""
 
+import contextlib
 import getpass
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -106,6 +108,47 @@ def test_the_doors_page_is_led_to_the_laptop_as_long_as_the_command_runs(connect
     assert connected.forward(free_port())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert not connected.forward(taken.getsockname()[1])
+
+
+@contextlib.contextmanager
+def hanging_up_first(port: int, times: int):
+    """A port that closes its first connections unanswered, like an sshd that begins anew; then it leads to `port`."""
+
+    def lead(source: socket.socket, to: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                to.sendall(data)
+        with contextlib.suppress(OSError):
+            to.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        for _ in range(times):
+            server.accept()[0].close()
+        with contextlib.suppress(OSError):
+            here, _ = server.accept()
+            there = socket.create_connection(("127.0.0.1", port))
+            back = threading.Thread(target=lead, args=(there, here))
+            back.start()
+            lead(here, there)
+            back.join()
+            here.close()
+            there.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_an_sshd_that_reads_its_settings_anew_is_asked_again(connected, sshd, known):
+    """The runner has just reloaded it when the laptop has to come in: that must not take the hardening back."""
+    with (
+        hanging_up_first(sshd[1], times=2) as port,
+        session((sshd[0], port), known, connected.identity) as by_way_of_it,
+    ):
+        assert by_way_of_it.fresh() == ""
 
 
 def test_a_new_connection_by_key_alone_is_tried_without_the_shared_one(connected, sshd):
