@@ -11,8 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE  # set in many containers: each process that a 
 demo: venv            ## a simulated door, a community server and a page; Ctrl-C stops it. ARGS="--camera /dev/video0"
 	@$(PY) -m agent.cli.main demo $(ARGS)
 
-# a process for each core; exit status 5: ARGS named no test of this half
-TOGETHER := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# a process for each core and one more: many tests wait for processes of their own; exit status 5: ARGS named no test of this half
+TOGETHER := -n $(shell expr $$(nproc) + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 test: venv-dev lint   ## lint, then every test that this machine can run; ARGS="tests/app -x"
 	@$(PY) -m pytest $(TOGETHER) -m "not alone" $(ARGS) || [ $$? = 5 ]
 	@$(PY) -m pytest -m alone $(ARGS) || [ $$? = 5 ]

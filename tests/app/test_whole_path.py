@@ -15,10 +15,8 @@ from agent.cli.demo_world import DemoWorld
 from agent.errors import DoorAgentError
 from agent.outbox_report import listed
 from deploy.broker import free_port
+from tests.browser import Browser
 from tests.faults import wire
-
-sys.path.append(str(Path(__file__).parent.parent / "console"))  # its browser
-import browser
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -238,7 +236,7 @@ def test_the_demo_page_shows_it_all(demo: Watched, tmp_path: Path):
     """Also makes the picture in the README: DOOR_AGENT_PICTURES=agent/console pytest tests/app/test_whole_path.py."""
     demo.wait_scene_over()
     page = serve_page(DemoControls(demo.world), free_port())
-    window = browser.Browser()
+    window = Browser()
     try:
         window.open(page.url, width=1480, height=1200)
         for frame in ("console", "server"):

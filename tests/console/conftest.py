@@ -8,12 +8,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from browser import Browser
 from scripted import ScriptedDoor, hall_jpeg
 
 from agent.clock import SystemClock
 from agent.console.entry import ConsoleKey
 from agent.console.server import Console, ConsoleSettings
+from tests.browser import Browser
 from tests.community.manager_site import Page
 
 

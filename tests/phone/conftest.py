@@ -13,17 +13,16 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from phone_browser import Browser
+from hand_held import HandHeld
 
 from agent.core.passes import Book, Key, base45_decode, judge, reference
-from tests.programs import needed
 
 DOOR = "garden/gate-1"
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    started = Browser(needed("chromium"), needed("chromedriver"), tmp_path_factory.mktemp("profile"), "en")
+def browser():
+    started = HandHeld()
     yield started
     started.close()
 
@@ -61,10 +60,8 @@ serve_module = pytest.fixture(scope="module")(_serving)
 class Phone:
     """The page as its owner uses it, and the door that judges what the screen shows."""
 
-    def __init__(self, browser: Browser, url: str):
+    def __init__(self, browser: HandHeld, url: str):
         self.browser = browser
-        browser.complaints()
-        browser.open("about:blank")
         browser.open(url)
         browser.wait("return document.querySelector('#code').textContent.length > 0")
 
@@ -76,7 +73,7 @@ class Phone:
         return self.public
 
     def picture(self) -> np.ndarray:
-        return cv2.imdecode(np.frombuffer(self.browser.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+        return cv2.imdecode(np.frombuffer(self.browser.picture(), np.uint8), cv2.IMREAD_COLOR)
 
     def code(self, after: bytes = b"", bound_s: float = 8.0) -> bytes:
         """The code on the screen; with `after`, the first one of a later step."""

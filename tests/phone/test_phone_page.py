@@ -49,7 +49,7 @@ def test_the_manager_reads_the_registration_code_as_text_or_from_the_picture(pho
     code = phone.browser.text("#code")
     assert [one.text for one in found] == [code]
     assert len(code) == 122  # 91 bytes of SubjectPublicKeyInfo
-    phone.browser.devtools("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+    phone.browser.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
     phone.browser.touch("#copy")
     phone.browser.wait("return document.querySelector('#copy-said').textContent === 'Copied'")
     assert phone.browser.run("return navigator.clipboard.readText()") == code
@@ -85,7 +85,6 @@ def test_without_any_server_the_page_still_starts_and_its_code_still_opens(brows
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(server.url, timeout=5)  # noqa: S310  our own loopback address
     for address in (server.url, f"{server.url}#door=garden/gate-1", f"{server.url}?from=home"):
-        browser.open("about:blank")
         browser.open(address)
         browser.wait("return document.querySelector('#pass-qr path').hasAttribute('d')")
         assert isinstance(phone.judge(phone.code()), Accepted)
@@ -162,8 +161,8 @@ def test_a_wrong_clock_is_named_only_when_the_server_shows_it(browser, serve, ne
 
 
 def test_the_page_can_be_installed_and_keeps_to_its_policy(phone):
-    assert phone.browser.devtools("Page.getInstallabilityErrors") == {"installabilityErrors": []}
-    manifest = phone.browser.devtools("Page.getAppManifest")
+    assert phone.browser.call("Page.getInstallabilityErrors") == {"installabilityErrors": []}
+    manifest = phone.browser.call("Page.getAppManifest")
     assert manifest["errors"] == []
     assert json.loads(manifest["data"])["display"] == "standalone"
     assert phone.browser.run("return navigator.serviceWorker.ready.then((one) => one.scope)").endswith("/phone/")

@@ -129,10 +129,14 @@ class Browser:
         """What a person reads in an element."""
         return str(self.js(f"document.querySelector({json.dumps(selector)}).innerText"))
 
-    def screenshot(self, path: Path, *, whole: bool = True) -> Path:
-        """PNG of the page."""
+    def picture(self, *, whole: bool = False) -> bytes:
+        """PNG of what is on the screen, or of the whole page."""
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(shot["data"]))
+        return base64.b64decode(shot["data"])
+
+    def screenshot(self, path: Path, *, whole: bool = True) -> Path:
+        """The picture as a file."""
+        path.write_bytes(self.picture(whole=whole))
         return path
 
     def names(self, role: str) -> list[str]:
