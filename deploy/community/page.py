@@ -30,7 +30,7 @@ from deploy.community.visitor_passes import PassDesk
 from deploy.phone.serve import blueprint
 
 _FOLDER: Final = Path(__file__).parent / "page"
-_SHARED: Final = frozenset({"theme.css", "words.js", "sentences.js", "icon.svg"})  # the console's
+_SHARED: Final = frozenset({"theme.css", "words.js", "language.js", "sentences.js", "icon.svg"})  # the console's
 _THREADS: Final = 24  # an open page holds one
 _MAX_STREAMS: Final = 16
 _MAX_BODY_BYTES: Final = 64 * 1024

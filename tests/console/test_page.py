@@ -196,6 +196,7 @@ def test_nobody_is_enrolled_without_consent_and_hints_come_in_the_readers_langua
     page.js("document.querySelector('#enrol-under-14').click()")
     door.board.update(enrolment={"state": "collecting", "hint": "Come closer", "collected": 2, "wanted": 5})
     reads(page, "#enrol-hint", "Come closer")
+    assert door.somebody_asked.wait(10)
     assert door.asked == [("enrol_start", {"name": "林阿婆", "consent": True})]
     assert page.js("document.querySelectorAll('#enrol-dots .done').length") == 2
     page.js("document.querySelector('#language').click()")
@@ -215,6 +216,7 @@ def test_the_page_asks_whose_face_it_is_before_anything_is_stored(page, door):
     page.until("document.querySelectorAll('#enrol-near-who button').length === 3")
     page.js("document.querySelector('#language').click()")
     reads(page, "#enrol-near-who button", "是 李梅：补充这次的模板")  # noqa: RUF001  Chinese punctuation
+    assert door.somebody_asked.wait(10)
     assert door.asked == [("enrol_again", {})]
     door.somebody_asked.clear()
     page.js("document.querySelector('#enrol-near-who button').click()")
@@ -274,6 +276,7 @@ def test_a_consent_is_withdrawn_at_the_door_and_the_person_gets_the_receipt(page
     door.board.update(withdrawal={"state": "done", "templates": 3, "receipt": {"person_id": "p-1"}, "number": 2})
     reads(page, "#withdraw-result", "The face is forgotten (3 templates)")
     reads(page, "#withdraw-receipt", '{"person_id":"p-1"}')
+    assert door.somebody_asked.wait(10)
     assert door.asked == [("withdraw", {"person": "林阿婆"})]
     page.js("document.querySelector('#withdraw-who').value = 'x'; document.querySelector('#withdraw-start').click()")
     page.until("document.querySelector('#withdraw-receipt').hidden")

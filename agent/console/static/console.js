@@ -182,18 +182,12 @@ function details() {
 }
 
 function speak() {
-  document.documentElement.lang = language;
-  document.querySelectorAll("[data-text]").forEach((element) => { element.textContent = say(element.dataset.text); });
-  byId("language").textContent = say("other");
+  speakStatic();
   byId("events").replaceChildren();
   show();
 }
 
-byId("language").addEventListener("click", () => {
-  language = language === "en" ? "zh-CN" : "en";
-  try { localStorage.setItem("language", language); } catch { /* a private window */ }
-  speak();
-});
+languageButton(speak);
 byId("all").addEventListener("change", show);
 window.addEventListener("pageshow", (shown) => { if (shown.persisted) location.reload(); });
 document.body.classList.toggle("embed", asked.has("embed"));

@@ -14,17 +14,11 @@ async function enter() {
 }
 
 function speak() {
-  document.documentElement.lang = language;
-  document.querySelectorAll("[data-text]").forEach((element) => { element.textContent = say(element.dataset.text); });
-  byId("language").textContent = say("other");
+  speakStatic();
   byId("told").textContent = failed ? say(failed) : secret ? say("entering") : "";
   byId("told").className = failed ? "bad" : "";
 }
 
-byId("language").addEventListener("click", () => {
-  language = language === "en" ? "zh-CN" : "en";
-  try { localStorage.setItem("language", language); } catch { /* a private window */ }
-  speak();
-});
+languageButton(speak);
 speak();
 if (secret) enter().catch(() => { failed = "away"; }).finally(speak);

@@ -1,4 +1,4 @@
-// Every word of the console, [zh-CN, en]; `say(key)` picks by language. Loaded first.
+// Every word of the console, [zh-CN, en]; `say(key)` of language.js picks by language. Loaded first.
 "use strict";
 
 const WORDS = {
@@ -115,23 +115,6 @@ const WORDS = {
   d_median: ["中位 {0} 毫秒（{1} 次）", "median {0} ms over {1}"], d_epoch: ["事件日志", "journal epoch"], d_roster: ["名单版本", "roster epoch"],
 };
 
-const asked = new URLSearchParams(location.search);
-const stored = (() => { try { return localStorage.getItem("language"); } catch { return null; } })();
-let language = [asked.get("lang"), stored, navigator.language].map((l) => (l?.startsWith("zh") ? "zh-CN" : l && "en")).find(Boolean) ?? "en";
-
-function either(pair) { return language === "en" ? pair[1] : pair[0]; }
-
-function fill(text, values) { return text.replace(/\{(\d)\}/g, (_, i) => values[i]); }
-
-// A word that nobody translated is shown as it came.
-function say(key, ...values) {
-  const pair = WORDS[key ?? "unknown"];
-  const text = pair === undefined ? String(key) : either(pair) ?? String(key);
-  return fill(text, values);
-}
-
-function known(prefix, word) { return say(WORDS[prefix + word] === undefined ? word : prefix + word); }
-
 function duration(s) {
   if (s < 90) return language === "en" ? `${Math.round(s)} s` : `${Math.round(s)} 秒`;
   if (s < 5400) return language === "en" ? `${Math.round(s / 60)} min` : `${Math.round(s / 60)} 分钟`;
@@ -144,5 +127,3 @@ function make(tag, text, className) {
   if (className) element.className = className;
   return element;
 }
-
-const byId = (id) => document.getElementById(id);

@@ -105,18 +105,3 @@ Object.assign(WORDS, {
   tooMany: ["尝试次数过多，请稍等一分钟。", "Too many attempts; wait a minute."], noServer: ["服务器没有回应。", "The server does not answer."],
   toPhone: ["住户手机通行码", "Resident's phone pass"],
 });
-
-function speakStatic() {
-  document.documentElement.lang = language;
-  document.querySelectorAll("[data-text]").forEach((e) => { e.textContent = say(e.dataset.text); });
-  document.querySelectorAll("[data-label]").forEach((e) => { e.setAttribute("aria-label", say(e.dataset.label)); });
-  byId("language").textContent = say("other");
-}
-
-function languageButton(then) {
-  byId("language").addEventListener("click", () => {
-    language = language === "en" ? "zh-CN" : "en";
-    try { localStorage.setItem("language", language); } catch { /* a private window */ }
-    then();
-  });
-}
