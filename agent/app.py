@@ -41,13 +41,13 @@ from agent.mqtt_link import MqttLink
 from agent.notify import ServiceManager
 from agent.occupied import QUIET, occupied, standing, status
 from agent.outbox import Outbox
-from agent.pass_desk import load_pass_keys
 from agent.reception import Reception
-from agent.remote import RemoteDesk, load_command_keys
+from agent.remote import RemoteDesk
 from agent.residents import Residents, forget_expired, forget_watched
 from agent.roster_clerk import FirstLook, RosterClerk, look_at_roster
 from agent.roster_desk import RosterDesk, stored_floor
 from agent.roster_news import RosterRead
+from agent.site_trust import Believed, SiteTrust
 from agent.status import StatusBoard
 from agent.update_desk import UpdateDesk
 from agent.update_fetcher import UpdateFetcher
@@ -166,15 +166,16 @@ class DoorAgent:
     ) -> None:
         config, name = self._config, self._name
         lease_s = config.roster.lease_hours * 3600
-        keys = load_command_keys(Path(config.server.command_keys_dir)) if config.server is not None else {}
+        trust = _site_trust(config, facts)
         high = config.faces.policy == "high"
         updates = self._open_updates(facts)
         remote = (
             RemoteDesk(
-                *(name, keys, link, self._controller, facts),
+                *(name, trust.believed.orders, link, self._controller, facts),
                 face_needed=high,
                 updates=updates,
                 diagnostics=lambda: diagnostics(self.board.snapshot()),
+                trust=trust,
             )
             if link is not None
             else None
@@ -195,7 +196,7 @@ class DoorAgent:
                 door=name,
                 stored=facts,
                 timezone=config.door.timezone,
-                pass_keys=load_pass_keys(Path(config.passes.keys_dir)),
+                pass_keys=list(trust.believed.passes.values()),
                 high_security=high,
                 vision=vision_settings(config),
                 preview=config.console is not None,
@@ -224,10 +225,28 @@ class DoorAgent:
             publish_state=link.set_state if link is not None else lambda _: None,
             floor_utc_s=lambda: self._outbox.status().floor_ms / 1000,
         )
+        self._follow(trust, link, remote, clerk, reception)
         reception.remember(self._outbox.newest())
         self._controller.join(reception)
         if first.residents is not None:
             roster.read(RosterRead(first.residents.view))
+
+    def _follow(
+        self, trust: SiteTrust, link: MqttLink | None, remote: RemoteDesk | None, clerk: RosterClerk,
+        reception: Reception,
+    ) -> None:  # fmt: skip
+        """Every part believes the same keys, from the start and when the site's root replaces some."""
+
+        def tell(believed: Believed) -> None:
+            if believed.server is not None and link is not None:
+                link.believe(believed.server)
+                clerk.believe(believed.server)
+            if remote is not None:
+                remote.believe(believed.orders)
+            reception.believe(believed.passes.values())
+
+        trust.tell = tell
+        tell(trust.believed)
 
     def _open_updates(self, facts: Mapping[str, Any]) -> UpdateDesk | None:
         fetching, asked = fetch_settings(self._config), self._config.updates
@@ -286,6 +305,13 @@ class _ConsoleSource:
             return {"ok": False, "why": f"{name} is not something this door can be asked"}
         self._agent.mailbox.post(ConsoleAsked(name, arguments))
         return {"ok": True}
+
+
+def _site_trust(config: Config, facts: Mapping[str, Any]) -> SiteTrust:
+    root = orders = None
+    if config.server is not None:
+        root, orders = Path(config.server.ca_file), Path(config.server.command_keys_dir)
+    return SiteTrust(config.door.site, root, orders, Path(config.passes.keys_dir), facts)
 
 
 def _forget(residents: Residents, sure_utc_s: float, privacy: Privacy) -> None:

@@ -64,6 +64,7 @@ class MqttLink(LinkLife):
         self._run_name = secrets.token_hex(8)  # tells a copied card's device from this one
         self._state: Mapping[str, Any] = {}
         self._state_due_s = 0.0
+        self._server_key: Any = None
         self._sync = Sync()
         self._client: mqtt.Client | None = None
         self._down = Down(Cause.OFF, "not started")
@@ -75,9 +76,14 @@ class MqttLink(LinkLife):
     def start(self) -> None:
         """Begin connecting in the background. Raises LinkError when a key or certificate file is unusable."""
         tls_context(self._settings.ca, self._settings.cert, self._settings.key)
-        self._server_key = pinned_key(self._settings)
+        pinned = pinned_key(self._settings)
+        self._server_key = self._server_key or pinned
         self._outbox.attach(lambda event: self._inbox.put(lambda: self._apply(event)))
         self._thread.start()
+
+    def believe(self, server_key: Any) -> None:  # noqa: ANN401  pyseto publishes no types
+        """Acknowledgements that this key signed are good from now on, and no others."""
+        self._server_key = server_key
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Publish (retained) on up/state, now if connected and after every reconnect; only the newest is kept."""

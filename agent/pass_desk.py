@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -58,14 +58,14 @@ class PassDesk:
         factors: Factors,
         rules: Callable[[], Rules],
         moment: Callable[[], Moment],
-        site_keys: list[bytes],
+        site_keys: Iterable[bytes],
         facts: Mapping[str, Any],
         update: TemplateUpdate | None = None,
     ) -> None:
         self._update = update
         self._door, self._desk, self._residents, self._factors = door, desk, residents, factors
         self._rules, self._moment = rules, moment
-        self._site_keys = {reference(public): Key(public, None) for public in site_keys}
+        self.believe(site_keys)
         started_s = _utc_s(moment().local)
         since_step = -1 if started_s is None else int(started_s) // STEP_S
         self._moved = moved_facts(facts)
@@ -74,6 +74,10 @@ class PassDesk:
         self._showings: dict[bytes, _Showing] = {}
         self._refused: dict[tuple[str, str | None], float] = {}
         self.openings: dict[str, float] = {}  # request id -> CLOCK_BOOTTIME of the frame with the code
+
+    def believe(self, site_keys: Iterable[bytes]) -> None:
+        """Visitor passes that these sign are good from now on, and no others."""
+        self._site_keys = {reference(public): Key(public, None) for public in site_keys}
 
     def shown(self, event: Pass, now_s: float) -> None:
         """Decide on one code."""
@@ -226,22 +230,30 @@ def verify_p256(public: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
-def load_pass_keys(folder: Path) -> list[bytes]:
-    """The site's public pass keys: every NAME.pem of a folder (P-256), as DER. An absent folder: none.
+def load_pass_keys(folder: Path) -> dict[str, bytes]:
+    """The site's public pass keys: every NAME.pem of a folder (P-256), NAME -> DER. An absent folder: none.
 
     Raises:
         ConfigError: a file is not such a key.
     """
-    found = []
+    found = {}
     for path in sorted(folder.glob("*.pem")):
         try:
-            key = serialization.load_pem_public_key(path.read_bytes())
-        except (OSError, ValueError, UnsupportedAlgorithm) as e:
+            found[path.stem] = pass_key(path.read_bytes(), str(path))
+        except OSError as e:
             raise ConfigError(f"{path}: is not a public P-256 key in PEM form ({e}); remove or replace it") from e
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise ConfigError(f"{path}: is another kind of key, a pass key is P-256; replace it")
-        found.append(key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo))
     return found
+
+
+def pass_key(pem: bytes, where: str) -> bytes:
+    """A public pass key as DER. Raises ConfigError, naming `where`, for what is none."""
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as e:
+        raise ConfigError(f"{where}: is not a public P-256 key in PEM form ({e}); remove or replace it") from e
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ConfigError(f"{where}: is another kind of key, a pass key is P-256; replace it")
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def phone_key(code: str) -> PhoneKey:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -209,6 +209,10 @@ class Reception:
         self._publish(self._published.get("door", {}))
         return True
 
+    def believe(self, pass_keys: Iterable[bytes]) -> None:
+        """Other keys sign visitors' passes from now on."""
+        self._passes.believe(pass_keys)
+
     def _roster_read(self, event: RosterRead) -> None:
         """Another roster: whoever has no face any more is refused from now on, wherever the gallery stands."""
         epoch, self._residents.view = self._residents.roster.epoch, event.view
@@ -253,7 +257,6 @@ class Reception:
         self._board.update(last_opening=opening, openings=list(self._openings))
 
     def _publish(self, door_facts: Mapping[str, Any]) -> None:
-        challenge = self._remote.challenge() if self._remote is not None else None
         state = {
             "online": True,
             "door": dict(door_facts),
@@ -264,7 +267,7 @@ class Reception:
                 **self._roster.facts(),
             },
             "clock": str(self._clock.quality()),
-            "challenge": challenge,
+            **(self._remote.facts() if self._remote is not None else {"challenge": None}),
             "high_security": self._facts.high_security,
             "health": self._health.summary(),
             "release": self._facts.release,

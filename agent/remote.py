@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pyseto
-from pyseto import Key
 
 from agent.controller import Intent
 from agent.core.commands import (
@@ -23,14 +20,15 @@ from agent.core.commands import (
     Command,
     Refusal,
     Rejected,
-    is_key_id,
     judge,
 )
 from agent.core.events import AccessAllowed, Credential, Indication, Json, Kind, ModeOrdered, Order, Priority, Record
+from agent.core.site_keys import PREFIX as SITE_KEYS
 from agent.core.stream import CommandArrived
 from agent.core.updates import Why
-from agent.errors import ConfigError
+from agent.order_keys import public_order_key
 from agent.rate import Rate
+from agent.site_trust import SiteTrust
 
 _ORDERS: Final = {
     Action.LOCK_DOWN: Order.LOCK_DOWN,
@@ -40,6 +38,7 @@ _ORDERS: Final = {
     Action.BLOCK: Order.BLOCK,
     Action.UNBLOCK: Order.UNBLOCK,
 }
+ROTATE_KEYS: Final = "rotate-keys"  # an order of the site's root, not of a manager
 _UPDATING: Final = frozenset({Action.UPDATE, Action.CANCEL_UPDATE})
 _SHOWING: Final = frozenset({Action.IDENTIFY, Action.DIAGNOSTICS})
 _SECURING: Final = frozenset({Action.LOCK_DOWN, Action.BLOCK, Action.END_HOLD_OPEN})
@@ -96,11 +95,12 @@ class RemoteDesk:
     def __init__(
         self, door: str, keys: Mapping[str, bytes], link: Link, desk: Desk, facts: Mapping[str, Any], *,
         face_needed: bool = False, updates: Updates | None = None,
-        diagnostics: Callable[[], Mapping[str, Json]] = dict,
+        diagnostics: Callable[[], Mapping[str, Json]] = dict, trust: SiteTrust | None = None,
     ) -> None:  # fmt: skip
         self._updates, self._diagnostics = updates, diagnostics
         self._door, self._link, self._desk, self._face_needed = door, link, desk, face_needed
-        self._keys = {key_id: _public_key(pem, key_id) for key_id, pem in keys.items()}
+        self._trust = trust
+        self.believe(keys)
         self._book = Book.from_fact(facts.get("commands"))
         self._challenges = Challenges()
         self._asked: dict[str, _Asked] = {}
@@ -110,9 +110,18 @@ class RemoteDesk:
         self._order_rates = {securing: Rate(_ORDERS_PER_S, _ORDERS_AT_ONCE) for securing in (False, True)}
         self._unwritten = 0
 
+    def believe(self, keys: Mapping[str, bytes]) -> None:
+        """Orders that these sign are taken from now on, and no others."""
+        self._keys = {key_id: public_order_key(pem, key_id) for key_id, pem in keys.items()}
+
     def challenge(self) -> str | None:
-        """The current challenge, for up/state."""
+        """The current challenge."""
         return self._challenges.current()
+
+    def facts(self) -> dict[str, Json]:
+        """For up/state: the current challenge, and which list of the site's keys this door has."""
+        number = {} if self._trust is None else {"keys": self._trust.believed.number}
+        return {"challenge": self.challenge(), **number}
 
     def renew_if_due(self, now_s: float) -> bool:
         """A new challenge where the last one is 30 s old. True when there is one to publish."""
@@ -142,6 +151,9 @@ class RemoteDesk:
             if self._challenge_rate.take(now_s):
                 self._challenges = self._challenges.renewed(secrets.token_urlsafe(18), now_s)
             self._link.reply(event.correlation, {"stage": "challenge", "challenge": self._challenges.current()})
+            return
+        if self._trust is not None and event.payload.startswith(SITE_KEYS):
+            self._other_keys(self._trust, event, now_s)
             return
         judged = judge(
             event.payload,
@@ -219,6 +231,18 @@ class RemoteDesk:
         answer = {"stage": "refused", "reason": why} if why else {"stage": "done"}
         self._link.reply(correlation, {"id": command.command_id, **answer})
 
+    def _other_keys(self, trust: SiteTrust, event: CommandArrived, now_s: float) -> None:
+        """A list of the site's keys that its root signed; the one that this door has, once more, is no news."""
+        found = trust.arrived(event.payload, retained=event.retained)
+        if isinstance(found, Rejected):
+            if found.reason is not Refusal.REPEATED:
+                self._refuse(found, event.correlation, now_s)
+            return
+        body: dict[str, Json] = {"action": ROTATE_KEYS, "outcome": "done", "number": found.number}
+        self._desk.write(Record(Kind.COMMAND, body, Priority.HIGH, trust.fact(event.payload)))
+        trust.take(found)
+        self._link.reply(event.correlation, {"id": f"keys-{found.number}", "stage": "done"})
+
     def _refuse(self, rejected: Rejected, correlation: bytes | None, now_s: float) -> None:
         answer = {"id": rejected.command_id, "stage": "refused", "reason": str(rejected.reason)}
         if rejected.result is not None:
@@ -245,37 +269,3 @@ class RemoteDesk:
         except (pyseto.PysetoError, ValueError):
             return b""
         return payload if isinstance(payload, bytes) else b""
-
-
-def load_command_keys(folder: Path) -> dict[str, bytes]:
-    """Public keys that may sign commands: every NAME.pem of a folder, NAME is the key id. An absent folder: none.
-
-    Raises:
-        ConfigError: a key is there and cannot be read, or has a name that no order can carry.
-    """
-    paths = sorted(folder.glob("*.pem")) if folder.is_dir() else []
-    for path in paths:
-        if not is_key_id(path.stem):
-            raise ConfigError(f"{path}: a key's name is 1 to 64 of A-Z a-z 0-9 _ -; rename the file")
-    try:
-        return {path.stem: path.read_bytes() for path in paths}
-    except OSError as e:
-        raise ConfigError(
-            f"{e.filename or folder}: cannot be read ({e.strerror}); check owner and mode of {folder}"
-        ) from e
-
-
-def sign(private_pem: bytes, key_id: str, door: str, claims: Mapping[str, Any]) -> bytes:
-    """The other end, for servers and tests: one command as a PASETO v4.public token bound to `door` ("site/id")."""
-    key = Key.new(4, "public", private_pem)
-    footer = json.dumps({"kid": key_id}).encode()
-    payload = json.dumps({**claims, "door": door}).encode()
-    return bytes(pyseto.encode(key, payload, footer=footer, implicit_assertion=door.encode()))
-
-
-def _public_key(pem: bytes, key_id: str) -> Any:  # noqa: ANN401  pyseto publishes no types
-    try:
-        key: Any = Key.new(4, "public", pem)
-    except (ValueError, TypeError, pyseto.PysetoError) as e:
-        raise ConfigError(f"command key {key_id}: is not a public Ed25519 key in PEM form ({e})") from e
-    return key

@@ -136,6 +136,10 @@ class RosterClerk:
         except queue.Full:
             self._intake.missed()
 
+    def believe(self, key: pyseto.KeyInterface) -> None:
+        """Rosters that this key signed are taken from now on, and no others."""
+        self._intake.believe(key)
+
     def begin_gallery(self, network: Network) -> None:
         """A vision process with this network said Hello: it is to have everybody."""
         self._ask(_Task(lambda _: self._feed.begin(network)))

@@ -73,6 +73,10 @@ class Intake:
         self._looked: tuple[int, int] | None = None
         self._more, self._told_s = 0, float("-inf")
 
+    def believe(self, key: pyseto.KeyInterface) -> None:
+        """Another key of the server, from any thread."""
+        self._key = key
+
     def missed(self) -> None:
         """A message that nobody had time for: the server sends again while the digests differ."""
         self._more += 1

@@ -23,6 +23,7 @@ signing_key_file = "server.sign.key"
 command_key_file = "manager.sign.key"
 command_key_id = "manager"
 pass_key_file = "pass.sign.key"
+keys_file = "site.keys"
 timezone = "{timezone}"
 """
 BUNDLES_PORT = 8482  # a door's default
@@ -78,6 +79,8 @@ def server_folder(authority: SiteAuthority, site_folder: Path, name: str, words:
     authority.pass_key()
     for key in ("server", "manager", "pass"):
         write_file(folder / f"{key}.sign.key", (authority.folder / f"{key}.sign.key").read_bytes(), 0o600)
+    if (signed := authority.folder / "site.keys").exists():
+        write_file(folder / "site.keys", signed.read_bytes(), 0o644)
     config, updates = folder / "community.toml", words.get("updates")
     if isinstance(updates, dict):
         _bundles_pair(authority, folder, str(updates["host"]))

@@ -5,6 +5,7 @@
     pki/retired-1.pem .key …      those before it: they sign nothing but their own lists of what was taken back
     pki/issued.jsonl crl.pem      every certificate ever signed; one list for each intermediate that is still in use
     pki/release.*, server.*, manager.*, pass.*    keys that sign bundles, acknowledgements, orders, visitor passes
+    pki/site.keys                 the last three as the root signed them for the doors, once one was replaced
 
 A device makes its own key and sends a request; its private key never leaves it.
 """
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
+from agent.core.site_keys import SiteKeys, number_of, unsigned, with_signature
 from agent.errors import DoorAgentError
 from deploy.pki import LEAF_DAYS, Authority, Pair, builder, private_pem, usage, write_file
 
@@ -31,6 +33,7 @@ ROOT_DAYS: Final = 3650
 ONLINE_DAYS: Final = 1825
 SPENT_DAYS: Final = 120  # an intermediate with less left signs nothing: a door asks anew 60 days before its end
 SIGNING_KEYS: Final = ("release", "server", "manager")
+DOOR_KEYS: Final = ("server", "manager", "pass")  # whose public halves a door learns from the root
 
 
 class PkiError(DoorAgentError):
@@ -149,10 +152,30 @@ class SiteAuthority(Authority):
                 yield certificate, _load(path.with_suffix(".key"))
 
     def rotate(self, name: str) -> Pair:
-        """A new signing key under `name`; the old private key is gone, doors get the public half when provisioned."""
+        """A new signing key under `name`; the old private key is gone, and nobody knows of the new one yet."""
         for path in (self.folder / f"{name}.pub.pem", self.folder / f"{name}.sign.key"):
             path.unlink(missing_ok=True)
         return self.pass_key() if name == "pass" else self.signing_key(name)
+
+    def replace(self, name: str, site: str, root_key: Path | None = None) -> Path:
+        """Another key instead of `name`'s (one of DOOR_KEYS), and the list of all that the root signs for the doors.
+
+        The server hands the list to each door. Broken off in between: do it again. `root_key`: default in the folder.
+
+        Raises:
+            PkiError: the root's key is not there; nothing was changed.
+        """
+        root, path = _root_signer(self.folder, root_key), self.folder / "site.keys"
+        self.rotate(name)
+        texts = {key: (self.folder / f"{key}.pub.pem").read_text() for key in DOOR_KEYS}
+        before = number_of(path.read_bytes()) if path.exists() else 0
+        # above every earlier one, also where this folder was put back from a backup
+        number = max((before or 0) + 1, int(dt.datetime.now(dt.UTC).timestamp()))
+        message = unsigned(
+            SiteKeys(site, number, texts["server"], {"manager": texts["manager"]}, {"site": texts["pass"]})
+        )
+        write_file(path, with_signature(message, root.sign(message, ec.ECDSA(hashes.SHA256()))), 0o644)
+        return path
 
     def issued(self) -> list[dict[str, Any]]:
         """Every certificate signed or taken back, in order; a serial that was taken back shows as such throughout."""
@@ -185,12 +208,7 @@ def renew_online(folder: Path, name: str, root_key: Path | None = None, *, stole
         PkiError: the root's key is not there: bring the USB stick.
     """
     root = x509.load_pem_x509_certificate((folder / "root.pem").read_bytes())
-    try:
-        signer = _load(root_key or folder / "root.key")
-    except FileNotFoundError as error:
-        raise PkiError("the root's key is offline: bring its USB stick and say --root /media/…/root.key") from error
-    if signer.public_key() != root.public_key():
-        raise PkiError(f"{root_key} is not the key of this site's root")
+    signer = _root_signer(folder, root_key)
     key = ec.generate_private_key(ec.SECP256R1())
     # its own name: a revocation list is known by it, and an older intermediate's devices stay good
     named = f"{name} online {dt.datetime.now(dt.UTC):%Y-%m-%d} {secrets.token_hex(4)}"
@@ -203,6 +221,17 @@ def renew_online(folder: Path, name: str, root_key: Path | None = None, *, stole
     if stolen:
         for path in folder.glob("retired-*"):
             path.unlink()
+
+
+def _root_signer(folder: Path, root_key: Path | None) -> ec.EllipticCurvePrivateKey:
+    root = x509.load_pem_x509_certificate((folder / "root.pem").read_bytes())
+    try:
+        signer = _load(root_key or folder / "root.key")
+    except FileNotFoundError as error:
+        raise PkiError("the root's key is offline: bring its USB stick and say --root /media/…/root.key") from error
+    if signer.public_key() != root.public_key():
+        raise PkiError(f"{root_key} is not the key of this site's root")
+    return signer
 
 
 def _retire(folder: Path) -> None:

@@ -103,7 +103,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             verb.add_argument("name", choices=("dashboard", "homeassistant"))
         if name == "rotate":
             verb.add_argument("key", choices=("online", "release", "server", "manager", "pass"))
-            verb.add_argument("--root", type=Path, metavar="FILE", help="root.key on its stick, for `online`")
+            verb.add_argument("--root", type=Path, metavar="FILE", help="root.key on its stick; not for `release`")
             verb.add_argument(
                 "--stolen", action="store_true", help="what the old online key signed is refused from now on"
             )
@@ -196,9 +196,19 @@ def _rotate(arguments: argparse.Namespace, site: SiteFile, folder: Path) -> int:
         kept = "what the old one signed stays good until it is revoked or ends"
         gone = "what the old one signed is refused: make broker and server anew, provision every door again"
         words = f"a new online key signs from now on; {gone if arguments.stolen else kept}. First {first}"
-    else:
+    elif arguments.key == "release":
         SiteAuthority(folder).rotate(arguments.key)
-        words = f"a new {arguments.key} key; every door learns it when it is provisioned again"
+        words = "a new release key; every door learns it when it is provisioned again"
+    else:
+        SiteAuthority(folder).replace(arguments.key, site.site.name, arguments.root)
+        lost = (
+            "; visitors' passes that the old key signed are refused: make new ones" if arguments.key == "pass" else ""
+        )
+        words = (
+            f"a new {arguments.key} key, signed for the doors by the root{lost}. Make the server's folder again "
+            "(door-agent site server), copy it to the server and start the server again: it hands each door the new "
+            "key, one that is away as soon as it is back; from then on the door refuses the old key"
+        )
     return _say(arguments, {"rotated": arguments.key}, words)
 
 

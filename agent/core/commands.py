@@ -207,7 +207,7 @@ def _judge_claims(
 def _key_id(token: bytes) -> str | None:
     if not token.startswith(_HEADER) or token.count(b".") != _HEADER.count(b".") + 1:
         return None
-    payload, footer = map(_decoded, token[len(_HEADER) :].split(b"."))
+    payload, footer = map(decoded, token[len(_HEADER) :].split(b"."))
     if payload is None or footer is None:
         return None
     try:
@@ -223,7 +223,7 @@ def is_key_id(text: str) -> bool:
     return _KEY_ID.fullmatch(text) is not None
 
 
-def _decoded(part: bytes) -> bytes | None:
+def decoded(part: bytes) -> bytes | None:
     """Unpadded base64url in its one form: decoders that skip strange letters would take a token altered on its way."""
     try:
         raw = base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))

@@ -29,6 +29,7 @@ from deploy.community.commander import Commander
 from deploy.community.consumer import Consumer
 from deploy.community.feed import Feed
 from deploy.community.history import History
+from deploy.community.key_news import KeyNews
 from deploy.community.ledger import Connection, Ledger, SqliteConnection
 from deploy.community.manager_command import add_parser, manage
 from deploy.community.news import News
@@ -90,10 +91,12 @@ def run(settings: Settings) -> None:
             return
         feed.add(news)
         publisher.hear(news)
+        keys.hear(news)
         if commander is not None:
             commander.hear(news)
 
     consumer = Consumer(settings.consumer(), ledger, tell)
+    keys = KeyNews(settings.keys_file, consumer.send_command, consumer.alarm)
     publisher = _publisher(settings, people, ledger, consumer.alarm, history)
     if commander is not None:
         commander.connect(consumer.send_command)

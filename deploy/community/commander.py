@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from agent.core.commands import WANT_CHALLENGE, Action
-from agent.remote import sign
+from agent.order_keys import sign
 from deploy.community.news import News
 
 CHALLENGE_WAIT_S: Final = 3.0

@@ -100,6 +100,7 @@ class State(_Said):
     roster: RosterFacts | None = None
     clock: Word | None = Field(default=None, examples=[str(q) for q in ClockQuality])
     challenge: Name | None = Field(default=None, description="random; what commands and leases must name")
+    keys: Count | None = Field(default=None, description="the root's list of the site's keys that it has; 0: none")
     high_security: bool | None = Field(default=None, description="a face and a phone are needed together")
     health: HealthFacts | None = None
     release: Word | None = Field(default=None, description="the release that runs", examples=["0.1.0+3c2a9f0d1e"])

@@ -28,6 +28,10 @@ class Settings(BaseModel):
     command_key_file: Path | None = Field(default=None, description="private Ed25519 key that signs orders to doors")
     command_key_id: str = Field(default="manager", description="the name of its public half on the doors")
     pass_key_file: Path | None = Field(default=None, description="private P-256 key that signs visitor passes, PEM")
+    keys_file: Path = Field(
+        default=Path("site.keys"),
+        description="the site's keys as its root signed them, for doors; absent: none was replaced",
+    )
     people_dir: Path = Field(default=Path("people"), description="people, doors' groups, passes; mode 0700")
     timezone: str = Field(default="Asia/Shanghai", description="IANA name; hours of schedules are local hours")
     events_keep_days: Annotated[int, Field(ge=1, le=3650)] = Field(default=180, description="doors' events are kept")
@@ -110,8 +114,8 @@ def load(path: Path) -> Settings:
         raise ConfigError("\n".join(faults)) from e
     folder = path.resolve().parent
     names = (
-        "ca_file", "cert_file", "key_file", "signing_key_file", "command_key_file", "pass_key_file", "people_dir",
-        "releases_dir", "bundles_cert_file", "bundles_key_file",
+        "ca_file", "cert_file", "key_file", "signing_key_file", "command_key_file", "pass_key_file", "keys_file",
+        "people_dir", "releases_dir", "bundles_cert_file", "bundles_key_file",
     )  # fmt: skip
     files = {name: folder / getattr(found, name) for name in names if getattr(found, name) is not None}
     bases = {name: getattr(found, name) for name in ("database", "managers_database")}

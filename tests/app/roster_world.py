@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from deploy.community import publisher
 from deploy.community.commander import Commander
 from deploy.community.consumer import Consumer, ConsumerSettings
 from deploy.community.feed import Feed
+from deploy.community.key_news import KeyNews
 from deploy.community.ledger import Ledger, SqliteConnection
 from deploy.community.news import News
 from deploy.community.people import People
@@ -110,8 +112,11 @@ class Site:
         for one in (self.keys, self.pass_keys):
             one.mkdir()
         (self.keys / "manager.pem").write_bytes(manager.cert.read_bytes())
+        self.server_key = folder / "server.pub.pem"  # as the doors were provisioned with it
+        self.server_key.write_bytes(self.signing.cert.read_bytes())
         self.people = People(folder / "people")
         self.news: list[News] = []
+        self.more: list[Callable[[News], None]] = []  # who else hears the doors
         self.commander = Commander(manager.key.read_bytes(), "manager")
         self.doors: list[Door] = []
         self.up = False
@@ -138,8 +143,12 @@ class Site:
             self.news.append(news)
             self.commander.hear(news)
             self.publisher.hear(news)
+            keys.hear(news)
+            for more in self.more:
+                more(news)
 
         self.consumer = Consumer(settings, ledger, tell)
+        keys = KeyNews(self.authority.folder / "site.keys", self.consumer.send_command, self._alarm)
         self.commander.connect(self.consumer.send_command)
         self.publisher.connect(self.consumer.send_roster, self.consumer.send_command)
         self.consumer.start()
@@ -175,7 +184,7 @@ class Door:
         self.config = self.folder / "door.toml"
         self.config.write_text(_CONFIG.format(
             id=door_id, port=site.broker.port, ca=site.authority.cert, cert=pair.cert, key=pair.key,
-            server_key=site.signing.cert, keys=site.keys, passes=site.pass_keys, folder=self.folder, more=more,
+            server_key=site.server_key, keys=site.keys, passes=site.pass_keys, folder=self.folder, more=more,
         ))  # fmt: skip
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.vision = self.bench = None

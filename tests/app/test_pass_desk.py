@@ -232,7 +232,7 @@ def test_pass_keys_are_the_pem_files_of_a_folder(world: World, tmp_path):
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     (tmp_path / "site.pem").write_bytes(pem)
-    assert load_pass_keys(tmp_path) == [public_of(world.site)]
+    assert list(load_pass_keys(tmp_path).values()) == [public_of(world.site)]
     (tmp_path / "bad.pem").write_text("rubbish")
     with pytest.raises(ConfigError, match=r"bad\.pem"):
         load_pass_keys(tmp_path)

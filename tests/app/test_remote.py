@@ -15,7 +15,8 @@ from agent.core.stream import CommandArrived
 from agent.core.updates import Bundle
 from agent.diagnostics import diagnostics
 from agent.errors import ConfigError
-from agent.remote import RemoteDesk, load_command_keys, sign
+from agent.order_keys import load_command_keys, sign
+from agent.remote import RemoteDesk
 from deploy.community.said import Reply, read
 
 DOOR = "garden/gate-1"

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.core.commands import MAX_TOKEN_BYTES
-from agent.remote import sign
+from agent.order_keys import sign
 from tests.attack.attacked_door import NAME, Door, new_id
 
 ACTIONS = ("open", "open", "open", "hold-open", "release-lock-down", "end-hold-open", "lock-down", "identify")

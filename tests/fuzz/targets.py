@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent import config as config_module
 from agent import wire
-from agent.core import bounded, commands, passes, roster, roster_feed, vision_messages
+from agent.core import bounded, commands, passes, roster, roster_feed, site_keys, vision_messages
 from agent.core.events import Kind, Record
 from agent.core.journal import canonical, fitting_body
 from agent.core.sync import Ack
@@ -29,8 +29,9 @@ from agent.core.vision_messages import Finding, parse_from_vision, parse_to_visi
 from agent.errors import ConfigError, PictureError
 from agent.face_desk import _said
 from agent.guard_link import GuardLink
+from agent.order_keys import sign
 from agent.pass_desk import phone_key, verify_p256
-from agent.remote import RemoteDesk, sign
+from agent.remote import RemoteDesk
 from agent.roster_intake import Intake, signed
 from hardware import guard, reflex
 from hardware.seqpacket import _parse as parse_packet
@@ -75,6 +76,18 @@ def command(data: bytes) -> None:
     found = _judged(data, _DESK._verify)
     if isinstance(found, commands.Command) and data != _GOOD_TOKEN:
         raise AssertionError("a message that nobody signed was taken")
+
+
+def keys_list(data: bytes) -> None:
+    """A list of the site's keys: nothing that its root did not sign; whatever stands behind a signature that holds."""
+    assert isinstance(site_keys.read(data, site="garden", verify=lambda *_: False, above=0), commands.Rejected)
+    site_keys.number_of(data)
+    for message in (data, site_keys.PREFIX + base64.urlsafe_b64encode(data).rstrip(b"=")):
+        document = site_keys.with_signature(message, b"holds")
+        found = site_keys.read(document, site="garden", verify=lambda *_: True, above=0)
+        if isinstance(found, site_keys.SiteKeys):
+            assert site_keys.number_of(document) == found.number
+            canonical(dict(found.orders))
 
 
 def command_claims(data: bytes) -> None:
@@ -208,8 +221,8 @@ Target = Callable[[bytes], None]
 TARGETS: dict[str, Target] = {
     one.__name__: one
     for one in (
-        command, command_claims, code, code_signature, registration, roster_token, roster_claims, roster_file, ack,
-        uplink, config, vision_packet, guard_order, guard_news,
+        command, keys_list, command_claims, code, code_signature, registration, roster_token, roster_claims,
+        roster_file, ack, uplink, config, vision_packet, guard_order, guard_news,
     )
 }  # fmt: skip
 
@@ -218,6 +231,7 @@ def _packet(value: object) -> bytes:
     return b"J" + json.dumps(value).encode()
 
 
+_KEYS = site_keys.unsigned(site_keys.SiteKeys("garden", 1, "pem", {"manager": "pem"}, {"site": "pem"}))
 _PERSON = {
     "id": "p-1", "name": "Li Mei", "kind": "resident", "enabled": True, "groups": [], "schedules": ["always"],
     "valid_from_utc_s": None, "valid_until_utc_s": None, "extended_release": False, "second_factor": False,
@@ -251,6 +265,10 @@ _VISIT = passes.visitor_message(_PHONE, (NAME,), 1_795_999_000, 1_796_009_000, 2
 _BUNDLE = {"release": "0.1.1+9b1c07aa52", "sha256": "0" * 64, "bytes": 7, "rollout": "r1"}
 SEEDS: dict[str, tuple[bytes, ...]] = {
     "command": (_GOOD_TOKEN,),
+    "keys_list": (
+        site_keys.with_signature(_KEYS, b"signature"),
+        base64.urlsafe_b64decode(_KEYS.removeprefix(site_keys.PREFIX) + b"=="),
+    ),
     "command_claims": (
         json.dumps({**_CLAIMS, "door": NAME}).encode(),
         json.dumps({**_CLAIMS, "door": NAME, "action": "update", "bundle": _BUNDLE}).encode(),

@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.core.passes import base45_decode, phone_message
+from agent.order_keys import sign
 from agent.pass_desk import verify_p256
-from agent.remote import RemoteDesk, sign
+from agent.remote import RemoteDesk
 from tests.attack.attacked_door import NAME, public_der, signed_code
 from tests.attack.forged_commands import _signed
 from tests.programs import needed

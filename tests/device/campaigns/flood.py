@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from agent.core.commands import Action
-from agent.remote import sign
+from agent.order_keys import sign
 from agent.wire import topic
 from tests.device.harness.door import Door
 from tests.device.harness.site import DEVICE, Site
