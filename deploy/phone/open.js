@@ -1,5 +1,5 @@
 // The "open" button: a request signed by this phone's key, through the server, while there is a network.
-const PATIENCE_MS = 12000; // the server itself waits for the door for less: a test compares
+export const PATIENCE_MS = 12000; // the server itself waits for the door for less: a test compares
 const NONCE_BYTES = 16;
 
 /** -> the doors this phone may open from afar; null when there is no network or no such server. */

@@ -1,7 +1,7 @@
 // The page: first start shows the registration code, later starts the pass. One key, one timer, no network needed.
 import { clockWrongS } from "./clock.js";
 import { phoneKey, registrationCode } from "./key.js";
-import { openDoor, openableDoors } from "./open.js";
+import { PATIENCE_MS, openDoor, openableDoors } from "./open.js";
 import { STEP_S, passText } from "./pass.js";
 import { drawQr } from "./picture.js";
 import { WORDS } from "./words.js";
@@ -23,6 +23,7 @@ let language = kept.get("language") ?? (navigator.language.startsWith("zh") ? "z
 let door = DOOR.test(kept.get("door") ?? "") ? kept.get("door") : null;
 let openable = null; // doors, once the server said which
 let opened = null; // what the last press came to: a word of WORDS, and the door
+let patientUntilMs = 0; // the door's answer is waited for so long
 let clockWrong = null;
 let fault = null;
 let duressUntilMs = 0; // in memory only: nothing on the phone tells later that it was used
@@ -84,6 +85,7 @@ function showOpening(words) {
   const doors = (openable ?? []).filter((name) => door === null || name === door);
   $("remote").hidden = doors.length === 0;
   $("opened").textContent = opened === null ? "" : words.opening[opened.word] ?? words.opening.refused(opened.word);
+  showPatience(words);
   const wanted = doors.map((name) => words.open(name)).join("\n");
   if ($("open-buttons").dataset.shown === wanted) return; // a button that is being pressed stays the same element
   $("open-buttons").dataset.shown = wanted;
@@ -97,11 +99,19 @@ function showOpening(words) {
   }));
 }
 
+function showPatience(words) {
+  $("patience").hidden = opened === null || opened.word !== "asking";
+  $("patience").textContent = words.patience(Math.max(0, Math.ceil((patientUntilMs - performance.now()) / 1000)));
+}
+
 async function press(button, name) {
   button.disabled = true; // one press, one opening
   opened = { word: "asking" };
+  patientUntilMs = performance.now() + PATIENCE_MS;
   say();
+  const seconds = setInterval(() => showPatience(WORDS[language]), 1000);
   const answer = await openDoor(key, name, performance.now() < duressUntilMs);
+  clearInterval(seconds);
   opened = { word: answer.refused ?? answer.stage };
   button.disabled = false;
   say();

@@ -28,6 +28,7 @@ export const WORDS = {
     privacy: "隐私说明：记下什么，怎么撤回",
     fromAfar: "人在门口、有网络，也可以直接按：",
     open: (door) => `开门：${door}`,
+    patience: (s) => `最多再等 ${s} 秒；不想等就用上面的码。`,
     opening: {
       asking: "正在开门……",
       accepted: "门收到了；如果没有马上开锁，请用上面的码。",
@@ -86,6 +87,7 @@ export const WORDS = {
     privacy: "Privacy: what is kept, how to withdraw",
     fromAfar: "At the door and connected? You can also press:",
     open: (door) => `Open ${door}`,
+    patience: (s) => `Waiting ${s} s more at most; the code above opens too.`,
     opening: {
       asking: "Asking the door…",
       accepted: "The door has heard you. If it does not unlock at once, use the code above.",

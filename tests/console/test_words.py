@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import agent
 from agent.console.server import STATIC
 from agent.core import commands, door_table, passes, roster_feed
 from agent.core.access import Denial
-from agent.core.events import Credential, Kind, Mode, Order
+from agent.core.events import Credential, Indication, Kind, Mode, Order
 from agent.core.sync import Verdict
+from agent.diagnostics import FIELDS
 from agent.outbox_quota import level
 from deploy.community.office import Role
 
@@ -89,6 +91,25 @@ def test_every_hint_of_the_enrolment_is_translated(page):
     from agent.withdrawal_desk import WhyNot
 
     assert {*_WORDS.values(), *Trouble, *WhyNot} <= set(page.js("Object.keys(WORDS)"))
+
+
+def test_a_door_that_is_asked_how_its_parts_are_answers_in_words(browser, site):
+    """The list stood there as vision.camera_state and true, in English only."""
+    told = {f"{part}.{name}".removeprefix("."): 1 for part, names in FIELDS.items() for name in names}
+    sign_in(browser, site, Role.MANAGER)
+    for language in ("en", "zh-CN"):
+        browser.js(f"language = '{language}'")
+        shown = browser.js(f"diagnosticsOf({json.dumps(told)}).innerText")
+        assert [name for name in told if name in shown.split()] == []
+        assert [h for h in Indication if browser.js(f"factWords('door_state.indication', '{h}')") == h] == []
+    facts = {"vision.up": False, "roster.usable": True, "vision.camera_state": "dark", "clock.quality": "ntp",
+             "door_state.mode": "LockedDown", "link.reason": "network: timed out", "vision.fps": 9.5,
+             "vision.engine": "yunet+w600k"}  # fmt: skip
+    said = browser.js(
+        "[...diagnosticsOf(" + json.dumps(facts) + ").querySelectorAll('dd')].map(one => one.textContent)"
+    )
+    assert said == ["没有运行", "是", "太暗", "已同步", "封锁", "连不上服务器: timed out", "9.5", "yunet+w600k"]
+    browser.leave()
 
 
 def test_every_word_has_both_languages(page):

@@ -93,6 +93,24 @@ def test_a_press_opens_the_door_silently_warns_under_duress_and_says_why_not_in_
     assert [c for c in phone.browser.complaints() if "403" not in c] == []
 
 
+def test_while_the_door_does_not_answer_the_page_says_how_long_it_waits_at_most(site, new_phone):
+    """Who stands outside decides then whether to wait or to hold up the code."""
+    phone = new_phone(site.url)
+    code = phone.browser.text("#code")
+    phone.register()
+    site.people.put({"id": "p-li", "phones": [written(phone_key(code))]})
+    phone.browser.reload()
+    phone.browser.wait("return document.querySelector('#open-buttons button') !== null")
+    assert not phone.browser.shown("#patience")
+    phone.browser.touch("#open-buttons button")  # this door was never started: the server asks it for three seconds
+    phone.browser.wait("return /^Waiting 1[0-2] s more at most/.test(document.querySelector('#patience').innerText)")
+    phone.browser.wait(
+        "return /^Waiting [0-9]+ s/.exec(document.querySelector('#patience').innerText)?.[0] < 'Waiting 12'"
+    )
+    phone.browser.wait("return document.querySelector('#opened').innerText.startsWith('The door does not answer')")
+    assert not phone.browser.shown("#patience")
+
+
 def test_every_reason_has_its_sentence_in_both_languages():
     words = page_files()["words.js"].decode()
     parts = words.split("\n  en: {")

@@ -28,7 +28,7 @@ const FAULT = {
 };
 const ORDER = {
   "lock-down": ["封锁", "lock-down"], "release-lock-down": ["解除封锁", "end of the lock-down"], block: ["停用", "out of use"], unblock: ["恢复使用", "back in use"],
-  "hold-open": ["保持开锁", "hold open"], "end-hold-open": ["结束保持开锁", "end of hold open"], unlock: ["开放", "open hours"], lock: ["上锁", "lock"], identify: ["呼叫此门", "show which door this is"], diagnostics: ["查问各部分状态", "ask how its parts are"],
+  "hold-open": ["保持开锁", "hold open"], "end-hold-open": ["结束保持开锁", "end of hold open"], unlock: ["开放", "open hours"], lock: ["上锁", "lock"], identify: ["呼叫此门", "show which door this is"], diagnostics: ["查问各部分状态", "ask how its parts are"], "rotate-keys": ["更换密钥", "other keys of the site"],
   update: ["更新程序", "update"], "cancel-update": ["取消更新", "call the update off"], open: ["开门", "open"],
   done: ["已执行", "done"], accepted: ["已接受", "accepted"], refused: ["被拒绝", "refused"], "nothing-to-do": ["无需改变", "nothing to do"],
 };

@@ -39,11 +39,20 @@ function doorRow(name, door) {
   return row;
 }
 
-// The door's own words: for whoever is on the telephone with the installer.
+// In words for the manager; the installer on the telephone hears the door's own name of what is not as usual.
 function diagnosticsOf(facts) {
   const list = make("dl", undefined, "facts small diagnostics");
-  for (const [part, value] of Object.entries(facts)) list.append(make("dt", part), make("dd", String(value)));
+  for (const [fact, value] of Object.entries(facts)) list.append(make("dt", known("g_", fact)), make("dd", factWords(fact, value)));
   return list;
+}
+
+const WORDS_OF = { "clock.quality": "clock_", "vision.camera_state": "cam_", "door_state.indication": "i_", policy: "pol_", "store.state": "st_", "queue.state": "st_" };
+
+function factWords(fact, value) {
+  if (typeof value === "boolean") return say(fact.endsWith(".up") ? (value ? "running" : "stopped") : value ? "yes" : "no");
+  if (typeof value === "number") return String(value);
+  if (fact === "link.reason") return value.split(": ").map((word) => known("link_", word)).join(": ");
+  return known(WORDS_OF[fact] ?? "", value);
 }
 
 function factsOf(door, f) {
