@@ -75,6 +75,40 @@ def test_a_pass_opens_once_is_used_up_over_a_kill_and_a_revoked_one_never_opens(
     door.wrote(kind="AccessControl/Denied/Credential", reason="UsedUp")
 
 
+def test_each_door_counts_for_itself_and_one_that_is_away_opens_a_revoked_pass_until_it_is_back(site: Site):
+    """What goes with every pass says so (HONEST): such doors can't count together, nor hear of a revocation."""
+    doors = [site.door("gate-1"), site.door("gate-2")]
+    for door in doors:
+        site.people.set_door(door.name, ["*"])
+    site.serve()
+    for door in doors:
+        door.start(guard=True, good_clock=True)
+    until(lambda: all(d["held"] and not d["drift"] for d in site.people.drift()), doors[0]._words)
+    for door in doors:
+        until(lambda door=door: _leased(site, door), "lease")
+        door.wrote(kind="Door/State/DoorPhysicalState")
+        door.look()
+    both = {"doors": tuple(door.name for door in doors)}
+    once, meanwhile, afterwards = issued(site, **both), issued(site, **both), issued(site, **both)
+    for door in doors:
+        show(door, once)
+        door.wrote(kind="AccessControl/AccessGranted/Credential", pass_id=once.pass_id)
+    site.stop_serving()
+    assert site.passes.revoke(meanwhile.pass_id)
+    assert site.passes.revoke(afterwards.pass_id)
+    show(doors[1], meanwhile)
+    doors[1].wrote(kind="AccessControl/AccessGranted/Credential", pass_id=meanwhile.pass_id)
+    site.serve()
+    until(lambda: any(r.get("base") for r in doors[1].rows("Agent/Roster")), doors[1]._words)
+    show(doors[1], afterwards)
+    doors[1].wrote(kind="AccessControl/Denied/Credential", reason="Revoked", person_id=f"visitor-{afterwards.pass_id}")
+
+
+def _leased(site: Site, door: Door) -> bool:
+    states = [n.what for n in site.news if (n.kind, n.device) == ("state", door.name)]
+    return any(state.get("roster", {}).get("stale") is False for state in states)
+
+
 def test_the_picture_and_the_link_say_the_same_pass_and_lists_do_not_give_it_away(site: Site):
     made = issued(site, doors=("garden/gate-1", "garden/gate-2"), uses=3, note="plumber")
     picture = cv2.imdecode(np.frombuffer(made.png(), np.uint8), cv2.IMREAD_GRAYSCALE)
