@@ -31,7 +31,10 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
     "state": ("up/state", "Retained, with a last will. Repeated every 60 s."),
     "reply": ("up/reply", "Answers to commands, stage by stage, never ahead of the facts."),
     "ack": ("dn/ack", "Cumulative, after the server's own commit; a PASETO v4.public token. Never retained."),
-    "command": ("dn/command", "A PASETO v4.public token of at most 2 KiB, message expiry 10 s. Never retained."),
+    "command": (
+        "dn/command",
+        "A PASETO v4.public token, or the root's list of keys; at most 2 KiB, message expiry 10 s. Never retained.",
+    ),
     "roster": ("dn/roster", "The signed roster: heads, of which the newest is the only retained downlink, and parts."),
 }
 
@@ -39,14 +42,24 @@ _TEXTS: Mapping[str, tuple[str, str]] = {
 def document() -> dict[str, Any]:
     """The AsyncAPI 3 description, from the device's point of view."""
     schemas: dict[str, Any] = {}
-    payloads = {
+    payloads: dict[str, Any] = {
         "hello": _schema(Hello, schemas),
         "events": _batch(schemas),
         "alarm": _batch(schemas),
         "state": _schema(State, schemas),
         "reply": _schema(Reply, schemas),
         "ack": _token("claims: AckData; implicit assertion: the device's name", schemas),
-        "command": _token("claims: see agent/core/commands.py; implicit assertion: the device's name", schemas),
+        "command": {
+            "anyOf": [
+                _token("claims: see agent/core/commands.py; implicit assertion: the device's name", schemas),
+                {
+                    "type": "string",
+                    "pattern": r"^keys\.v1\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$",
+                    "maxLength": 2048,
+                    "description": "the site's keys, signed by its root: see agent/core/site_keys.py",
+                },
+            ]
+        },
         "roster": _token(
             "claims: Head or Part of agent/core/roster_feed.py; footer: the device's name as `door`; implicit "
             "assertion: roster:{site}/{door}",
