@@ -11,6 +11,7 @@ from agent.cli.common import add_command, print_json
 
 _FEWEST = 3
 _WAYS = ("face", "pass", "button", "manager", "vision")
+_PARTS = ("opened", "refused", "down")
 _WHOLE = (
     ("whole frame", ""),
     ("following", "_following"),
@@ -37,6 +38,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--ways", nargs="+", choices=_WAYS, default=list(_WAYS), metavar="WAY", help=f"openings: {', '.join(_WAYS)}"
     )
+    parser.add_argument(
+        "--parts", nargs="+", choices=_PARTS, default=list(_PARTS), metavar="PART",
+        help="openings: opened and refused with the server reachable, and down, where it is not (default all)",
+    )  # fmt: skip
     parser.add_argument("--frames", type=int, default=20, help="frames with a face (default 20)")
 
 
@@ -45,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "openings":
         from agent.cli import bench_openings
 
-        report = bench_openings.measure(max(1, arguments.rounds), arguments.ways)
+        report = bench_openings.measure(max(1, arguments.rounds), arguments.ways, arguments.parts)
         _told(report, bench_openings.show, as_json=arguments.json)
         return 1 if report["broken"] else 0
     if arguments.what == "codes":
