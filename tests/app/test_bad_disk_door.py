@@ -13,6 +13,8 @@ import pytest
 
 from tests.app.test_processes import Door
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path):

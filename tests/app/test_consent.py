@@ -30,6 +30,8 @@ from agent.status import StatusBoard
 from deploy.community.people import People
 from fixtures.plain_door import plain_door
 
+pytestmark = pytest.mark.slow
+
 VECTOR = unit_vector()
 BOUND_S = 60.0
 

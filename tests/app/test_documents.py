@@ -18,6 +18,8 @@ from deploy.device.unpack import UnpackError
 from hardware.errors import HardwareError
 from models.errors import ModelError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 TROUBLE = ROOT / "deploy" / "TROUBLESHOOTING.md"
 EXTENDING = ROOT / "agent" / "EXTENDING.md"

@@ -16,6 +16,8 @@ from agent.network_desk import NetworkDesk
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
 
+pytestmark = pytest.mark.slow
+
 OLD, NEW = ("net", "five"), ("better", "seven")
 
 

@@ -20,6 +20,8 @@ from agent.roster_store import RosterStore
 from hardware.errors import SocketError
 from hardware.seqpacket import connect
 
+pytestmark = pytest.mark.slow
+
 VECTOR = bytes(1024)
 HELLO = Hello(v=1, engine="test", model_id="net", alignment_id="five", liveness=True, missing=None, pid=1)
 

@@ -28,6 +28,8 @@ from deploy.provision.sitefile import KEYS, door_config, load
 from deploy.site_files import BROKER_HOME
 from deploy.site_pki import SiteAuthority
 
+pytestmark = pytest.mark.slow
+
 SITE = """
 [all.server]
 host = "127.0.0.1"

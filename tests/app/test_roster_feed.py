@@ -30,6 +30,8 @@ from agent.roster_store import RosterStore
 from deploy.community import publisher
 from deploy.pki import Authority
 
+pytestmark = pytest.mark.slow
+
 DOOR = "garden/gate-1"
 VECTOR = unit_vector()
 CONSENT = {"purpose": SITE_PURPOSE, "given_utc_s": 1_790_000_000, "under_14": False, "guardian": None,

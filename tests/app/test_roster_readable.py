@@ -16,6 +16,8 @@ from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
 from deploy.community.people import People
 
+pytestmark = pytest.mark.slow
+
 NETWORK = ("net", "five")
 FACE = NewFace(bytes(1024), 0.9)
 KEY = PhoneKey("k-1", b"\x04" * 65, enabled=True)

@@ -7,6 +7,8 @@ from roster_world import Site, until
 
 from agent.core.commands import Action
 
+pytestmark = pytest.mark.slow
+
 DOOR = "garden/gate-1"
 
 

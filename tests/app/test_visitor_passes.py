@@ -18,6 +18,8 @@ from agent.core.vision_messages import Pass, encode
 from agent.errors import ConfigError
 from deploy.community.visitor_passes import PassDesk, VisitorPass
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600
 
 

@@ -19,6 +19,8 @@ from agent.errors import ConfigError
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
 
+pytestmark = pytest.mark.slow
+
 BASIS = '[privacy]\nwatch_list_legal_basis = "Order 2026-17 of the district court"\n'
 FACE = FaceTemplate("t", "net", "five")
 

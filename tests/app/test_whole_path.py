@@ -18,7 +18,7 @@ from deploy.broker import free_port
 from tests.browser import Browser
 from tests.faults import wire
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 GRANTED, TAKEN = "AccessControl/AccessGranted/Credential", "AccessControl/AccessTaken/Credential"
 DENIED, UNKNOWN = "AccessControl/Denied/Credential", "AccessControl/Denied/CredentialNotFound"

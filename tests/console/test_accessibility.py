@@ -12,6 +12,8 @@ from agent.console.local import LocalServer
 from deploy.phone.serve import blueprint
 from tests.community.manager_site import Page
 
+pytestmark = pytest.mark.slow
+
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 SIZES = [(1360, False, False), (390, True, True)]  # width, phone, dark: each colour scheme once
 

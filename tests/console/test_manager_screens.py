@@ -11,6 +11,8 @@ from agent.core.events import Kind, Priority
 from deploy.community.news import News
 from deploy.community.office import Role, sign_in_url
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def manager(browser, site):

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -28,6 +29,8 @@ from agent.core.events import (
     Secure,
     Tick,
 )
+
+pytestmark = pytest.mark.slow
 
 LIVES = int(
     os.environ.get("DOOR_LIVES", "100")

@@ -23,6 +23,8 @@ from hardware.reflex import (
     SecureOrdered,
 )
 
+pytestmark = pytest.mark.slow
+
 MOVES = ("fire", "exit", "a", "b", "hold", "secure", "gone", "short", "long")
 
 

@@ -23,6 +23,8 @@ from models.pipeline import Pipeline, PipelineSettings, load_pipeline
 from models.quality import assess, pose
 from models.store import Store
 
+pytestmark = pytest.mark.slow
+
 Place = Callable[[str], Image]
 
 

@@ -32,6 +32,8 @@ from deploy.phone.serve import page_files
 sys.path.append(str(Path(__file__).parent.parent / "app"))  # its world of real doors
 from roster_world import Site, until
 
+pytestmark = pytest.mark.slow
+
 DOOR = "garden/gate-1"
 
 

@@ -10,6 +10,8 @@ import zxingcpp
 
 from agent.core.passes import MAX_AGE_S, STEP_S, Accepted, Refusal, Rejected
 
+pytestmark = pytest.mark.slow
+
 KEPT = """
 return new Promise((resolve, reject) => {
   const opening = indexedDB.open('door-phone', 1);

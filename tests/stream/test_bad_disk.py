@@ -19,6 +19,8 @@ from agent.outbox_report import listed
 from agent.outbox_verify import verify
 from tests.stream.conftest import record, until
 
+pytestmark = pytest.mark.slow
+
 FACTS = {"mode": "LockedDown", "commands": {"office": 9}}
 _START = """
 import contextlib, json, shutil, subprocess, sys

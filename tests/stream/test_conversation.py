@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -31,6 +32,8 @@ from agent.core.sync import (
 )
 from agent.wire import Hello
 from deploy.community.ingest import Chain, take_hello, take_previews, take_rows
+
+pytestmark = pytest.mark.slow
 
 EPOCH = "e" * 32
 

@@ -26,6 +26,8 @@ from deploy.broker import SERVER_NAME
 from deploy.pki import Authority
 from tests.stream.conftest import record, until
 
+pytestmark = pytest.mark.slow
+
 
 def stored(site) -> list[int]:
     return [n.what["body"]["n"] for n in site.news.of(object) if n.kind == "event" and "n" in n.what["body"]]

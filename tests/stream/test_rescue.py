@@ -24,6 +24,8 @@ from deploy.community.ingest import Chain, take_rows
 from deploy.community.ledger import Ledger, SqliteConnection
 from tests.stream.conftest import record
 
+pytestmark = pytest.mark.slow
+
 DEVICE, ROWS, BAD = "s1/d1", 600, 452
 FACTS = {"mode": "LockedDown", "commands": {"office": 9}}
 

@@ -25,6 +25,8 @@ from models.arrays import Image
 from models.detect import Detection
 from models.pipeline import Pipeline
 
+pytestmark = pytest.mark.slow
+
 Frames = Callable[[str], list[Image]]
 Roster = list[GalleryBegin | GalleryAdd | GalleryCommit]
 GOOD = 0.6  # quality of a frame that is near, sharp and bright enough
