@@ -8,10 +8,9 @@ notices within a second. Names stay here: a door gets ids.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,41 +27,19 @@ from agent.core.roster import (
     parse_person,
     person_json,
 )
-from agent.core.roster_feed import PERSON, REVOKED, SITE, WITHDRAWN, Entries, Held, digest
+from agent.core.roster_feed import PERSON, REVOKED, SITE, WITHDRAWN
 from agent.errors import ConfigError
 from agent.residents import NewFace, Residents, hours_json
 from agent.roster_changes import RosterChanges
 from agent.roster_entries import NO_HOURS, UnfitError
 from agent.roster_store import RosterStore, StoredTemplate
-from deploy.community.site_file import SiteFile
+from deploy.community.door_rosters import Door, DoorRosters
 
 EVERYBODY: Final = "*"
-_KEPT_REVISIONS: Final = 5  # a door that has one of these gets the difference, any other the whole
 _GUARDIAN: Final = "on record"  # a guardian's name is nobody's business at a door
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A door whose roster this server keeps. `held` is what it last said to have; `sealing` opens templates there."""
-
-    device: str
-    groups: tuple[str, ...]
-    sealing: bytes | None
-    sealing_name: str
-    held: Held
-    heard_utc_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A revision that a door should have, or had."""
-
-    revision: int
-    digest: str
-    entries: Entries
-
-
-class People(SiteFile):
+class People(DoorRosters):
     """See the module's first lines. Raises StoreError for files that cannot be used, ConfigError for a bad request."""
 
     def __init__(self, folder: Path) -> None:
@@ -189,55 +166,6 @@ class People(SiteFile):
         if gone:
             self.changed()
 
-    # ------------------------------------------------------------ doors
-
-    def set_door(self, device: str, groups: Iterable[str]) -> None:
-        """Keep the roster of this door from now on; `groups` may come in, EVERYBODY is all."""
-        with self.site() as db:
-            db.execute(
-                "INSERT INTO doors (device, groups) VALUES (?, ?)"
-                " ON CONFLICT (device) DO UPDATE SET groups = excluded.groups",
-                (device, json.dumps(sorted(set(groups)))),
-            )
-        self.changed()
-
-    def doors(self) -> dict[str, Door]:
-        """Every door whose roster is kept here."""
-        with self.site() as db:
-            found = db.execute(
-                "SELECT device, groups, sealing, sealing_name, revision, digest, heard_utc_s FROM doors ORDER BY device"
-            ).fetchall()
-        return {d: Door(d, tuple(json.loads(g)), s, n, Held(r, h), at) for d, g, s, n, r, h, at in found}
-
-    def sealing_key(self, device: str, public: bytes, name: str) -> None:
-        """A door's key for templates, once the site's authority vouched for it."""
-        with self.site() as db:
-            db.execute("UPDATE doors SET sealing = ?, sealing_name = ? WHERE device = ?", (public, name, device))
-        self.changed()
-
-    def held(self, device: str, revision: int, digest_: str) -> None:
-        """What a door says that it has."""
-        with self.site() as db:
-            db.execute(
-                "UPDATE doors SET revision = ?, digest = ?, heard_utc_s = ? WHERE device = ?",
-                (revision, digest_, int(time.time()), device),
-            )
-
-    def drift(self) -> list[dict[str, Any]]:
-        """For each door: what it should have, what it has, whether they differ. JSON-shaped, for the page."""
-        wanted = {device: self.published(device) for device in self.doors()}
-        return [
-            {
-                "device": door.device,
-                "groups": list(door.groups),
-                "wanted": w.revision if w else 0,
-                "held": door.held.revision,
-                "drift": w is not None and (w.revision, w.digest) != (door.held.revision, door.held.digest),
-                "heard_utc_s": door.heard_utc_s,
-            }
-            for door, w in ((door, wanted[door.device]) for door in self.doors().values())
-        ]
-
     # ------------------------------------------------------------ what doors get
 
     def entries(self, door: Door, roster: Roster | None = None) -> dict[tuple[str, str], str]:
@@ -267,60 +195,6 @@ class People(SiteFile):
         with self._store() as store:
             for model_id, alignment_id in sorted(networks):
                 yield from (t for t in store.templates(model_id, alignment_id) if t.person_id in wanted)
-
-    def published(self, device: str, revision: int | None = None) -> Published | None:
-        """The newest revision for a door, or that one if it is still known."""
-        with self.site() as db:
-            row = db.execute(
-                "SELECT revision, digest, entries FROM published WHERE device = ? AND coalesce(revision = ?, TRUE)"
-                " ORDER BY revision DESC LIMIT 1",
-                (device, revision),
-            ).fetchone()
-        return Published(row[0], row[1], {(k, i): body for k, i, body in json.loads(row[2])}) if row else None
-
-    def publish(self, device: str, entries: Entries, above: int = 0) -> Published:
-        """A new revision, above every earlier one and above `above`."""
-        before = self.published(device)
-        revision = max(before.revision if before else 0, above) + 1
-        rows = json.dumps([[kind, name, body] for (kind, name), body in entries.items()])
-        with self.site() as db:
-            db.execute(
-                "INSERT INTO published VALUES (?, ?, ?, ?, ?)",
-                (device, revision, digest(entries), rows, int(time.time())),
-            )
-            db.execute(
-                "DELETE FROM published WHERE device = ?1 AND revision NOT IN"
-                " (SELECT revision FROM published WHERE device = ?1 ORDER BY revision DESC LIMIT ?2)",
-                (device, _KEPT_REVISIONS),
-            )
-        return Published(revision, digest(entries), dict(entries))
-
-    # ------------------------------------------------------------ receipts
-
-    def receipt(self, device: str, said: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
-        """A door's signed word that templates are purged, its signature checked already."""
-        row = (str(said["person_id"]), device, int(said["utc_s"]), str(said["purged"]), int(said["templates"]))
-        with self.site() as db:
-            db.execute("INSERT OR IGNORE INTO receipts VALUES (?, ?, ?, ?, ?, ?)", (*row, json.dumps(whole)))
-
-    def withdrawals(self) -> list[dict[str, Any]]:
-        """Every withdrawn consent: which doors sent a receipt, which were not heard of yet. JSON-shaped."""
-        doors = self.doors()
-        with self.site() as db:
-            found = db.execute("SELECT person_id, at_utc_s FROM withdrawals ORDER BY at_utc_s DESC").fetchall()
-            receipts = db.execute("SELECT person_id, device, utc_s, reason, templates FROM receipts").fetchall()
-        out = []
-        for person_id, at_s in found:
-            got = [dict(zip(("device", "utc_s", "reason", "templates"), r[1:], strict=True)) for r in receipts
-                   if r[0] == person_id]  # fmt: skip
-            waiting = [d for d, door in doors.items() if not self._knows(door, person_id)]
-            out.append({"person_id": person_id, "at_utc_s": at_s, "receipts": got, "waiting": waiting})
-        return out
-
-    def _knows(self, door: Door, person_id: str) -> bool:
-        """Whether what the door has says so already."""
-        held = self.published(door.device, door.held.revision)
-        return held is not None and held.digest == door.held.digest and (WITHDRAWN, person_id) in held.entries
 
     # ------------------------------------------------------------ files
 

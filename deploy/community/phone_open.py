@@ -25,8 +25,9 @@ from agent.core.commands import PHONE_ACTOR
 from agent.core.events import Credential
 from agent.core.roster import Person, PhoneKey, Roster
 from agent.pass_desk import verify_p256
+from deploy.community.door_rosters import Door
 from deploy.community.limits import PerMinute
-from deploy.community.people import EVERYBODY, Door, People
+from deploy.community.people import EVERYBODY, People
 from deploy.phone.serve import HEADERS
 
 MAX_WRONG_S: Final = 30

@@ -33,9 +33,10 @@ from agent.core.roster_feed import (
 )
 from agent.identity import checked, key_name, seal
 from agent.roster_intake import signed
+from deploy.community.door_rosters import Door, Published
 from deploy.community.limits import PerMinute
 from deploy.community.news import SERVER, News
-from deploy.community.people import Door, People, Published
+from deploy.community.people import People
 
 _LOOK_EVERY_S: Final = 1.0
 _AGAIN_S: Final = 5.0  # between two sendings of one revision to one door

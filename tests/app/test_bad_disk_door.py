@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.test_processes import Door
+from tests.app.door_processes import Door
 
 pytestmark = pytest.mark.slow
 

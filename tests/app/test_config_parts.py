@@ -8,7 +8,7 @@ import pytest
 from agent.config import load
 from agent.config_parts import link_settings
 from agent.errors import ConfigError
-from tests.app.test_processes import Door
+from tests.app.door_processes import Door
 from tests.stream.conftest import SetClock
 
 SERVER = """

@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from page_eyes import live
 from scripted import ScriptedDoor, hall_jpeg
 
 from agent.clock import SystemClock
@@ -52,3 +53,14 @@ def browser():
 @pytest.fixture(scope="session")
 def hall_picture():
     return hall_jpeg()
+
+
+@pytest.fixture
+def page(browser, console, door, hall_picture):
+    """The page, open and live, in English."""
+    door.board.put_picture(hall_picture)
+    browser.enter(console)
+    live(browser)
+    yield browser
+    assert browser.problems == []
+    browser.leave()

@@ -28,7 +28,7 @@ from agent.core.events import Kind
 from agent.outbox_verify import verify
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
-from tests.app.test_processes import VECTOR, Door
+from tests.app.door_processes import VECTOR, Door
 from tests.faults.visitors import Visitors
 
 _PHASES = ("before", "full", "after")

@@ -34,7 +34,7 @@ from agent.outbox_open import open_journal
 from agent.outbox_schema import Moment
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
-from tests.app.test_processes import VECTOR, Door, now_s
+from tests.app.door_processes import VECTOR, Door, now_s
 from tests.faults.bench import Bench, judged, wait_until
 from tests.faults.visitors import Visitors
 

@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -22,7 +20,6 @@ from pathlib import Path
 from agent.errors import StoreError
 from agent.outbox_open import open_journal
 from agent.outbox_schema import JournalDamagedError
-from agent.outbox_store import Store
 from agent.outbox_verify import verify
 from tests.faults.tamper_edits import (
     EPOCHS,
@@ -36,7 +33,8 @@ from tests.faults.tamper_edits import (
     edit_mark,
     uncarry,
 )
-from tests.faults.tamper_journals import ACKED, DEVICE, Server, folded, moment, parted, plain, record, rescued
+from tests.faults.tamper_files import WHOLE_FILE, whole_file
+from tests.faults.tamper_journals import DEVICE, Server, folded, moment, parted, plain, record, rescued
 
 
 def complaint(path: Path, server: Server) -> str | None:
@@ -56,7 +54,6 @@ def complaint(path: Path, server: Server) -> str | None:
         store.close()
 
 
-WHOLE_FILE = ("roll back", "clone", "remove", "overwrite bytes", "cut the log", "overwrite the log", "drop the log")
 Build = Callable[[Path, Server, random.Random], None]
 WAYS: tuple[tuple[Build, Way | str], ...] = (
     *((plain, way) for way in (*IN_PLACE, *WHOLE_FILE)),
@@ -64,50 +61,6 @@ WAYS: tuple[tuple[Build, Way | str], ...] = (
     *((parted, way) for way in (*EPOCHS, uncarry)),
     *((rescued, way) for way in (*EPOCHS, claim_delivered, drop_mark, edit_mark)),
 )
-
-
-def _whole_file(how: str, path: Path, rng: random.Random, server: Server) -> None:
-    if how == "roll back":
-        shutil.copy(path.with_name("older.db"), path)
-    elif how == "remove":
-        path.unlink()
-    elif how == "clone":  # the original lives on and talks to the server; then its twin does
-        twin = path.with_name("twin.db")
-        shutil.copy(path, twin)
-        store = Store(twin)
-        store.append([(moment(ROWS + 2), record(1))] * 10)
-        server.hello(store)
-        server.rows(store.read(store.current, ACKED + 1, 500), store.current.name)
-        store.close()
-    elif how.endswith("the log"):
-        _the_log(how, path, rng, server)
-    else:
-        content = bytearray(path.read_bytes())
-        places = [m.start() for m in re.finditer(rb'"person_id":"p-', bytes(content))]
-        at = rng.choice(places)  # in a row's text: elsewhere lies space that nobody reads
-        content[at : at + 12] = rng.randbytes(12)
-        path.write_bytes(content)
-
-
-def _the_log(how: str, path: Path, rng: random.Random, server: Server) -> None:
-    """The door was killed: its newest row, which the server has, stands in the write-ahead log alone."""
-    log = path.with_name(path.name + "-wal")
-    store = Store(path)
-    store.append([(moment(ROWS), record(ROWS))])
-    server.talk(store)
-    kept = {name: name.read_bytes() for name in (path, log)}
-    store.close()
-    for name, content in kept.items():
-        name.write_bytes(content)
-    frames = bytearray(kept[log])
-    at = rng.randrange(40, len(frames) - 30)
-    if how == "cut the log":
-        log.write_bytes(frames[:at])
-    elif how == "drop the log":
-        log.unlink()
-    else:
-        frames[at : at + 12] = rng.randbytes(12)
-        log.write_bytes(frames)
 
 
 def attempt(n: int, folder: Path) -> dict[str, object]:
@@ -119,7 +72,7 @@ def attempt(n: int, folder: Path) -> dict[str, object]:
     build(path, server, rng)
     expected = 0
     if isinstance(way, str):
-        _whole_file(way, path, rng, server)
+        whole_file(way, path, rng, server)
     else:
         edit = Edit(path, rng)
         expected = way(edit)

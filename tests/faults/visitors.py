@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 
 from agent.core.vision_messages import Alive, encode
 from hardware.errors import SocketError
-from tests.app.test_processes import Door, now_s
+from tests.app.door_processes import Door, now_s
 
 
 class Visitors:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hardware.reflex import Event, Ordered, ReflexSettings, RelayReport, Report, Sampled, State, step
@@ -51,3 +53,15 @@ class Bench:
 
     def relay(self) -> list[tuple[float, bool, str]]:
         return [(at_s - 100, r.energised, r.why) for at_s, r in self.told if isinstance(r, RelayReport)]
+
+
+def close(found: Iterable[tuple[float, bool, str]], wanted: list[tuple[float, bool, str]]) -> bool:
+    found = list(found)
+    return [f[1:] for f in found] == [w[1:] for w in wanted] and all(
+        abs(f[0] - w[0]) < 0.061 for f, w in zip(found, wanted, strict=True)
+    )
+
+
+def on_time_s(relay: list[tuple[float, bool, str]], end_s: float) -> float:
+    edges = [*relay, (end_s, False, "end")] if relay and relay[-1][1] else relay
+    return sum(fall[0] - rise[0] for rise, fall in itertools.pairwise(edges) if rise[1])
