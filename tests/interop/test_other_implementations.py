@@ -19,10 +19,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from agent.core.commands import decoded
 from agent.core.passes import base45_decode, phone_message
+from agent.core.site_keys import SiteKeys, with_signature
 from agent.order_keys import sign
 from agent.pass_desk import verify_p256
 from agent.remote import RemoteDesk
+from agent.site_trust import SiteTrust
+from deploy.site_pki import SiteAuthority
 from tests.attack.attacked_door import NAME, public_der, signed_code
 from tests.attack.forged_commands import _signed
 from tests.programs import needed
@@ -136,6 +140,28 @@ def test_the_openssl_command_takes_our_command(tmp_path: Path):
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
     (tmp_path / "signed").write_bytes(message + b"x")
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode != 0
+
+
+@pytest.mark.needs("openssl")
+def test_the_openssl_command_takes_the_roots_list_of_keys_and_a_door_takes_what_it_signed(tmp_path: Path):
+    """Whoever has the root's key on another machine needs no program of ours."""
+    authority = SiteAuthority.create(tmp_path / "pki", "garden")
+    message, _, ours = authority.replace("manager", "garden").read_bytes().rpartition(b".")
+    (tmp_path / "message").write_bytes(message)
+    (tmp_path / "ours").write_bytes(decoded(ours) or b"")
+
+    def openssl(*words: str) -> int:
+        return subprocess.run(["openssl", *words], cwd=tmp_path, capture_output=True, check=False).returncode
+
+    assert openssl("x509", "-in", str(authority.cert), "-pubkey", "-noout", "-out", "root.pub.pem") == 0
+    assert openssl("dgst", "-sha256", "-verify", "root.pub.pem", "-signature", "ours", "message") == 0
+    root_key = str(authority.folder / "root.key")
+    assert openssl("dgst", "-sha256", "-sign", root_key, "-out", "theirs", "message") == 0
+    document = with_signature(message, (tmp_path / "theirs").read_bytes())
+    trust = SiteTrust("garden", authority.cert, None, tmp_path, {})
+    assert isinstance(trust.arrived(document, retained=False), SiteKeys)
+    (tmp_path / "message").write_bytes(message + b"x")
+    assert openssl("dgst", "-sha256", "-verify", "root.pub.pem", "-signature", "ours", "message") != 0
 
 
 @needs_package
