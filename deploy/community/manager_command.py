@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.clock import rfc3339
 from agent.errors import StoreError
-from deploy.community.office import LINK_MS, Office, Role, sign_in_url
+from deploy.community.office import ACTS_ON_A_PAGE, EVERY, LINK_MS, Office, Role, sign_in_url
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,6 +30,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             parser.add_argument("name", help="as colleagues call them" if name == "add" else "name or number")
         if name == "acts":
             parser.add_argument("--since", metavar="MARK", help="the mark of an earlier run: is its row still there?")
+            which = parser.add_mutually_exclusive_group()
+            which.add_argument(
+                "--before", type=int, default=EVERY, metavar="NUMBER", help=f"the {ACTS_ON_A_PAGE} before this one"
+            )
+            which.add_argument("--all", action="store_true", help="the whole record")
         if name == "add":
             parser.add_argument("--role", type=Role, choices=list(Role), default=Role.MANAGER, help="default: manager")
 
@@ -44,6 +49,8 @@ def manage(given: argparse.Namespace, office: Office, url: str) -> None:
         office.close()
     sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n" if given.json else _words(given.act, told))
     if given.act == "acts":
+        if told and len(told) == ACTS_ON_A_PAGE and not given.all:
+            sys.stderr.write(f"there may be earlier ones: --before {told[-1]['number']}, or --all\n")
         sys.stderr.write(f"mark of the last row, to keep elsewhere and compare with --since: {mark}\n")
         if fault:
             raise StoreError(f"{fault}; compare with a backup")
@@ -65,7 +72,8 @@ def _do(given: argparse.Namespace, office: Office, url: str) -> Any:  # noqa: AN
         return [asdict(m) for m in office.managers()]
     if given.act == "acts":
         names = {0: "command line", **office.names()}
-        return [{**asdict(act), "name": names.get(act.manager, "?")} for act in office.acts()]
+        found = office.numbered_acts(before=given.before, count=EVERY if given.all else ACTS_ON_A_PAGE)
+        return [{"number": number, **asdict(act), "name": names.get(act.manager, "?")} for number, act in found]
     manager = office.add(given.name, given.role) if given.act == "add" else office.named(given.name)
     office.note(
         None,
@@ -83,7 +91,8 @@ def _words(act: str, told: Any) -> str:  # noqa: ANN401  JSON-shaped
         return "".join(f"{m['id']:4}  {m['role']:8}  {m['name']}\n" for m in told) or "nobody may sign in yet\n"
     if act == "acts":
         columns = ("name", "action", "target", "reason", "outcome")
-        return "".join(f"{rfc3339(a['at_ms'])}  {'  '.join(a[c] or '-' for c in columns)}\n" for a in told)
+        rows = ((a["number"], rfc3339(a["at_ms"]), *(a[c] or "-" for c in columns)) for a in told)
+        return "".join(f"{number:5}  {'  '.join(words)}\n" for number, *words in rows)
     if act == "remove":
         return f"{told['name']} may not sign in any more\n"
     how = f"open this once, within {LINK_MS // 60_000} minutes, on their own device"

@@ -47,7 +47,9 @@ _SCHEMA: Final = (
         alarm TEXT PRIMARY KEY, at_ms BIGINT NOT NULL, manager BIGINT NOT NULL)""",
 )
 _PERSON: Final = "SELECT id, name, role, active FROM managers"
-_ACT: Final = "SELECT at_ms, manager, action, target, reason, outcome, prev, hash FROM acts"
+EVERY: Final = 1 << 62  # more than there are
+ACTS_ON_A_PAGE: Final = 200
+_ACT: Final = "SELECT at_ms, manager, action, target, reason, outcome, prev, hash, id FROM acts"
 _APPEND: Final = (
     "INSERT INTO acts (at_ms, manager, action, target, reason, outcome, prev, hash) VALUES (?,?,?,?,?,?,?,?)"
     " ON CONFLICT (prev) DO NOTHING RETURNING id"
@@ -212,9 +214,14 @@ class Office:
         """Append what somebody did now; None: the server's own command line."""
         self.wrote(Act(self._now_ms(), manager.id if manager else 0, action, target, reason, outcome))
 
-    def acts(self, newest: int = 200) -> list[Act]:
-        """The newest first."""
-        return [Act(*row[:6]) for row in self._run(f"{_ACT} ORDER BY id DESC LIMIT ?", (newest,))]
+    def acts(self) -> list[Act]:
+        """The newest first, no more than one page of them."""
+        return [act for _, act in self.numbered_acts()]
+
+    def numbered_acts(self, *, before: int = EVERY, count: int = ACTS_ON_A_PAGE) -> list[tuple[int, Act]]:
+        """So many of those before a number, the newest first; each with its own, to go on from."""
+        found = self._run(f"{_ACT} WHERE id < ? ORDER BY id DESC LIMIT ?", (before, count))
+        return [(int(row[8]), Act(*row[:6])) for row in found]
 
     def broken(self) -> int | None:
         """The first row (from 1) that is not as it was written or does not follow the one before; None: all hold."""

@@ -21,7 +21,7 @@ from deploy.community.feed import Feed
 from deploy.community.gate import Gate, needs, open_to_all, session
 from deploy.community.history import History
 from deploy.community.history_page import add_history, shown
-from deploy.community.office import HOME_ASSISTANT, Manager, Office, Role, sign_in_url
+from deploy.community.office import ACTS_ON_A_PAGE, EVERY, HOME_ASSISTANT, Manager, Office, Role, sign_in_url
 from deploy.community.orders import Orders
 from deploy.community.orders_page import add_orders
 from deploy.community.people import People
@@ -141,11 +141,13 @@ def _add_managers(app: Flask, parts: PageParts) -> None:
     @needs(Role.MANAGER)
     def acts() -> Response:
         names = {0: "", **office.names()}
-        rows = [{**asdict(act), "name": names.get(act.manager, "?")} for act in office.acts()]
+        found = office.numbered_acts(before=request.args.get("before", EVERY, type=int))
+        rows = [{"number": number, **asdict(act), "name": names.get(act.manager, "?")} for number, act in found]
         seen = request.args.get("seen", "")  # the mark that this browser kept
         return jsonify(
             {
                 "acts": rows,
+                "more": len(rows) == ACTS_ON_A_PAGE,
                 "broken": office.broken(),
                 "mark": office.mark(),
                 "cut": bool(seen) and not office.holds(seen),

@@ -1,6 +1,7 @@
 """The managers' book: links sign in once, sessions end, what was done can't be changed unnoticed."""
 
 import argparse
+import json
 import re
 import sqlite3
 import threading
@@ -176,6 +177,29 @@ def test_the_command_line_takes_the_mark_and_says_what_is_gone(book, capsys):
     acts()  # what is left is a sound chain
     with pytest.raises(StoreError, match="cut off"):
         acts("--since", mark)
+
+
+def test_the_command_line_reads_the_record_to_its_first_row_page_by_page_or_at_once(book, capsys):
+    """It showed the newest 200 and nothing led further."""
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+
+    def acts(*more):
+        manage(parser.parse_args(["manager", "acts", "--json", *more]), Office(SqliteConnection(book.path)), "")
+        said = capsys.readouterr()
+        return [act["reason"] for act in json.loads(said.out)], re.search(r"--before (\d+)", said.err)
+
+    for n in range(450):
+        book.office.note(None, "open", "garden/gate-1", str(n))
+    found, on = acts()
+    pages = [found]
+    while on:
+        found, on = acts("--before", on[1])
+        pages.append(found)
+    assert [len(page) for page in pages] == [200, 200, 50]
+    everything = [reason for page in pages for reason in page]
+    assert everything == [str(n) for n in range(449, -1, -1)]
+    assert acts("--all") == (everything, None)
 
 
 def test_the_commands_on_the_sign_in_page_do_what_it_says(tmp_path, capsys):

@@ -104,3 +104,31 @@ def test_a_new_door_is_pointed_out_until_somebody_says_who_may_use_it(manager, s
     assert site.people.doors()["garden/gate-1"].groups == ("tower-a", "tower-b")
     manager.until("document.querySelector('#lists-missing').hidden")
     written(manager, lambda: site.office.acts()[0].action == "set-door")
+
+
+def test_a_list_that_was_never_published_is_not_called_up_to_date(manager, site):
+    """It said: up to date (version 0)."""
+    site.people.set_door("garden/gate-1", ["*"])
+    site.people.set_door("garden/gate-2", ["*"])
+    site.people.publish("garden/gate-2", {})
+    manager.js("loadLists()")
+    reads(manager, "#held li:nth-child(1)", "no list was published for it yet")
+    reads(manager, "#held li:nth-child(2)", "did not get a list yet (should be version 1)")
+    site.people.held("garden/gate-2", 1, site.people.published("garden/gate-2").digest)
+    manager.js("loadLists()")
+    reads(manager, "#held li:nth-child(2)", "up to date (version 1)")
+    manager.js("document.querySelector('#language').click(); showLists()")
+    reads(manager, "#held li:nth-child(1)", "名单还没有发布过")
+
+
+def test_what_managers_did_is_read_to_the_first_of_it(manager, site):
+    """The newest 200 were shown and nothing led further."""
+    for n in range(250):
+        site.office.note(None, "open", "garden/gate-1", f"reason {n}")
+    manager.js("location.hash = 'managers'")
+    manager.js("showManagers()")
+    manager.until("document.querySelectorAll('#acts li').length === 200")
+    manager.js("document.querySelector('#acts-more').click()")
+    manager.until("document.querySelectorAll('#acts li').length > 250")
+    assert "reason 0" in manager.text("#acts")
+    assert manager.js("document.querySelector('#acts-more').hidden")

@@ -12,11 +12,17 @@ async function loadLists() {
 
 function showLists() {
   byId("held").replaceChildren(...lists.without.map((device) => listRow(device, "warn", say("listNone"), [])), ...lists.doors.map((d) => listRow(
-    d.device, d.drift ? "warn" : "good", `${whoMay(d.groups)} · ${d.drift ? say("drift", d.held, d.wanted) : say("upToDate", d.held)}`, d.groups)));
+    d.device, d.drift || !d.wanted ? "warn" : "good", `${whoMay(d.groups)} · ${heldWords(d)}`, d.groups)));
   byId("held-box").hidden = byId("held").children.length === 0;
   const missing = byId("lists-missing");
   missing.hidden = lists.without.length === 0;
   missing.replaceChildren(make("span", say("listsMissing", lists.without.join(", "))), buttonOf(say("listsGo"), "plain", () => { location.hash = "people"; }));
+}
+
+function heldWords(d) {
+  if (!d.wanted) return say("listUnpublished");
+  if (!d.drift) return say("upToDate", d.held);
+  return d.held ? say("drift", d.held, d.wanted) : say("listNotYet", d.wanted);
 }
 
 const whoMay = (groups) => (groups.includes("*") ? say("listAll") : groups.length ? groups.join(", ") : say("listNobody"));

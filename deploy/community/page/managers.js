@@ -9,11 +9,29 @@ async function showManagers() {
     const seen = keptMark();
     const told = await askServer(`/api/acts?seen=${encodeURIComponent(seen)}`);
     byId("acts").replaceChildren(...told.acts.map(actRow));
+    goesOn(told);
     const words = [told.broken === null ? "" : say("actsBroken", told.broken), told.cut ? say("actsCut", seen.split(":")[0]) : ""];
     byId("acts-broken").hidden = !words.some(Boolean);
     byId("acts-broken").textContent = words.filter(Boolean).join(" ");
     byId("acts-mark").textContent = say("actsMark", told.mark);
     if (!told.cut) keepMark(told.mark);
+  } catch (error) {
+    tellManager(error.message);
+  }
+}
+
+let oldestAct = null; // the number to go on before
+
+function goesOn(told) {
+  oldestAct = told.acts.at(-1)?.number ?? null;
+  byId("acts-more").hidden = !told.more;
+}
+
+async function earlierActs() {
+  try {
+    const told = await askServer(`/api/acts?before=${oldestAct}`);
+    byId("acts").append(...told.acts.map(actRow));
+    goesOn(told);
   } catch (error) {
     tellManager(error.message);
   }
@@ -74,6 +92,7 @@ byId("manager-form").addEventListener("submit", (submitted) => {
   withLink(askServer("/api/managers", { name: byId("manager-name").value, role: byId("manager-role").value }));
   byId("manager-form").reset();
 });
+byId("acts-more").addEventListener("click", earlierActs);
 byId("link-copy").addEventListener("click", async () => {
   await navigator.clipboard.writeText(byId("link-text").textContent);
   tellManager(say("copied"));

@@ -76,7 +76,7 @@ Object.assign(WORDS, {
   listAll: ["所有人", "everybody"], listNobody: ["没有人", "nobody"], listGroups: ["门组（用逗号分开）", "Groups, comma between"], "set-door": ["设定谁可以用这扇门", "said who may use a door"],
   listWhat: ["保存后一分钟内发到门上。在门口录入的人不受影响。", "Goes to the door within a minute. Whoever was enrolled at the door itself stays."],
   heldWhat: ["每扇门只收到允许用它的人。新接上的门先要在这里选择谁可以用。", "A door gets the people who may use it. For a new door, say here who that is."], withdrawals: ["撤回的同意", "Withdrawn consents"],
-  held: ["各门的名单", "The doors' lists"], upToDate: ["最新（第 {0} 版）", "up to date (version {0})"], withdrawn: ["已撤回同意", "consent withdrawn"],
+  held: ["各门的名单", "The doors' lists"], upToDate: ["最新（第 {0} 版）", "up to date (version {0})"], listUnpublished: ["名单还没有发布过", "no list was published for it yet"], listNotYet: ["还没有收到名单（应为第 {0} 版）", "did not get a list yet (should be version {0})"], withdrawn: ["已撤回同意", "consent withdrawn"],
   receipts: ["已确认删除：{0}", "purged, with receipt: {0}"], waitingFor: ["等待：{0}", "not heard of yet: {0}"],
   visitors: ["访客通行码", "Visitor passes"], passNote: ["给谁（只保存在服务器上）", "For whom (stays on this server)"], passFor: ["有效时间", "Valid for"], passUses: ["每扇门可用次数（0 为不限）", "Openings at each door (0: no limit)"],
   passIssue: ["生成通行码", "Make a pass"], passSend: ["把链接只发给访客本人，或让访客拍下二维码：", "Send this link to the visitor only, or let them photograph the code:"], noPassKey: ["本服务器没有访客码密钥（pass_key_file）。", "This server has no key for visitor passes (pass_key_file)."],
