@@ -66,6 +66,14 @@ def test_an_alarm_stays_until_somebody_saw_to_it_and_then_says_who(manager, site
     assert site.office.acts()[0].action == "acknowledge-alarm"
 
 
+def test_how_long_a_door_is_silent_is_told_in_the_pages_language(browser, site):
+    """The Chinese page said: nothing heard for 185 s."""
+    site.alarm("silence", "nothing heard for 185 s")
+    sign_in(browser, site, Role.MANAGER, "Lin", language="zh-CN")
+    reads(browser, "#alarms", "门没有消息 · 已 3 分钟没有收到消息")
+    browser.leave()
+
+
 def test_alarms_from_before_the_page_was_opened_are_there(browser, site):
     site.alarm("fork", "an epoch is not the one that came before")
     site.feed._entries.clear()  # the server was started again since

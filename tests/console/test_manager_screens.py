@@ -198,19 +198,19 @@ def test_nothing_runs_off_the_side(browser, site, width, phone, language):
     browser.leave()
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_screens_of_the_managers_page(browser, site, tmp_path, dark):
+@pytest.mark.parametrize(("language", "dark"), [("en", False), ("zh-CN", False), ("zh-CN", True)])
+def test_screens_of_the_managers_page(browser, site, tmp_path, language, dark):
     """Kept in the folder DOOR_AGENT_SCREENSHOTS where that is set."""
     folder = Path(os.environ.get("DOOR_AGENT_SCREENSHOTS", tmp_path))
     fill(site)
-    shade = "dark" if dark else "light"
+    shade = f"{'dark' if dark else 'light'}-{language}"
     for name, width, phone in (("desktop", 1360, False), ("phone", 390, True)):
         for view, where, words in (
-            ("now", "#events", "may come in"),
+            ("now", "#events", "陈美玲"),
             ("people", "#passes", "plumber"),
-            ("managers", "#acts", "signed in"),
+            ("managers", "#acts", "陈美玲"),
         ):
-            sign_in(browser, site, view=view, width=width, height=860, phone=phone, dark=dark)
+            sign_in(browser, site, language=language, view=view, width=width, height=860, phone=phone, dark=dark)
             reads(browser, where, words)
             assert browser.screenshot(folder / f"manager-{view}-{name}-{shade}.png").stat().st_size > 20_000
     browser.js("location.hash = 'now'; document.querySelector('#doors summary').click()")

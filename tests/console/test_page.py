@@ -166,6 +166,27 @@ def test_the_thresholds_are_explained_with_the_last_look(page, door):
     reads(page, "#why", "distance 0.412, at most 0.388 with 214 people, 5 pictures: nobody enrolled")
 
 
+def test_how_fast_it_opened_stands_there_by_way_as_bars_and_in_words(page, door):
+    """One median over faces and codes was called faces."""
+    assert page.js("document.querySelector('#times-box').hidden")
+    face, code = [180, 190, 240, 1500], [12, 15]
+    openings = [{"way": "face", "ms": ms} for ms in face] + [{"way": "pass", "ms": ms} for ms in code]
+    door.board.update(openings=openings)
+    reads(page, "#times", "face: median 240 ms of 4")
+    reads(page, "#times", "phone or visitor pass: median 15 ms of 2")
+    pictures = page.names("image")
+    assert (
+        "face: median 240 ms of 4. below 100 ms: 0; below 200 ms: 2; below 300 ms: 1; below 500 ms: 0; "
+        "below 1000 ms: 0; 1000 ms and above: 1"
+    ) in pictures
+    heights = (
+        "[...document.querySelectorAll('#times figure:first-child rect')].map((r) => Number(r.getAttribute('height')))"
+    )
+    assert page.js(heights) == [0, 44, 22, 0, 0, 22]
+    page.js("document.querySelector('#language').click()")
+    reads(page, "#times", "手机或访客通行码：中位 15 毫秒，共 2 次")  # noqa: RUF001  Chinese punctuation
+
+
 def test_a_screen_reader_gets_a_name_for_everything(page, door):
     door.event("Door/Doorbell")
     reads(page, "#events", "The bell rang")
@@ -190,18 +211,21 @@ def test_nothing_runs_off_the_side_and_language_follows_the_address(browser, con
     assert browser.text("#h-door") == ("Door" if language == "en" else "门")
 
 
-@pytest.mark.parametrize("dark", [False, True])
-def test_screenshots(browser, console, door, hall_picture, tmp_path, dark):
+@pytest.mark.parametrize(("language", "dark"), [("en", False), ("en", True), ("zh-CN", False), ("zh-CN", True)])
+def test_screenshots(browser, console, door, hall_picture, tmp_path, language, dark):
     """Kept in the folder DOOR_AGENT_SCREENSHOTS where that is set; the hall in them is drawn, nobody is in it."""
     folder = Path(os.environ.get("DOOR_AGENT_SCREENSHOTS", tmp_path))
     door.board.put_picture(hall_picture)
     door.event("AccessControl/Denied/CredentialNotFound", credential="face", reason="CredentialNotFound")
     door.event("AccessControl/AccessGranted/Credential", credential="face", **RESIDENT)
     door.event("AccessControl/AccessTaken/Credential", credential="face", **RESIDENT)
+    openings = [{"way": "face", "ms": ms} for ms in (182.0, 196.0, 205.0, 340.0)] + [{"way": "pass", "ms": 12.0}] * 3
+    door.board.update(openings=openings, last_opening=openings[-1])
     shade = "dark" if dark else "light"
     for name, width, phone in (("desktop", 1360, False), ("phone", 390, True)):
-        browser.enter(console, width=width, height=860, phone=phone, dark=dark)
+        browser.enter(console, f"lang={language}", width=width, height=860, phone=phone, dark=dark)
         live(browser)
-        reads(browser, "#events", "陈美玲 came in")
-        path = browser.screenshot(folder / f"console-{name}-{shade}.png")
+        reads(browser, "#events", "陈美玲")
+        reads(browser, "#times", "205")
+        path = browser.screenshot(folder / f"console-{name}-{shade}-{language}.png")
         assert path.stat().st_size > 20_000

@@ -15,8 +15,8 @@ class HandHeld(Browser):
         self.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=1)
         self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
-    def open(self, url: str) -> None:
-        super().open(url, width=390, height=780, phone=True)
+    def open(self, url: str, *, dark: bool = False) -> None:
+        super().open(url, width=390, height=780, phone=True, dark=dark)
 
     def reload(self) -> None:
         self.js("window.isFromBefore = true")

@@ -1,9 +1,11 @@
 """The resident's page in a real browser: what its screen shows opens a door once, online or not, and nothing leaks."""
 
 import json
+import os
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 import zxingcpp
@@ -149,6 +151,23 @@ def test_both_languages_say_everything_and_the_choice_is_kept(phone):
     phone.browser.wait("return document.querySelector('#pass-qr path').hasAttribute('d')")
     assert phone.browser.text("#pass .lead") == words["zh-CN"]["hold"]
     assert phone.browser.run("return [document.documentElement.lang, document.title]") == ["zh-CN", "开门码"]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_screens_of_the_pass(browser, serve, tmp_path, dark):
+    """Kept in the folder DOOR_AGENT_SCREENSHOTS where that is set, both views in both languages."""
+    folder = Path(os.environ.get("DOOR_AGENT_SCREENSHOTS", tmp_path))
+    browser.open(serve().url, dark=dark)
+    browser.wait("return document.querySelector('#code').textContent.length > 0")
+    for view in ("register", "pass"):
+        for language in ("en", "zh-CN"):
+            assert browser.run("return document.documentElement.lang") == language
+            assert browser.run("return document.documentElement.scrollWidth") <= 390
+            path = browser.screenshot(folder / f"phone-{view}-{'dark' if dark else 'light'}-{language}.png")
+            assert path.stat().st_size > 20_000
+            browser.touch("#language")
+        browser.touch("#to-pass")
+        browser.wait("return document.querySelector('#pass-qr path').hasAttribute('d')")
 
 
 @pytest.mark.parametrize(("ahead_s", "said"), [(120, "clock is behind"), (-120, "clock is ahead"), (0, "")])

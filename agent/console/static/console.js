@@ -60,6 +60,7 @@ function show() {
   showTest(now.relay_test);
   showWhy(now.thresholds, now.last_look);
   showFacts(byId("details"), details());
+  showTimes(now.openings ?? []);
 }
 
 function showBanner() {
@@ -174,8 +175,6 @@ function details() {
   add("engine", v.engine);
   add("missing", v.missing);
   if (now.last_opening) add("opening", say("d_ms", Math.round(now.last_opening.ms)));
-  const ms = (now.openings ?? []).map((o) => o.ms).sort((a, b) => a - b);
-  if (ms.length > 1) add("openings", say("d_median", Math.round(ms[Math.floor(ms.length / 2)]), ms.length));
   add("roster", now.roster?.epoch);
   add("epoch", now.queue?.epoch);
   return rows;

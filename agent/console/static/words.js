@@ -109,10 +109,15 @@ const WORDS = {
   "a person under 14 needs a guardian's consent: who agreed?": ["未满 14 周岁需要监护人同意：是谁同意的？"], "the camera process stopped: begin again": ["识别程序停了，请重新开始"],
   "nobody enrolled looks like this: enrol with name and consent": ["没有录入过像这样的人：请填姓名并征得同意后录入"], "nobody said whose face it is: begin again": ["没有人说明这是谁的脸，请重新开始"],
 
+  // how long openings took
+  times: ["开门有多快", "How fast it opened"], timesWhat: ["最近一百次，从摄像头第一次看到人脸或通行码到开锁，单位毫秒。", "The newest hundred: from the first picture of a face or code to the lock, in milliseconds."],
+  t_face: ["人脸", "face"], t_pass: ["手机或访客通行码", "phone or visitor pass"], t_caption: ["{0}：中位 {1} 毫秒，共 {2} 次", "{0}: median {1} ms of {2}"],
+  t_below: ["不到 {0} 毫秒", "below {0} ms"], t_above: ["{0} 毫秒及以上", "{0} ms and above"],
+
   // details
   d_software: ["软件版本", "software"], d_policy: ["识别策略", "face policy"], d_engine: ["识别引擎", "engine"], d_missing: ["可改进", "could be better"],
-  d_opening: ["最近一次人脸开门", "last opening by face"], d_openings: ["人脸开门", "openings by face"], d_ms: ["从看到人脸到开锁 {0} 毫秒", "{0} ms from first sight to unlocked"],
-  d_median: ["中位 {0} 毫秒（{1} 次）", "median {0} ms over {1}"], d_epoch: ["事件日志", "journal epoch"], d_roster: ["名单版本", "roster epoch"],
+  d_opening: ["最近一次开门", "last opening"], d_ms: ["从看到人脸或通行码到开锁 {0} 毫秒", "{0} ms from first sight to unlocked"],
+  d_epoch: ["事件日志", "journal epoch"], d_roster: ["名单版本", "roster epoch"],
 };
 
 function duration(s) {

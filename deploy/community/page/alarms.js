@@ -21,10 +21,16 @@ async function earlierAlarms() {
 function alarmRow(alarm) {
   const seen = alarm.seen_ms !== undefined, silent = alarm.word === "duress", row = make("li", undefined, seen || silent ? "" : "bad");
   row.append(make("span", undefined, `dot ${seen ? "" : silent ? "warn" : "bad"}`), timeOf(alarm.at_ms));
-  row.append(silent ? silentWords(`alarm ${alarm.id ?? alarm.at_ms}`, say("silentPhone", whoIn(alarm.detail))) : make("span", `${say(alarm.word)} · ${alarm.detail}`), make("span", alarm.device === "server" ? say("server") : alarm.device, "where"));
+  row.append(silent ? silentWords(`alarm ${alarm.id ?? alarm.at_ms}`, say("silentPhone", whoIn(alarm.detail))) : make("span", `${say(alarm.word)} · ${detailWords(alarm)}`), make("span", alarm.device === "server" ? say("server") : alarm.device, "where"));
   if (seen) row.append(make("span", say("seenBy", alarm.seen_by || "?", clock(alarm.seen_ms)), "quiet small seen"));
   else if (mayOrder() && alarm.id !== undefined) row.append(buttonOf(say("acknowledge"), "plain seen", () => acknowledge(alarm.id)));
   return row;
+}
+
+// The server's own words, for whoever mends it; how long a door has been silent is for everybody.
+function detailWords(alarm) {
+  const silent = alarm.detail.match(/^nothing heard for (\d+) s$/);
+  return silent ? say("silentFor", duration(Number(silent[1]))) : alarm.detail;
 }
 
 // Ids become names here: a door and the server's record have ids only.
