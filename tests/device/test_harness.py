@@ -1,10 +1,16 @@
 """The campaigns' own arithmetic, which needs no device."""
 
-from tests.device import ci
+import contextlib
+import fcntl
+import os
+import threading
+
+from tests.device import ci, faces
 from tests.device.campaigns import stories
 from tests.device.campaigns.powercut import entry_ends
 from tests.device.campaigns.scenario import invented, relay_differences, row_differences
-from tests.device.harness.image import why_not
+from tests.device.harness.image import Kind, why_not
+from tests.device.on_device import projector
 
 
 def test_every_kind_of_act_comes_up_in_a_random_life_and_everything_ends_as_it_began():
@@ -59,3 +65,63 @@ def test_a_story_is_followed_row_by_row_and_in_its_time():
     assert len(stories.row_differences([(1.0, row)], [(4.0, row)], last_s=5.0)) == 1
     assert len(stories.row_differences([(1.0, row)], [(1.0, {**row, "state": "Normal"})], last_s=5.0)) == 1
     assert stories.edge_differences([[1.0, True]], []) == ["energised at 1.00 and no row"]
+
+
+def seen(kind, *, energised=(), changes=(), **body):
+    row = {"kind": kind, "after_s": 3.0, **body}
+    return {"rows": [row], "energised": list(energised), "changes": list(changes), "at_the_end": 0}
+
+
+def test_a_door_with_a_camera_is_judged_by_the_line_and_by_the_journal():
+    granted, denied = "AccessControl/AccessGranted/Credential", "AccessControl/Denied/CredentialNotFound"
+    moved = {"energised": [7.0], "changes": [[7.0, 1], [12.0, 0]]}
+    well = {
+        "steps_done": 13,
+        "opened": "energised after 300 ms",
+        "not_green": {"of": "12", "clock": "none"},
+        "not_green_with_time_server": {"of": "12"},
+        "resident": seen(granted, credential="face", **moved),
+        "stranger": seen(denied, reason="CredentialNotFound"),
+        "second_steps_done": 0,
+    }
+    assert faces.broken(well) == []
+    for name, changed in {
+        "the resident's face opens": {"resident": seen(denied, **moved)},
+        "and was dropped in time": {"resident": seen(granted, credential="face", **moved | {"changes": [[7.0, 1]]})},
+        "and nothing moves for him": {"stranger": seen(denied, reason="CredentialNotFound", energised=[9.0])},
+        "the stranger is refused": {"stranger": seen("AccessControl/AccessUnverified")},
+        "doctor": {"not_green": {"of": "12", "camera": "dark"}},
+        "second run does nothing": {"second_steps_done": 1},
+    }.items():
+        assert faces.broken(well | changed) == [name]
+
+
+def test_a_film_that_is_wanted_is_shown_once_from_its_beginning_and_then_the_empty_hall_again(tmp_path, monkeypatch):
+    for name, pictures in (("empty", b"e" * 8), ("walk", b"abcd" + b"efgh")):
+        (tmp_path / f"{name}.yuyv").write_bytes(pictures)
+    monkeypatch.setattr(fcntl, "ioctl", lambda *_: 0)
+    os.mkfifo(tmp_path / "camera")
+    words = (str(tmp_path / "camera"), "2x1", "1000", tmp_path)
+
+    def play():
+        with contextlib.suppress(BrokenPipeError):
+            projector.main(*words)
+
+    player = threading.Thread(target=play, daemon=True)
+    player.start()
+    with (tmp_path / "camera").open("rb", buffering=0) as camera:
+        assert camera.read(4) == b"eeee"
+        (tmp_path / "new").write_text("walk")
+        (tmp_path / "new").rename(tmp_path / "wanted")
+        shown = b""
+        while not shown.endswith(b"efgheeee"):
+            shown += camera.read(4)
+    player.join(5)
+    assert shown[shown.index(b"abcd") :] == b"abcdefgheeee"
+    assert (tmp_path / "played").read_text() == "walk"
+
+
+def test_each_kind_of_device_has_its_bundle():
+    assert str(Kind().target) == "x86_64-cp313"
+    assert str(Kind("arm64", "trixie").target) == "aarch64-cp313"
+    assert str(Kind("amd64", "bookworm").target) == "x86_64-cp311"

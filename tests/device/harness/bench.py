@@ -20,7 +20,7 @@ from deploy.provision import hostkey
 from deploy.site_pki import SiteAuthority
 from tests.device.harness.door import PINS, ensure_lgpio
 from tests.device.harness.guest import Guest
-from tests.device.harness.image import PROJECT, cache_folder, image, rig_folder
+from tests.device.harness.image import NATIVE, PROJECT, Kind, cache_folder, image, rig_folder
 
 DOOR = "door-3"
 BEFORE_OTHERS = -10  # nice of a device: other jobs of this machine must not look like a slow card or a hanging kernel
@@ -66,8 +66,9 @@ class Laptop:
 class Bench:
     """Use as a context manager: a guest made anew from the bare image, a site, its signed bundle."""
 
-    def __init__(self, name: str) -> None:
-        self.guest = Guest(rig_folder(), image(), cache_folder() / f"bench-{name}", {}, nice=BEFORE_OTHERS)
+    def __init__(self, name: str, kind: Kind = NATIVE) -> None:
+        self.kind, folder = kind, cache_folder() / f"bench-{name}"
+        self.guest = Guest(rig_folder(), image(kind), folder, {}, nice=BEFORE_OTHERS, kind=kind)
         self.site = cache_folder() / f"bench-{name}-site"
 
     def __enter__(self) -> Self:
@@ -77,15 +78,15 @@ class Bench:
         (self.site / "site.toml").write_text(SITE.format(**PINS))
         self.authority = SiteAuthority.create(self.site / "pki", "rig")
         for end in ("", ".pub"):
-            shutil.copy(image() / f"key{end}", self.site / f"installer_ed25519{end}")
+            shutil.copy(self.guest.image / f"key{end}", self.site / f"installer_ed25519{end}")
         (self.site / "installer_ed25519").chmod(0o600)
         self.bundle = self.site / "bundle.tar"
         weights = Path(os.environ.get("DOOR_AGENT_WEIGHTS", PROJECT.parent / "shared" / "data" / "weights"))
         self.release = bundle.make(
-            bundle.Target("x86_64", "cp313"),
+            self.kind.target,
             self.bundle,
             weights=weights if weights.is_dir() else None,
-            wheels=[ensure_lgpio()],
+            wheels=[ensure_lgpio(self.kind.target)],
             key=self.authority.folder / "release.sign.key",
         )
         self.fresh()
@@ -126,7 +127,8 @@ class Bench:
     def call(self, verb: str, *options: str, timeout_s: float = 1800, words: str = "") -> Laptop:
         """Type it and wait."""
         line = self.command(verb, *options, words=words)
-        done = subprocess.run(line, capture_output=True, text=True, timeout=timeout_s, check=False, cwd=PROJECT)
+        within_s = timeout_s * self.kind.times
+        done = subprocess.run(line, capture_output=True, text=True, timeout=within_s, check=False, cwd=PROJECT)
         try:
             said = json.loads(done.stdout)
         except ValueError:

@@ -15,7 +15,7 @@ from typing import Any
 
 from deploy import bundle
 from tests.device.harness.guest import Guest, GuestError
-from tests.device.harness.image import PROJECT, NoDeviceError, cache_folder, image, rig_folder
+from tests.device.harness.image import NATIVE, PROJECT, NoDeviceError, cache_folder, image, rig_folder
 
 HERE = Path(__file__).resolve().parents[1]
 PYTHON = "/opt/door-agent/current/venv/bin/python"
@@ -25,6 +25,13 @@ UNITS = ["door-guard", "door-agent"]
 INPUT_PINS = {"contact": 22, "exit": 23, "fire": 24, "tamper": 25, "lock_power": 26, "doorbell": 16}
 PINS = {"relay": 17, **INPUT_PINS, "buzzer": 5, "red": 6, "green": 13}
 LGPIO = "lgpio==0.2.2.0 --hash=sha256:11372e653b200f76a0b3ef8a23a0735c85ec678a9f8550b9893151ed0f863fff"
+# makes setuptools build for the other machine: compiler, linker, and two names by which that machine's Python finds it
+CROSS = {
+    "CC": "aarch64-linux-gnu-gcc",
+    "LDSHARED": "aarch64-linux-gnu-gcc -shared",
+    "_PYTHON_HOST_PLATFORM": "linux-aarch64",
+    "SETUPTOOLS_EXT_SUFFIX": ".cpython-313-aarch64-linux-gnu.so",
+}
 RELEASE_S = 5.0
 USUAL: dict[str, Any] = {
     "lock_type": "fail-safe",
@@ -159,7 +166,7 @@ def _input(line: tuple[str, int]) -> str:
 
 def ensure_bundle() -> Path:
     """This tree's bundle for the rig, in the cache."""
-    target, folder = bundle.Target("x86_64", "cp313"), cache_folder() / "bundle"
+    target, folder = NATIVE.target, cache_folder() / "bundle"
     folder.mkdir(parents=True, exist_ok=True)
     out = folder / "bundle.tar"
     weights = Path(os.environ.get("DOOR_AGENT_WEIGHTS", PROJECT.parent / "shared" / "data" / "weights"))
@@ -167,16 +174,21 @@ def ensure_bundle() -> Path:
     return out
 
 
-def ensure_lgpio() -> Path:
-    """A self-contained lgpio wheel for the guest's Python 3.13: PyPI has none, so it is built once from its source."""
-    folder = cache_folder() / "lgpio"
-    if found := sorted(folder.glob("*.whl")):
+def ensure_lgpio(target: bundle.Target = NATIVE.target) -> Path:
+    """A self-contained lgpio wheel for the guest's Python 3.13: PyPI has none, so it is built once from its source.
+
+    For aarch64 by a cross compiler; a Python's headers are the same on both machines.
+    """
+    folder, pattern = cache_folder() / "lgpio", f"*-{target.python}-*{target.machine}.whl"
+    if found := sorted(folder.glob(pattern)):
         return found[0]
     python = next((p for p in _pythons() if _runs(p)), None)
     if python is None:
         raise NoDeviceError("building lgpio for the device needs a Python 3.13 with its headers on this machine")
-    if shutil.which("swig") is None:
-        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "swig"], check=True)
+    cross = CROSS if target.machine == "aarch64" else {}
+    tools = {"swig": "swig"} | ({CROSS["CC"]: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"} if cross else {})
+    if lacking := [word for tool, words in tools.items() if shutil.which(tool) is None for word in words.split()]:
+        subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *lacking], check=True)
     with tempfile.TemporaryDirectory() as scratch:
         tool = Path(scratch) / "venv" / "bin" / "python"
         subprocess.run([python, "-m", "venv", tool.parents[1]], check=True)
@@ -186,8 +198,8 @@ def ensure_lgpio() -> Path:
         subprocess.run([*pip, "install", "--no-deps", "--require-hashes", "-r", build], check=True)
         options = ["--no-deps", "--require-hashes", "--no-build-isolation", "--no-binary=:all:", "-w", folder]
         # PYPI=1 is what its author's own wheels are made with: the C library goes into the module
-        subprocess.run([*pip, "wheel", *options, "-r", wanted], check=True, env=os.environ | {"PYPI": "1"})
-    return next(folder.glob("*.whl"))
+        subprocess.run([*pip, "wheel", *options, "-r", wanted], check=True, env=os.environ | {"PYPI": "1"} | cross)
+    return next(folder.glob(pattern))
 
 
 def _pythons() -> list[str]:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.device.harness.image import NATIVE, Kind
+
 BEFORE_OTHERS = {"latency": -15, "faults": -10}  # nice values; what is measured is the device, not the machine
 
 
@@ -33,11 +35,13 @@ class Guest:
     ports: dict[int, int] = field(default_factory=dict)
     memory_mib: int = 768
     nice: int = 0
+    kind: Kind = NATIVE
 
     def boot(self, *arguments: str, timeout_s: float = 180) -> str:
         """Call the rig's `boot`; returns what it printed."""
         command = [str(self.rig / "boot"), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+        within_s = timeout_s * self.kind.times
+        done = subprocess.run(command, capture_output=True, text=True, timeout=within_s, check=False)
         if done.returncode:
             raise GuestError(f"{' '.join(command)}: {done.stdout[-1500:]}{done.stderr[-1500:]}")
         return done.stdout
@@ -46,7 +50,7 @@ class Guest:
         """Plug in and wait for SSH. Returns the seconds it took."""
         forward = " ".join(f"{inside}:{here}" for inside, here in self.ports.items()) or "9"
         words = ["start", str(self.image), str(self.folder), "--mem", str(self.memory_mib), "--fwd", forward]
-        said = self.boot(*words, "--vm", "uml", timeout_s=BOOT_S)
+        said = self.boot(*words, "--vm", "uml" if self.kind.arch == "amd64" else "qemu", timeout_s=BOOT_S)
         self._take_turn()
         return float(said.rsplit("seconds=", 1)[1])
 
@@ -69,6 +73,8 @@ class Guest:
                 self._take_turn()
 
     def _take_turn(self) -> None:
+        if self.kind.arch != "amd64":
+            return  # nothing is measured on an emulated device
         os.setpriority(os.PRIO_PGRP, int((self.folder / "uml" / "pid").read_text()), self.nice)
 
     def cut(self, keep: str = "none") -> str:
@@ -97,9 +103,10 @@ class Guest:
         """A shell command as root in the guest; returns its output."""
         line = [str(self.rig / "boot"), "ssh", str(self.folder), f"sudo sh -c {shlex.quote(command)}"]
         try:
-            done = subprocess.run(line, capture_output=True, text=True, timeout=timeout_s, check=False)
+            within_s = timeout_s * self.kind.times
+            done = subprocess.run(line, capture_output=True, text=True, timeout=within_s, check=False)
         except subprocess.TimeoutExpired as error:
-            raise GuestError(f"{command}: no answer in {timeout_s} s; so far {error.stdout!r}") from error
+            raise GuestError(f"{command}: no answer in {within_s} s; so far {error.stdout!r}") from error
         if check and done.returncode:
             raise GuestError(f"{command}: exit {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
         return done.stdout

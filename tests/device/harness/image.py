@@ -7,10 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+
+from deploy.bundle import Target
 
 PROJECT = Path(__file__).resolve().parents[3]
 SWITCH = "DOOR_AGENT_RIG_TESTS"
+PYTHON = {"bookworm": "cp311", "trixie": "cp313"}
 NEEDED = ("boot", "build-image", "lose-writes", "uml.config")
 # added to the rig's kernel: the scope on the GPIO lines
 SCOPE_CONFIG = """
@@ -22,6 +26,27 @@ CONFIG_TRACEFS_FS=y
 
 class NoDeviceError(RuntimeError):
     """This machine cannot make or boot the virtual device: nothing is known about the door."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Which device is played: Debian's words for architecture and suite. arm64 is emulated, programs and all."""
+
+    arch: str = "amd64"
+    suite: str = "trixie"
+
+    @property
+    def target(self) -> Target:
+        """What its bundle is for."""
+        return Target({"amd64": "x86_64", "arm64": "aarch64"}[self.arch], PYTHON[self.suite])
+
+    @property
+    def times(self) -> float:
+        """How much longer everything may take than on a native device."""
+        return 1.0 if self.arch == "amd64" else 20.0
+
+
+NATIVE = Kind()
 
 
 def rig_folder() -> Path:
@@ -47,20 +72,21 @@ def why_not(*, asked: bool) -> str:
     return ""
 
 
-def image() -> Path:
-    """A folder with a built image; the first call takes about 7 minutes, later ones none."""
+def image(kind: Kind = NATIVE) -> Path:
+    """A folder with a built image; the first call takes about 7 minutes (emulated: up to an hour), later none."""
     rig, digest = rig_folder(), hashlib.sha256(SCOPE_CONFIG.encode())
     for name in sorted(p.name for p in rig.iterdir() if p.is_file()):
         digest.update((rig / name).read_bytes())
-    folder = cache_folder() / f"image-{digest.hexdigest()[:12]}"
+    other = "" if kind == NATIVE else f"-{kind.arch}-{kind.suite}"
+    folder = cache_folder() / f"image-{digest.hexdigest()[:12]}{other}"
     if not (folder / "rig.env").exists() or not (folder / "root.img").exists():
-        build(rig, folder)
+        build(rig, folder, kind)
     return folder
 
 
-def build(rig: Path, folder: Path) -> None:
-    """Run the rig's own build with our additions to its kernel."""
-    sys.stderr.write(f"building the virtual device once, about 7 minutes: {folder}\n")
+def build(rig: Path, folder: Path, kind: Kind) -> None:
+    """Run the rig's own build with our additions to its kernel (an emulated device has Debian's own)."""
+    sys.stderr.write(f"building the virtual device once, about 7 minutes natively: {folder}\n")
     shutil.rmtree(folder, ignore_errors=True)
     scripts = folder / "rig"
     shutil.copytree(rig, scripts)
@@ -69,7 +95,7 @@ def build(rig: Path, folder: Path) -> None:
     config.chmod(0o644)
     config.write_text(config.read_text() + SCOPE_CONFIG)
     with (folder / "build.log").open("wb") as log:
-        command = [str(scripts / "build-image"), "--arch", "amd64", "--out", str(folder)]
+        command = [str(scripts / "build-image"), "--arch", kind.arch, "--suite", kind.suite, "--out", str(folder)]
         done = subprocess.run(command, stdout=log, stderr=log, check=False)
     if done.returncode:
         (folder / "rig.env").unlink(missing_ok=True)
