@@ -79,7 +79,7 @@ def test_a_door_with_a_camera_is_judged_by_the_line_and_by_the_journal():
         "steps_done": 13,
         "opened": "energised after 300 ms",
         "not_green": {"of": "12", "clock": "none"},
-        "not_green_with_time_server": {"of": "12"},
+        "not_green_left_alone": {"of": "12"},
         "resident": seen(granted, credential="face", **moved),
         "stranger": seen(denied, reason="CredentialNotFound"),
         "second_steps_done": 0,
