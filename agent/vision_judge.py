@@ -135,7 +135,7 @@ class Judge:
             return recognition.Frame(at_s, flaw, quality.value)
         liveness = self._pipeline.liveness if self._rules.min_liveness is not None else None
         case.live = None if liveness is None else liveness.score(image_bgr, track.detection)
-        (vector,) = self._pipeline.embed(image_bgr, [track.detection])
+        vector = self._pipeline.embed_judged(image_bgr, track.detection, quality)
         fused = case.average.add(vector, quality.value)
         case.vector = fused.vector
         seen = recognition.Frame(at_s, None, quality.value, case.live)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -14,7 +14,8 @@ from models.light import lifted
 
 _STRIDES_PX: Final = (8, 16, 32)
 _MULTIPLE_PX: Final = 32
-_AROUND: Final = 0.6  # of the face on each side: what it can move between two frames
+_STILL: Final = 0.3  # faces on each side, for a second look at one picture
+_WIDE: Final = 0.6  # faces on each side, where a single picture is looked at with care
 _COARSE: Final = 0.7
 _SAME_FACE: Final = 0.5  # overlap from which two cells speak of one face
 _MAX_OVERLAP: Final = 0.3  # of two boxes before the weaker one is dropped; YuNet's own example
@@ -45,6 +46,14 @@ class Detection:
         return Detection((x + left_px, y + top_px, width, height), self.landmarks_px + offset, self.confidence)
 
 
+class Cells(NamedTuple):
+    """What YuNet's cells that see a face say of it, in pixels of the picture it looked at."""
+
+    boxes: Floats  # [n, 4]: x, y, width, height
+    landmarks: Floats  # [n, 5, 2], see Detection
+    confidence: Floats  # [n], 0..1
+
+
 class Detector(Protocol):
     """Finds faces. Not for use from two threads at once."""
 
@@ -54,7 +63,15 @@ class Detector(Protocol):
 
     @property
     def follow_face_px(self) -> int:
-        """How wide a known face should be in the reduced picture in which it is looked for again."""
+        """How wide a known face should be in the reduced picture in which it is looked for in the next frame."""
+
+    @property
+    def near_face_px(self) -> int:
+        """The same for a second look at one picture."""
+
+    @property
+    def follow_around(self) -> float:
+        """How much around a known face is searched, in faces on each side: what it may move between two frames."""
 
     @property
     def width_px(self) -> int:
@@ -72,7 +89,10 @@ class YuNet:
     """YuNet in ONNX Runtime, which takes 0.4 times the time of OpenCV's own runner (models/README.md)."""
 
     name = "yunet"
-    follow_face_px = 56  # from 40 on the points are as good as on the full picture (220 pairs of LFW)
+    near_face_px = 56  # from 40 on the points are as good as on the full picture (220 pairs of LFW)
+    # Half the picture of 56 px and 0.6, the points as good (models/EVALUATION.md); at 0.3 who walks fast is lost.
+    follow_face_px = 50
+    follow_around = 0.45
 
     def __init__(self, weights: bytes, *, width_px: int, min_confidence: float = 0.7) -> None:
         self._session = session(weights)
@@ -83,52 +103,51 @@ class YuNet:
     def detect(self, image_bgr: Image, width_px: int | None = None) -> list[Detection]:
         """See Detector. Where nothing is found the shadows are lifted for a second look (models/light.py)."""
         small = reduced(image_bgr, width_px or self.width_px)
-        found = self._search(small) or self._search(lifted(small))
+        found = self._search(small)
+        if not len(found.confidence):
+            found = self._search(lifted(small))
         height, width = small.shape[:2]
         stretch = np.array([image_bgr.shape[1] / width, image_bgr.shape[0] / height], np.float32)
-        return sorted((_stretched(one, stretch) for one in merged(found)), key=lambda one: -one.width_px)
+        return sorted(merged(found, stretch), key=lambda one: -one.width_px)
 
-    def _search(self, small: Image) -> list[Detection]:
+    def _search(self, small: Image) -> Cells:
         height, width = small.shape[:2]
         blob = np.zeros((1, 3, _padded(height), _padded(width)), np.float32)
-        blob[0, :, :height, :width] = small.transpose(2, 0, 1)
+        for plane, colour in zip(blob[0], cv2.split(small), strict=True):
+            plane[:height, :width] = colour
         answers = self._session.run(_ANSWERS, {self._input: blob})
-        return [
-            row
+        grids = [
+            self._cells(answers[4 * at : 4 * at + 4], stride_px, blob.shape[3] // stride_px)
             for at, stride_px in enumerate(_STRIDES_PX)
-            for row in self._faces(answers[4 * at : 4 * at + 4], stride_px, blob.shape[3])
         ]
+        return Cells(*(np.concatenate(column) for column in zip(*grids, strict=True)))
 
-    def _faces(self, answers: list[Floats], stride_px: int, width_px: int) -> list[Detection]:
+    def _cells(self, answers: list[Floats], stride_px: int, columns: int) -> Cells:
         """Decode one grid: each cell says how likely it holds a face, and where, in strides from its own corner."""
         face, thing, boxes, points = (answer[0] for answer in answers)
-        confidence = np.sqrt(np.clip(face[:, 0], 0, 1) * np.clip(thing[:, 0], 0, 1))
-        found = []
-        for cell in np.flatnonzero(confidence >= self._min_confidence):
-            corner = np.array(divmod(int(cell), width_px // stride_px)[::-1], np.float32)
-            centre = (corner + boxes[cell, :2]) * stride_px
-            size = np.exp(boxes[cell, 2:]) * stride_px
-            (x, y), (width, height) = centre - size / 2, size
-            landmarks = (corner + points[cell].reshape(5, 2)) * stride_px
-            box = (float(x), float(y), float(width), float(height))
-            found.append(Detection(box, landmarks.astype(np.float32), float(confidence[cell])))
-        return found
+        sure = face[:, 0] * thing[:, 0]
+        at = np.flatnonzero(sure >= self._min_confidence**2)
+        corner = np.stack([at % columns, at // columns], axis=1).astype(np.float32)
+        size = np.exp(boxes[at, 2:])
+        box = np.concatenate([corner + boxes[at, :2] - size / 2, size], axis=1)
+        landmarks = corner[:, None] + points[at].reshape(-1, 5, 2)
+        return Cells(box * stride_px, landmarks * stride_px, np.sqrt(sure[at]))
 
 
-def follow(detector: Detector, image_bgr: Image, last: Detection, face_px: int | None = None) -> Detection | None:
-    """The face of the frame before, looked for only around its place there; None if it is not there.
+def follow(detector: Detector, image_bgr: Image, last: Detection) -> Detection | None:
+    """The face of the frame before, looked for only around its place there; None if it is not there."""
+    return _near(detector, image_bgr, last, detector.follow_face_px, detector.follow_around)
 
-    `face_px`: how wide the face shall be in what the detector sees (None: its own choice).
-    """
+
+def _near(detector: Detector, image_bgr: Image, last: Detection, face_px: int, around: float) -> Detection | None:
+    """A face near its last place. `face_px`: how wide it shall be in what the detector sees."""
     x, y, width, height = last.box_px
-    left, top = max(0, int(x - _AROUND * width)), max(0, int(y - _AROUND * height))
-    right, bottom = int(x + (1 + _AROUND) * width), int(y + (1 + _AROUND) * height)
+    left, top = max(0, int(x - around * width)), max(0, int(y - around * height))
+    right, bottom = int(x + (1 + around) * width), int(y + (1 + around) * height)
     part = image_bgr[top:bottom, left:right]
     if min(part.shape[:2]) < _MULTIPLE_PX:
         return None
-    found = detector.detect(
-        part, max(_MULTIPLE_PX, round(part.shape[1] * (face_px or detector.follow_face_px) / width))
-    )
+    found = detector.detect(part, max(_MULTIPLE_PX, round(part.shape[1] * face_px / width)))
     nearby = [one.shifted(left, top) for one in found]
     best = max(nearby, key=lambda one: overlap(one.box_px, last.box_px), default=None)
     return best if best is not None and overlap(best.box_px, last.box_px) > 0 else None
@@ -137,9 +156,9 @@ def follow(detector: Detector, image_bgr: Image, last: Detection, face_px: int |
 def precise(detector: Detector, image_bgr: Image, found: Detection) -> Detection:
     """A second, near look at a face that was small in the reduced frame: its points were too coarse to align by."""
     seen_px = found.width_px * min(1.0, detector.width_px / image_bgr.shape[1])
-    if seen_px >= _COARSE * detector.follow_face_px:
+    if seen_px >= _COARSE * detector.near_face_px:
         return found
-    return follow(detector, image_bgr, found) or found
+    return _near(detector, image_bgr, found, detector.near_face_px, _STILL) or found
 
 
 def carefully(detector: Detector, image_bgr: Image, found: Detection) -> Detection:
@@ -148,8 +167,9 @@ def carefully(detector: Detector, image_bgr: Image, found: Detection) -> Detecti
     Frames of a video do this for each other. With 1,000 people enrolled by one picture and tried with one, 4.8 instead
     of 5.5 % are refused at 1 % of strangers let in (EVALUATION.md).
     """
-    first = follow(detector, image_bgr, found) or found
-    second = follow(detector, image_bgr, first, 2 * detector.follow_face_px)
+    face_px = detector.near_face_px
+    first = _near(detector, image_bgr, found, face_px, _WIDE) or found
+    second = _near(detector, image_bgr, first, 2 * face_px, _WIDE)
     if second is None:
         return first
     points = np.asarray((first.landmarks_px + second.landmarks_px) / 2, np.float32)
@@ -176,35 +196,37 @@ def overlap(one: tuple[float, float, float, float], other: tuple[float, float, f
     return shared / joint if joint > 0 else 0.0
 
 
-def strongest(found: list[Detection]) -> list[Detection]:
-    """One detection a face: of boxes that overlap the most confident one stays."""
-    kept: list[Detection] = []
-    for one in sorted(found, key=lambda one: -one.confidence):
-        if all(overlap(one.box_px, other.box_px) <= _MAX_OVERLAP for other in kept):
-            kept.append(one)
-    return kept
+def merged(cells: Cells, stretch: Floats) -> list[Detection]:
+    """One detection a face: of boxes that overlap the most confident one stays, `stretch` (x, y) times as large.
 
-
-def merged(found: list[Detection]) -> list[Detection]:
-    """`strongest`, its points the mean of what all cells said that saw this face, weighted by how sure they were.
-
-    Costs nothing and takes a fifth off the error of the points (250 pictures of LFW: 0.031 to 0.024 of the face's
-    width); with 1,000 enrolled by one picture that is 5.6 instead of 6.1 % refused at 1 % of strangers let in.
+    Its points are the mean of what all cells said that saw this face, weighted by how sure they were. That costs little
+    and takes a fifth off the error of the points (250 pictures of LFW: 0.031 to 0.024 of the face's width); with 1,000
+    enrolled by one picture that is 5.6 instead of 6.1 % refused at 1 % of strangers let in.
     """
+    shared = _overlaps(cells.boxes)
+    kept: list[int] = []
+    for one in np.argsort(-cells.confidence, kind="stable"):
+        if (shared[one, kept] <= _MAX_OVERLAP).all():
+            kept.append(int(one))
     faces = []
-    for best in strongest(found):
-        same = [one for one in found if overlap(one.box_px, best.box_px) > _SAME_FACE]
-        weights = np.array([one.confidence for one in same], np.float32)
-        points = np.stack([one.landmarks_px for one in same])
-        mean = np.tensordot(weights / weights.sum(), points, axes=1).astype(np.float32)
-        faces.append(Detection(best.box_px, mean, best.confidence))
+    for best in kept:
+        same = shared[best] > _SAME_FACE
+        weights = cells.confidence[same] / cells.confidence[same].sum()
+        points = np.tensordot(weights, cells.landmarks[same], axes=1) * stretch
+        x, y, width, height = (cells.boxes[best] * np.tile(stretch, 2)).tolist()
+        faces.append(Detection((x, y, width, height), points.astype(np.float32), float(cells.confidence[best])))
     return faces
+
+
+def _overlaps(boxes: Floats) -> Floats:
+    """float32[n, n]: `overlap` of every two of float32[n, 4]."""
+    low, size = boxes[:, :2], boxes[:, 2:]
+    high = low + size
+    sides = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+    shared = np.maximum(sides, 0).prod(axis=2)
+    area = size.prod(axis=1)
+    return np.asarray(shared / np.maximum(area[:, None] + area - shared, 1e-6), np.float32)
 
 
 def _padded(length_px: int) -> int:
     return -(-length_px // _MULTIPLE_PX) * _MULTIPLE_PX
-
-
-def _stretched(one: Detection, stretch: Floats) -> Detection:
-    x, y, width, height = (float(value) for value in np.array(one.box_px) * np.tile(stretch, 2))
-    return Detection((x, y, width, height), one.landmarks_px * stretch, one.confidence)

@@ -36,7 +36,8 @@ class Hog:
     """HOG on the reduced gray picture (2.3 times faster than on colour), points from the full one."""
 
     name = "hog"
-    follow_face_px = 100
+    follow_face_px = near_face_px = 100
+    follow_around = 0.6
 
     def __init__(self, predictor: Path, *, width_px: int) -> None:
         self._find = dlib.get_frontal_face_detector()

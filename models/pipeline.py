@@ -23,6 +23,7 @@ from models.light import evenly_lit
 from models.liveness import Liveness
 from models.loaders import load_detector, load_embedder, load_liveness, model_id
 from models.manifest import ModelEntry, Part, entry, known
+from models.quality import LAYOUT, Quality
 from models.store import Store
 
 T = TypeVar("T")
@@ -72,6 +73,12 @@ class Pipeline:
     def embed(self, image_bgr: Image, detections: list[Detection]) -> Floats:
         """float32[N, dim], unit length, for at least one detection."""
         return self.embedder.embed(self.chips(image_bgr, detections))
+
+    def embed_judged(self, image_bgr: Image, found: Detection, quality: Quality) -> Floats:
+        """float32[dim]: `embed` of one face that was judged good; what was cut for that is not cut again."""
+        if quality.upright is None or self.embedder.alignment_id != LAYOUT.alignment_id:
+            return np.asarray(self.embed(image_bgr, [found])[0], np.float32)
+        return np.asarray(self.embedder.embed(quality.upright[None])[0], np.float32)
 
     def embed_carefully(self, image_bgr: Image, found: Detection) -> Floats:
         """float32[dim], unit length: a single picture of a face as the mean of five cuts, for five times the time."""

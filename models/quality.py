@@ -8,10 +8,11 @@ is decided elsewhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.align import ALIGNMENTS, chip
 from models.arrays import Floats, Image
@@ -33,15 +34,24 @@ _MAX_ROLL: Final = 0.7  # slope of the line through the eyes
 # forehead. Logistic weights and offset; above the bound are 6 in 10 surgical masks and 1 in 250 side-lit bare faces.
 _COVERED: Final = (-33.0, -7.17, -0.191, 0.3, 27.04)
 _MIN_COVERED: Final = 2.0
-_LAYOUT: Final = ALIGNMENTS["reid-128"]
+# Parts of the upright face: what is turned into Lab begins at (_TOP, _LEFT), the others are rows and columns of that.
+_TOP, _LEFT = 16, 24
+_FOREHEAD: Final = (slice(20 - _TOP, 40 - _TOP), slice(40 - _LEFT, 88 - _LEFT))
+_MOUTH: Final = (slice(96 - _TOP, 118 - _TOP), slice(44 - _LEFT, 84 - _LEFT))
+_CHIN: Final = (slice(88 - _TOP, 112 - _TOP), slice(36 - _LEFT, 92 - _LEFT))
+LAYOUT: Final = ALIGNMENTS["reid-128"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Quality:
-    """`value` 0..1 is the frame's weight; `flaw` names why the frame cannot be used, None if it can."""
+    """`value` 0..1 is the frame's weight; `flaw` names why the frame cannot be used, None if it can.
+
+    `upright`: of a frame that can, the face as it was judged, cut by LAYOUT and evenly lit, so that it is cut once.
+    """
 
     value: float
     flaw: Flaw | None
+    upright: Image | None = None
 
 
 def assess(image_bgr: Image, detection: Detection) -> Quality:
@@ -51,15 +61,16 @@ def assess(image_bgr: Image, detection: Detection) -> Quality:
     yaw, nose_height, roll = pose(detection.landmarks_px)
     if abs(yaw) > _MAX_YAW or abs(roll) > _MAX_ROLL or not _NOSE_HEIGHT[0] < nose_height < _NOSE_HEIGHT[1]:
         return Quality(0.0, "turned")
-    face = chip(image_bgr, detection.landmarks_px, _LAYOUT)
-    gray = cv2.cvtColor(face, cv2.COLOR_BGR2GRAY).astype(np.float32)[16:112, 20:108]
-    light = float(gray.mean())
+    face = chip(image_bgr, detection.landmarks_px, LAYOUT)
+    gray = cv2.cvtColor(face, cv2.COLOR_BGR2GRAY)[16:112, 20:108]
+    light, spread = _mean_and_spread(gray)
     if light < _MIN_LIGHT:
         return Quality(0.0, "dark")
-    sharpness = float(cv2.Laplacian(gray, cv2.CV_32F).var() / (gray.var() + 25.0))
+    sharpness = _mean_and_spread(cv2.Laplacian(gray, cv2.CV_16S))[1] ** 2 / (spread**2 + 25.0)
     if sharpness < _MIN_SHARPNESS:
         return Quality(0.0, "blurred")
-    if _covered(evenly_lit(face), detection.confidence):
+    upright = evenly_lit(face)
+    if _covered(upright, detection.confidence):
         return Quality(0.0, "covered")
     value = (
         min(1.0, detection.width_px / _GOOD_WIDTH_PX)
@@ -67,7 +78,7 @@ def assess(image_bgr: Image, detection: Detection) -> Quality:
         * min(1.0, sharpness / _GOOD_SHARPNESS)
         * (1.0 - abs(yaw))
     )
-    return Quality(value, None)
+    return Quality(value, None, upright)
 
 
 def pose(landmarks_px: Floats) -> tuple[float, float, float]:
@@ -83,11 +94,21 @@ def pose(landmarks_px: Floats) -> tuple[float, float, float]:
 
 
 def _covered(face: Image, confidence: float) -> bool:
-    lab = cv2.cvtColor(face, cv2.COLOR_BGR2LAB).astype(np.float32)
-    forehead = np.median(lab[20:40, 40:88].reshape(-1, 3), axis=0)
-    mouth = np.median(lab[96:118, 44:84].reshape(-1, 3), axis=0)
-    texture = np.abs(np.diff(lab[88:112, 36:92, 0], axis=0)).mean() / (lab[16:112, 24:104, 0].std() + 1.0)
+    lab: Image = np.asarray(cv2.cvtColor(face[_TOP:118, _LEFT:104], cv2.COLOR_BGR2LAB), np.uint8)
+    forehead, mouth = (_median(lab[rows, columns]) for rows, columns in (_FOREHEAD, _MOUTH))
+    chin = lab[_CHIN][..., 0]
+    texture = cv2.absdiff(chin[1:], chin[:-1]).mean() / (_mean_and_spread(lab[: 112 - _TOP, :, 0])[1] + 1.0)
     redder = float(mouth[1] - forehead[1])
     other_colour = float(np.hypot(*(mouth - forehead)[1:]))
     signs = (confidence, float(texture), redder, other_colour, 1.0)
     return sum(weight * sign for weight, sign in zip(_COVERED, signs, strict=True)) > _MIN_COVERED
+
+
+def _median(part: Image) -> Floats:
+    return np.asarray(np.median(part.reshape(-1, 3), axis=0), np.float32)
+
+
+def _mean_and_spread(plane: NDArray[Any]) -> tuple[float, float]:
+    """Mean and standard deviation of one plane."""
+    mean, spread = cv2.meanStdDev(plane)
+    return float(mean[0, 0]), float(spread[0, 0])

@@ -306,3 +306,15 @@ def test_any_other_onnx_network_serves_as_an_embedder(better: Pipeline, shared: 
     chips = better.chips(frame, better.detector.detect(frame))
     assert other.dim == 256
     assert np.allclose(other.embed(chips), better.embedder.embed(chips), atol=1e-5)
+
+
+def test_a_judged_face_is_cut_once_and_gives_the_vector_of_a_cut_of_its_own(
+    pipeline: Pipeline, picture: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = picture("collins")
+    found = _only(pipeline, frame)
+    (own,) = pipeline.embed(frame, [found])
+    quality, cuts = assess(frame, found), []
+    monkeypatch.setattr("models.pipeline.chip", lambda *args: cuts.append(args) or chip(*args))
+    assert np.array_equal(pipeline.embed_judged(frame, found, quality), own)
+    assert len(cuts) == (pipeline.embedder.alignment_id != "reid-128")

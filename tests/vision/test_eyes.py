@@ -17,7 +17,8 @@ class _Detector:
     """Sees what the test says: boxes in the whole frame; in a part of it, those that lie inside."""
 
     name = "scripted"
-    follow_face_px = 50
+    follow_face_px = near_face_px = 50
+    follow_around = 0.6
     width_px = 4 * WIDTH  # faces are never too small to be precise
 
     def __init__(self) -> None:
