@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,6 +29,7 @@ _REST_S: Final[Mapping[FindingKind, float]] = {
     FindingKind.DOUBTFUL: 2.0,
     FindingKind.UNCLEAR: 1.0,
 }
+LONGEST_OUTDATED_S: Final = 1.0  # then somebody before the camera waits for the rest of the comparing at once
 _MOST_DOUBLINGS: Final = 2  # of the rest after a refusal: somebody who waits before the door is no series of attempts
 _HINTS: Final[Mapping[str, Indication]] = {
     "small": Indication.COME_CLOSER,
@@ -68,17 +70,34 @@ class Judge:
         self._strangers = Strangers(pipeline.embedder.same_person_similarity)
         self._presence = Presence()
         self.settings = settings
+        self._outdated_s: float | None = None  # since when the bound is one of other people
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
-        """New numbers of the operator, or a changed gallery: the bound is worked out anew."""
+        """New numbers of the operator: the bound is worked out anew, at once."""
         self.settings = settings
         self._bound = self._people.bound(settings)
+        self._outdated_s = None
         self._rules = recognition.rules_for(
             recognition.Level(settings.policy),
             liveness_available=self._pipeline.liveness is not None,
             min_agreement=self._pipeline.embedder.same_person_similarity,
         )
+
+    def people_changed(self, now_s: float) -> None:
+        """Somebody came into the gallery or left it. Until `catch_up` is done frames are taken in, nothing is decided.
+
+        So nobody waits while everybody is compared with everybody, and no decision rests on a bound of other people.
+        """
+        if self._outdated_s is None:
+            self._outdated_s = now_s
+
+    def catch_up(self, for_s: float, now_s: float) -> None:
+        """Go on working out the bound of a changed gallery, for about so long; to its end after LONGEST_OUTDATED_S."""
+        if self._outdated_s is None:
+            return
+        if self._people.calibrate(for_s if now_s - self._outdated_s < LONGEST_OUTDATED_S else math.inf):
+            self.use(self.settings)
 
     def judge(self, track: Track, image_bgr: Image, at_s: float, motion: Motion) -> Finding | None:
         """Take in a track's face in the newest frame; a decision when it is due."""
@@ -92,13 +111,14 @@ class Judge:
         frame = self._frame(case, track, image_bgr, at_s, in_zone=width >= ZONE_WIDTH)
         case.frames += 1
         case.evidence, verdict = recognition.observe(case.evidence, frame, self._rules, self._bound)
-        return self._finding(track.number, case, verdict, at_s)
+        return None if self._outdated_s is not None else self._finding(track.number, case, verdict, at_s)
 
     def forget_all_but(self, tracks: set[int], at_s: float) -> list[Finding]:
         """A picture is judged. Tracks that are not among these have ended: what was found out about them."""
         self._presence.watched({c.person_id for n, c in self._cases.items() if n in tracks and c.person_id}, at_s)
         findings = []
         for number in self._cases.keys() - tracks:
+            self.catch_up(math.inf, at_s)  # what is known is judged now
             case = self._cases.pop(number)
             verdict = recognition.conclude(case.evidence, self._rules, self._bound)
             finding = self._finding(number, case, verdict, at_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Final
 
 import numpy as np
@@ -17,7 +19,7 @@ from agent.core.vision_messages import (
     Settings,
 )
 from agent.vision_facts import bound_of
-from models.calibration import Calibration, fit
+from models.calibration import Calibration, Steps, fit_in_steps
 from models.gallery import Gallery
 from models.pipeline import Pipeline
 from models.template import Template
@@ -36,6 +38,7 @@ class People:
         self._bad: list[str] = []  # templates left out since the last gallery began
         self._epoch = 0
         self._calibration: Calibration | None = None
+        self._fitting: Steps[Calibration] | None = None
         self.gallery = pipeline.gallery()
 
     def take(self, message: GalleryBegin | GalleryAdd | GalleryCommit | GalleryRemove) -> GalleryLoaded | None:
@@ -56,16 +59,37 @@ class People:
                         gallery.remove(person_id)
             case GalleryCommit():
                 self._commit(message.epoch)
-        self._calibration = None
+        self._calibration = self._fitting = None
         return GalleryLoaded(self._epoch, len(self.gallery), self.gallery.template_count, self._refused())
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether the people who are enrolled now have been compared with each other; `calibrate` does it."""
+        return self._calibration is not None
+
+    def calibrate(self, for_s: float) -> bool:
+        """Go on comparing everybody with everybody for about so long; True when that is done."""
+        until_s = time.monotonic() + for_s
+        while self._calibration is None:
+            if self._fitting is None:
+                self._fitting = self._fit()
+            try:
+                next(self._fitting)
+            except StopIteration as end:
+                self._calibration, self._fitting = end.value, None
+            if time.monotonic() >= until_s:
+                break
+        return self.calibrated
+
+    def _fit(self) -> Steps[Calibration]:
+        gallery = self.gallery
+        pictures = gallery.template_count / max(1, len(gallery))
+        return fit_in_steps(gallery.matrix, model_id=gallery.model_id, pictures=pictures, baseline=gallery.baseline)
+
     def bound(self, settings: Settings) -> Bound:
-        """How near is near enough for this roster and the operator's numbers."""
-        if self._calibration is None:
-            pictures = self.gallery.template_count / max(1, len(self.gallery))
-            self._calibration = fit(
-                self.gallery.matrix, model_id=self.gallery.model_id, pictures=pictures, baseline=self.gallery.baseline
-            )
+        """How near is near enough for this roster and the operator's numbers, after what `calibrate` has left to do."""
+        self.calibrate(math.inf)
+        assert self._calibration is not None  # noqa: S101  it took all the time it needed
         rate = stranger_rate(settings.strangers_per_year, settings.stranger_passages_per_day)
         bound = bound_of(self._calibration, rate, self.gallery, self._epoch, self._pipeline.embedder)
         self.gallery.look_alike_distance = bound.max_look_alike_distance

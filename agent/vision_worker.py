@@ -62,6 +62,8 @@ from models.pipeline import Pipeline, load_pipeline
 _FRAME_WAIT_S: Final = 0.1
 _MESSAGES_FOR_S: Final = 0.05
 _ALIVE_EVERY_S: Final = 1.0
+_CATCH_UP_S: Final = 0.03  # between two frames of ten a second, beside a face that is judged
+_CATCH_UP_ALONE_S: Final = 0.1
 _JUDGED_AT_ONCE: Final = 2
 _PREVIEW_WIDTH_PX: Final = 640
 _PREVIEW_QUALITY: Final = 70
@@ -97,7 +99,7 @@ class Worker:
         for message in self._end.receive(_MESSAGES_FOR_S):
             people_changed |= self._obey(message)
         if people_changed and self._judge is not None:
-            self._judge.use(self._judge.settings)
+            self._judge.people_changed(boottime_s())
         frame = self._camera.read(_FRAME_WAIT_S)
         now_s = boottime_s()
         state = self._camera.state
@@ -106,6 +108,8 @@ class Worker:
             self._recent_s.append(frame.at_s)
             if self._end.connected:
                 self._look(frame, state, now_s)
+        if self._judge is not None:
+            self._judge.catch_up(_CATCH_UP_S if self._in_view else _CATCH_UP_ALONE_S, now_s)
         self._tell_state(state, now_s)
 
     def _introduce(self) -> None:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +33,15 @@ _DOUBLE_OWN_RATE: Final = 1e-4  # and than the second nearest of 1 person in 10,
 _LEAST_SCALE: Final = 0.02
 _FEWEST: Final = 30  # people from whom a tail can be read at all
 _ENOUGH: Final = 100  # people who can speak for a network that nobody has measured
-_SAMPLE: Final = 2000  # people compared with each other: 0.1 s, and more people only make the bound less strict
+_SAMPLE: Final = 2000  # people compared with each other: 0.3 s, and more people only make the bound less strict
+_ROWS_A_STEP: Final = 100  # compared with everybody: some 6 ms
 _PRIOR_PEOPLE: Final = 75.0  # the prior counts like this many people
 _MANY_PICTURES: Final = 3.0
 _RATES: Final = (1e-6, 0.1)
+
+
+T = TypeVar("T")
+Steps: TypeAlias = Generator[None, None, T]  # work that can be left and gone on with at each step; its value at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +80,27 @@ class Calibration:
 def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, baseline: float = 0.0) -> Calibration:
     """From float32[people, dim], one unit vector a person; `pictures`: how many, on average, stand behind each.
 
-    `baseline` is the gallery's. At most 2,000 people are compared with each other (0.1 s), the same ones each time.
+    `baseline` is the gallery's. At most 2,000 people are compared with each other (0.3 s), the same ones each time.
     """
+    return finished(fit_in_steps(matrix, model_id=model_id, pictures=pictures, baseline=baseline))
+
+
+def fit_in_steps(
+    matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, baseline: float = 0.0
+) -> Steps[Calibration]:
+    """`fit`, a few milliseconds at a time, so that somebody before the camera is not kept waiting; on a copy."""
     people = len(matrix)
     prior = _prior(model_id)
-    rows = matrix
+    rows = matrix.copy()
     if people > _SAMPLE:
         rows = matrix[np.random.default_rng(0).permutation(people)[:_SAMPLE]]
     looked_at = len(rows)
-    rows = without_doubles(rows, model_id=model_id, pictures=pictures, baseline=baseline)
+    rows = yield from _distinct(rows, prior, _several(pictures), baseline)
     distinct = people * len(rows) // max(1, looked_at)
     if distinct < _FEWEST:
         return _named("none" if prior is None else "prior", model_id, people, pictures, (0.0, 0.0, 0.0))
-    location, scale = _tail(strangeness(rows, baseline), gone=2 * (looked_at - len(rows)))
+    _, relative = yield from _as_strangers(rows, baseline)
+    location, scale = _tail(relative, gone=2 * (looked_at - len(rows)))
     if prior is None:
         method, weight = ("roster", 1.0) if distinct >= _ENOUGH else ("none", 0.0)
     else:
@@ -100,14 +114,18 @@ def without_doubles(rows: Floats, *, model_id: str, pictures: float, baseline: f
     What strangers are here is read off everybody's second nearest: even if everybody is enrolled twice, that is
     somebody else. For at most 2,000 rows.
     """
-    prior = _prior(model_id)
+    return finished(_distinct(rows, _prior(model_id), _several(pictures), baseline))
+
+
+def _distinct(rows: Floats, prior: Prior | None, several: float, baseline: float) -> Steps[Floats]:
     limit: float | None = None
     while len(rows) > _FEWEST // 2:
-        best, relative = _as_strangers(rows, baseline)
+        best, relative = yield from _as_strangers(rows, baseline)
         if limit is None:
-            limit = _above(_tail(_as_strangers(rows, baseline, apart_from=best)[1]), _DOUBLE_OWN_RATE)
+            _, apart = yield from _as_strangers(rows, baseline, apart_from=best)
+            limit = _above(_tail(apart), _DOUBLE_OWN_RATE)
             if prior is not None:
-                limit = max(limit, prior.similarity(_DOUBLE_RATE, len(rows), _several(pictures)))
+                limit = max(limit, prior.similarity(_DOUBLE_RATE, len(rows), several))
         number = np.arange(len(rows))
         second_of_two = (relative >= limit) & ((best < number) | (relative[best] < limit))
         if not second_of_two.any():
@@ -118,34 +136,49 @@ def without_doubles(rows: Floats, *, model_id: str, pictures: float, baseline: f
 
 def strangeness(rows: Floats, baseline: float = 0.0) -> Floats:
     """float32[n]: the relative similarity of each unit vector float32[n, dim] as a stranger to all the others."""
-    return _as_strangers(rows, baseline)[1]
+    return finished(_as_strangers(rows, baseline))[1]
 
 
 def nearest_others(rows: Floats, baseline: float = 0.0) -> list[tuple[int, float]]:
     """For each person the row of the one who resembles him most, and how much; for at most 2,000 people."""
     if len(rows) < 3:  # noqa: PLR2004  two people and a cohort of one
         return []
-    best, relative = _as_strangers(rows[:_SAMPLE], baseline)
+    best, relative = finished(_as_strangers(rows[:_SAMPLE], baseline))
     return [(int(row), float(value)) for row, value in zip(best, relative, strict=True)]
 
 
 def _as_strangers(
     rows: Floats, baseline: float, apart_from: NDArray[np.intp] | None = None
-) -> tuple[NDArray[np.intp], Floats]:
+) -> Steps[tuple[NDArray[np.intp], Floats]]:
     """Nearest other row of each and its relative similarity; `apart_from` names one row for each not to look at."""
-    similarities = likeness(rows @ rows.T, baseline)
-    np.fill_diagonal(similarities, -2.0)
-    if apart_from is not None:
-        similarities[np.arange(len(rows)), apart_from] = -2.0
     keep = min(COHORT + 1, len(rows) - (1 if apart_from is None else 2))
-    top = -np.partition(-similarities, range(keep), axis=1)[:, :keep]
-    best = similarities.argmax(axis=1)
+    top, best = np.empty((len(rows), keep), np.float32), np.empty(len(rows), np.intp)
+    for start in range(0, len(rows), _ROWS_A_STEP):
+        part = slice(start, start + _ROWS_A_STEP)
+        similarities = likeness(rows[part] @ rows.T, baseline)
+        at = np.arange(len(similarities))
+        similarities[at, start + at] = -2.0
+        if apart_from is not None:
+            similarities[at, apart_from[part]] = -2.0
+        top[part] = -np.partition(-similarities, range(keep), axis=1)[:, :keep]
+        best[part] = similarities.argmax(axis=1)
+        yield
     own = np.maximum(0.0, top[:, 1:].mean(axis=1))
     # The cohort of the best person, without the stranger, who is enrolled here only for the sake of the argument.
     in_cohort = top[:, 0] >= top[best, keep - 2]
     without = top[best, :-1].sum(axis=1) + np.where(in_cohort, top[best, -1] - top[:, 0], 0.0)
     crowd = np.maximum(0.0, without / (keep - 1))
     return best, np.asarray(top[:, 0] - SHARE * (own + crowd), np.float32)
+
+
+def finished(steps: Steps[T]) -> T:
+    """All of the work at once."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: T = end.value
+            return value
 
 
 def _above(tail: tuple[float, float], rate: float) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models import calibration
-from models.calibration import fit, strangeness, without_doubles
+from models.calibration import fit, fit_in_steps, strangeness, without_doubles
 from models.gallery import Gallery
 from models.manifest import entry
 from models.template import Template
@@ -57,6 +57,21 @@ def test_strangeness_is_the_distance_that_the_gallery_finds_without_that_person(
         gallery.remove(f"p{number}")
         assert 1 - strangeness(vectors)[number] == pytest.approx(_distance(gallery, vectors[number]), abs=1e-5)
         gallery.add(f"p{number}", Template(vectors[number], NET, "cut"))
+
+
+def test_the_same_bound_comes_in_small_steps_whatever_happens_to_the_gallery_meanwhile():
+    """Somebody before the camera of a door of 2,000 people must not wait for all of them to be compared."""
+    people = _population(2500)
+    at_once, taken, values, steps = fit(people, model_id=NET), people.copy(), [], 0
+
+    def work():
+        values.append((yield from fit_in_steps(taken, model_id=NET)))
+
+    for _ in work():
+        taken[:] = 0
+        steps += 1
+    assert values == [at_once]
+    assert steps >= 3 * 20  # three times everybody with everybody, a hundred people in a step
 
 
 def test_a_stricter_rate_is_a_nearer_bound():

@@ -18,10 +18,11 @@ from agent.core.vision_messages import (
     Settings,
 )
 from agent.vision_eyes import Eyes, Track
-from agent.vision_judge import Judge
+from agent.vision_judge import LONGEST_OUTDATED_S, Judge
 from agent.vision_people import People
 from fixtures.pictures import PicturesMissingError, portrait
 from models.arrays import Image
+from models.calibration import Calibration, fit
 from models.detect import Detection
 from models.pipeline import Pipeline
 
@@ -63,6 +64,35 @@ def test_a_resident_is_recognised_once_within_300_ms_of_the_first_good_frame(
     first_good_s = next(row["at_s"] for row in rows if row["flaw"] is None and row["quality"] >= GOOD)
     assert recognised[0].decided_at_s - first_good_s <= 0.3
     assert recognised[0].frames >= 3
+
+
+def test_while_the_bound_of_a_changed_gallery_is_worked_out_frames_count_and_nothing_is_decided(
+    pipeline: Pipeline, roster: Roster, resident: tuple[GalleryRow, ...], frames: Frames
+) -> None:
+    """Before, no frame was judged in that time; and a decision by the bound of other people could be a looser one."""
+    (usual,) = _Door(pipeline, roster).watch(frames("resident_walks_up"))
+    decided_at = round((usual.decided_at_s - 1000.0) * 10)
+    seen = frames("resident_walks_up")[: decided_at + 3]
+    door = _Door(pipeline, roster)
+    newcomer = np.asarray(np.eye(pipeline.embedder.dim)[0], "<f4").tobytes()
+    door.people.take(GalleryAdd((GalleryRow("newcomer", "n", newcomer),)))
+    door.judge.people_changed(door.now_s)
+    assert door.watch(seen[:-1]) == []
+    assert not door.people.calibrated
+    door.judge.catch_up(0.0, door.now_s + LONGEST_OUTDATED_S)  # now to the end
+    assert door.people.calibrated
+    (found,) = door.watch(seen[-1:])
+    assert (found.verdict, found.person_id) == (FindingKind.RECOGNISED, "resident")
+    assert found.frames == usual.frames + 3  # those of the meantime count
+    assert found.receipt["bound"]["roster_size"] == 22
+    assert found.receipt["bound"]["calibration"] == fit_of(door).version
+
+
+def fit_of(door: _Door) -> Calibration:
+    """What the people of a door say, worked out at once."""
+    gallery = door.people.gallery
+    pictures = gallery.template_count / len(gallery)
+    return fit(gallery.matrix, model_id=gallery.model_id, pictures=pictures, baseline=gallery.baseline)
 
 
 @pytest.mark.parametrize("others", [20, 0])
