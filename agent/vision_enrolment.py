@@ -25,6 +25,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "blurred": "Hold still",
     "turned": "Look into the camera",
     "dark": "More light on the face, please",
+    "backlit": "Turn a little: the light is behind you",
+    "glaring": "Step out of the glaring light",
     "covered": "Take off mask, scarf or sunglasses",
     "poor": "Come closer, into the light",
     "print": "The face itself is needed, not a picture",

@@ -36,6 +36,8 @@ _HINTS: Final[Mapping[str, Indication]] = {
     "blurred": Indication.COME_CLOSER,
     "turned": Indication.LOOK_HERE,
     "dark": Indication.MORE_LIGHT,
+    "backlit": Indication.TURN_FROM_LIGHT,
+    "glaring": Indication.TURN_FROM_LIGHT,
     "covered": Indication.UNCOVER_FACE,
     recognition.Reason.LOOK_ALIKE: Indication.SHOW_PHONE,
     recognition.Reason.GREY_ZONE: Indication.SHOW_PHONE,

@@ -38,6 +38,7 @@ PATTERNS = {
     "come-closer": _blinks(1),
     "uncover-face": _blinks(2),
     "more-light": _blinks(3),
+    "turn-from-light": _blinks(3),  # about the light too; the page says which
     "look-here": _blinks(4),
     "show-again": _blinks(5),
     "look-again": _blinks(5),

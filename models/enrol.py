@@ -32,6 +32,8 @@ _WORDS: Final[dict[Flaw, str]] = {
     "blurred": "is blurred: hold still, or wipe the lens",
     "turned": "shows the face from the side: look into the camera",
     "dark": "is too dark: more light on the face, no window behind it",
+    "backlit": "shows the face against the light: turn around, so that window or lamp is before it",
+    "glaring": "is too bright: away from sun or lamp, nothing is left to see in the face",
     "covered": "shows a covered face: take off mask, scarf or sunglasses",
 }
 
@@ -40,7 +42,7 @@ def enrol(pipeline: Pipeline, pictures: Sequence[tuple[str, Image]]) -> tuple[Te
     """One template a picture (name, uint8[H, W, 3]); all must show the same one person well.
 
     Raises PictureUnusableError for the first picture that cannot be used; its `reason` is one of no-face, two-faces,
-    small, blurred, turned, dark, covered, poor, other-person.
+    small, blurred, turned, dark, backlit, glaring, covered, poor, other-person.
     """
     templates: list[Template] = []
     for name, image in pictures:

@@ -179,6 +179,7 @@ class Indication(StrEnum):
     COME_CLOSER = "come-closer"
     UNCOVER_FACE = "uncover-face"
     MORE_LIGHT = "more-light"
+    TURN_FROM_LIGHT = "turn-from-light"  # it comes from behind, or glares
     LOOK_HERE = "look-here"
     LOOK_AGAIN = "look-again"  # step out of view, then look: one visit has one opening by face
     SHOW_PHONE = "show-phone"

@@ -22,7 +22,7 @@ from models.quality import assess
 from models.store import default_cache_folder
 
 _SOURCES: Final = ("align", "detect", "detect_hog", "embed", "light", "liveness", "quality")
-FLAWS: Final = (None, "small", "blurred", "turned", "dark", "covered")
+FLAWS: Final = (None, "small", "blurred", "turned", "dark", "covered", "backlit", "glaring")
 _PATCH_BORDER: Final = 0.3  # of a tightly cut picture, added on each side so that the detector sees a whole head
 _SAY_EVERY_S: Final = 2.0
 _STAGES: Final = ("read", "detect", "near look", "quality", "liveness", "embed")

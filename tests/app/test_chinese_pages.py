@@ -78,6 +78,7 @@ def test_the_handbook_says_what_the_managers_page_says():
         ("come-closer", "once: come closer", "闪一下停一停 | 请走近一点"),
         ("uncover-face", "twice: uncover your face", "闪两下停一停 | 请露出脸"),
         ("more-light", "three times: more light", "闪三下停一停 | 太暗"),
+        ("turn-from-light", "three times: more light on it (or turn: the light is behind you", "请转个身"),
         ("look-here", "four times: look into the camera", "闪四下停一停 | 请正对摄像头"),
         ("look-again", "five times: once more", "闪五下停一停 | 请离开镜头两秒再看"),
         ("show-again", "five times: once more", "拿开五秒再出示"),

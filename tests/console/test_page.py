@@ -45,6 +45,7 @@ def test_a_resident_is_welcomed_by_name_and_the_opening_counts_down(page, door):
         ({"lockout_for_s": 21.4}, "faces wait for 22 s", "warn"),
         ({"indication": "uncover-face"}, "uncover your face", "warn"),
         ({"indication": "look-here"}, "look into the camera", "warn"),
+        ({"indication": "turn-from-light"}, "the light is behind you", "warn"),
         ({"indication": "show-again"}, "take it away for 5 seconds", "warn"),
         ({"indication": "look-again"}, "step out of view for two seconds", "warn"),
         ({"indication": "refused"}, "Not let in", "warn"),

@@ -140,7 +140,7 @@ def test_distance_falls_with_similarity_and_never_rises_without_a_cohort(near, s
     assert distance(near, cohort, 0) <= distance(near, cohort, size)
 
 
-@pytest.mark.parametrize("flaw", ["small", "covered", "dark"])
+@pytest.mark.parametrize("flaw", ["small", "covered", "dark", "backlit"])
 def test_somebody_who_cannot_be_judged_is_told_why_after_two_seconds(flaw):
     """A hint that comes later comes when the person has gone for the phone."""
     rules = rules_for(Level.STANDARD, liveness_available=True, min_agreement=0.3)

@@ -227,6 +227,7 @@ def test_the_collector_takes_different_views_of_one_person_and_not_another(fallb
         (lambda frame: frame, None),
         (lambda frame: cv2.GaussianBlur(frame, (0, 0), 9), "blurred"),
         (lambda frame: np.asarray(frame * 0.08, np.uint8), "dark"),
+        (lambda frame: np.asarray(np.clip(frame * 6.0, 0, 255), np.uint8), "glaring"),
         (lambda frame: cv2.resize(frame, None, fx=0.33, fy=0.33, interpolation=cv2.INTER_AREA), "small"),
     ],
 )
@@ -241,6 +242,17 @@ def test_spoilt_frames_are_named_by_their_flaw(
     quality = assess(spoilt, moved)
     assert quality.flaw == flaw
     assert (quality.value > 0.3) == (flaw is None)
+
+
+def test_a_dark_face_before_bright_surroundings_is_told_from_a_dark_hall(better: Pipeline, picture: Place) -> None:
+    """Switching on a lamp does not help against a window behind; turning around does."""
+    frame = picture("collins")
+    found = _only(better, frame)
+    x, y, width, height = (int(side) for side in found.box_px)
+    against = np.full_like(frame, 230)
+    against[y : y + height, x : x + width] = frame[y : y + height, x : x + width] * 0.08
+    assert assess(against, found).flaw == "backlit"
+    assert assess(np.asarray(frame * 0.08, np.uint8), found).flaw == "dark"
 
 
 def test_pose_is_zero_for_the_mean_face_and_grows_as_the_nose_wanders() -> None:

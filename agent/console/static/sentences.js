@@ -152,7 +152,7 @@ function describe(event) {
   return { text: text.charAt(0).toUpperCase() + text.slice(1), tone: shown, technical: technical && (event.priority ?? 0) < 2 };
 }
 
-const SHOWN = { "come-closer": "sCloser", "uncover-face": "sUncover", "more-light": "sLight", "look-here": "sLook", "look-again": "sLookAgain", "show-phone": "sPhone", "show-again": "sAgain", refused: "sRefused", identify: "sIdentify" };
+const SHOWN = { "come-closer": "sCloser", "uncover-face": "sUncover", "more-light": "sLight", "turn-from-light": "sTurn", "look-here": "sLook", "look-again": "sLookAgain", "show-phone": "sPhone", "show-again": "sAgain", refused: "sRefused", identify: "sIdentify" };
 
 // [tone, text] for the banner. `left_s`: how long the lock stays released, null for no known end.
 function standing(now, connected, left_s) {

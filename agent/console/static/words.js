@@ -33,7 +33,7 @@ const WORDS = {
   sFor: ["（{0} 秒）", " ({0} s)"],
   sOpenHours: ["门保持开锁", "The door is kept unlocked"], sOpenLeaf: ["门开着，请随手关门", "The door is open, please let it close"],
   sRefused: ["没有放行", "Not let in"], sCloser: ["请走近一点", "Please come closer"],
-  sUncover: ["请摘下口罩或墨镜", "Please uncover your face"], sLight: ["太暗，请开灯", "Too dark: more light, please"], sLook: ["请正对摄像头", "Please look into the camera"],
+  sUncover: ["请摘下口罩或墨镜", "Please uncover your face"], sLight: ["太暗，请开灯", "Too dark: more light, please"], sTurn: ["光太强，或在您身后：请转个身", "Too bright, or the light is behind you: turn a little, please"], sLook: ["请正对摄像头", "Please look into the camera"],
   sPhone: ["请再出示手机通行码", "Please show your phone as well"], sAgain: ["这个码刚用过：请拿开 5 秒，再出示一次", "This code was just used: take it away for 5 seconds, then show it again"], sIdentify: ["这就是被呼叫的那扇门", "This is the door that was called"],
   sLookAgain: ["请先离开镜头两秒，再看一次", "To open again: step out of view for two seconds, then look"],
   sIdle: ["门已上锁", "The door is locked"], sIdleUnknown: ["门锁状态未知", "The lock's state is not known"],
@@ -44,7 +44,7 @@ const WORDS = {
   resident: ["住户", "resident"], match: ["距离 {0}", "distance {0}"], alive: ["活体 {0}", "live {0}"],
   f_looking: ["正在看", "looking"], f_recognised: ["住户", "resident"], f_doubtful: ["还需要手机", "phone needed too"], f_stranger: ["陌生人", "stranger"], f_spoof: ["照片或屏幕", "a picture, not a person"],
   f_unclear: ["看不清", "unclear"], f_small: ["太远", "too far"], f_blurred: ["模糊", "moving"], f_turned: ["没有正对", "turned away"],
-  f_dark: ["太暗", "too dark"], f_covered: ["被遮挡", "covered"],
+  f_dark: ["太暗", "too dark"], f_covered: ["被遮挡", "covered"], f_backlit: ["背光", "against the light"], f_glaring: ["太亮", "too bright"],
 
   // queue
   qAll: ["全部 {0} 条事件都已送达服务器。", "All {0} events have reached the server."],
@@ -101,7 +101,7 @@ const WORDS = {
   withdrawFailed: ["没有撤回：{0}", "Not withdrawn: {0}"],
   "nobody with a face here has this name or number": ["这扇门上没有这个姓名或编号的人脸"], "several people have this name: give the number": ["有几个人同名，请写编号"],
   "Look into the camera": ["请看摄像头"], "One person alone, please": ["请一个人单独录入"], "Come closer": ["请走近一点"], "Hold still": ["请不要动"],
-  "More light on the face, please": ["脸上光线不够"], "Take off mask, scarf or sunglasses": ["请摘下口罩、围巾或墨镜"],
+  "More light on the face, please": ["脸上光线不够"], "Turn a little: the light is behind you": ["背光：请转个身"], "Step out of the glaring light": ["光太强：请让开一点"], "Take off mask, scarf or sunglasses": ["请摘下口罩、围巾或墨镜"],
   "Come closer, into the light": ["请走近，到亮的地方"], "The face itself is needed, not a picture": ["需要本人，不能用照片"],
   "Only one person at a time": ["一次只能录入一个人"], "Turn the head a little to each side": ["请把头稍微向两边转"],
   "No clear pictures within a minute": ["一分钟内没有清晰画面"], "the camera process is not running": ["识别程序没有运行"],
