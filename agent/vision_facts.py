@@ -36,12 +36,12 @@ def bound_of(calibration: Calibration, rate: float, gallery: Gallery, epoch: int
 def frame_of(seen: Frame, fused: Fused, own: Floats, gallery: Gallery) -> Frame:
     """`seen` (time, quality, liveness) with what the gallery says of the frame's `own` vector and of the average."""
     seen = replace(seen, agreement=fused.agreement, fused_frames=fused.frames)
-    nearest, match = gallery.search(own), gallery.search(fused.vector)
-    if nearest is None or match is None:
+    match = gallery.search(fused.vector)
+    if match is None:
         return seen
     return replace(
         seen,
-        person_id=nearest.person_id,
+        person_id=match.person_id if fused.frames == 1 else gallery.nearest(own),  # one frame is its own average
         fused_person_id=match.person_id,
         fused_similarity=match.similarity,
         rivals=tuple(Rival(*rival) for rival in match.rivals),

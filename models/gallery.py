@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.errors import TemplateMixError
+from models.neighbours import Kept, Look, Neighbours
 from models.template import Template
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ RIVALS: Final = 3  # people named beside the best one: a family of four who look
 _FIRST_CAPACITY: Final = 256
 _LARGE: Final = 20_000
 _MANY_CHANGES: Final = 4_000
+_SLACK: Final = 0.05  # the bound of look-alikes moves by less than this when somebody comes or goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,6 @@ class LookAlike:
     match_distance: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Neighbours:
-    """Rows of the look-alikes of one person, nearest first and how near that one is, and the mean of his cohort."""
-
-    alike: tuple[int, ...]
-    match_distance: float
-    crowd: float
-
-
 class Gallery:
     """Everybody enrolled with one network and one alignment."""
 
@@ -79,8 +72,9 @@ class Gallery:
         self._index: dict[str, int] = {}
         self._coarse: CoarseIndex | None = None
         self._changed: set[int] = set()  # rows that the coarse index does not know as they are
-        self._known: dict[int, _Neighbours] = {}  # of rows that were the best lately
+        self._known = Kept()
         self._look_alike_distance = 0.0
+        self._kept_within = _SLACK  # how far look-alikes are whom _known tells
 
     def __len__(self) -> int:
         """People enrolled."""
@@ -109,7 +103,9 @@ class Gallery:
     @look_alike_distance.setter
     def look_alike_distance(self, value: float) -> None:
         self._look_alike_distance = value
-        self._known.clear()
+        if value > self._kept_within:
+            self._known.forget()
+            self._kept_within = value + _SLACK
 
     def add(self, person_id: str, template: Template) -> None:
         """Fold one more template of a person in. Raises TemplateMixError for another network's vector."""
@@ -128,7 +124,7 @@ class Gallery:
         self._lengths[row] = length
         self._counts[row] += 1
         self._changed.add(row)
-        self._known.clear()
+        self._known.change(row)
 
     def _append(self, person_id: str) -> int:
         row = len(self._people)
@@ -153,7 +149,8 @@ class Gallery:
             store[row] = store[last]
             store[last] = 0
         self._changed.add(row)
-        self._known.clear()
+        self._known.change(row)
+        self._known.change(last)
         return True
 
     def settle(self) -> None:
@@ -175,15 +172,27 @@ class Gallery:
         rows, similarities = self._nearest(vector)
         best, others = int(rows[0]), rows[1:]
         about = self._about(best)
-        cohort = similarities[1:][~np.isin(others, about.alike)][:COHORT]
+        alike = [one for one in about.passing if one[1] <= self._look_alike_distance]
+        none = [row for row, _ in alike]
+        cohort = similarities[1:][~np.isin(others, none)][:COHORT]
+        crowd = _mean(about.similarities[~np.isin(about.rows, none)][:COHORT])
         return Match(
             self._people[best],
             float(similarities[0]),
             self._named(others[:RIVALS], similarities[1:]),
-            (_mean(cohort) + about.crowd) / 2,
+            (_mean(cohort) + crowd) / 2,
             len(cohort),
-            self._look_alike(about.alike[0], about.match_distance) if about.alike else None,
+            self._look_alike(*alike[0]) if alike else None,
         )
+
+    def nearest(self, vector: Floats) -> str | None:
+        """Who resembles a unit vector float32[dim] most, as `search` finds it; None from an empty gallery."""
+        if not self._people:
+            return None
+        rows = self._worth_comparing(vector)
+        if rows is None:
+            return self._people[int(np.argmax(self.matrix @ vector))]
+        return self._people[int(rows[np.argmax(self._rows[rows] @ vector)])]
 
     def look_alikes(self, vector: Floats, within: float, *, apart_from: str | None = None) -> tuple[LookAlike, ...]:
         """Enrolled people for whom a unit vector float32[dim] could pass, nearest first, at most RIVALS.
@@ -193,20 +202,24 @@ class Gallery:
         if not self._people:
             return ()
         own = self._index.get(apart_from) if apart_from is not None else None
-        found = self._passing_for(*_without(own, *self._nearest(vector)), within, own)
+        found = self._passing_for(*_without(own, *self._nearest(vector)), within, own, [])
         return tuple(self._look_alike(row, distance) for row, distance in found)
 
     def _passing_for(
-        self, rows: NDArray[np.intp], similarities: Floats, within: float, own: int | None
+        self, rows: NDArray[np.intp], similarities: Floats, within: float, own: int | None, looks: list[Look]
     ) -> list[tuple[int, float]]:
-        """Rows and distances within `within`. The first few of each list may all be alike: they are no background."""
+        """Rows and distances within `within`; each look through everybody is added to `looks`.
+
+        The first few of each list may all be alike: they are no background.
+        """
         background = _mean(similarities[RIVALS : RIVALS + COHORT])
         found = []
         for row, similarity in zip(rows[:RIVALS], similarities[:RIVALS], strict=False):
             distance = 1.0 - float(similarity) + SHARE * background
             if distance > within:
                 break
-            theirs = _without(own, *_without(int(row), *self._nearest(self._rows[row])))[1]
+            looks.append(self._look(int(row)))
+            theirs = _without(own, *_without(int(row), looks[-1].rows, looks[-1].similarities))[1]
             distance += SHARE * _mean(theirs[RIVALS - 1 : RIVALS - 1 + COHORT])
             if distance <= within:
                 found.append((int(row), distance))
@@ -221,16 +234,21 @@ class Gallery:
         order = best[np.argsort(-similarities[best])]
         return (order if rows is None else rows[order]), likeness(similarities[order], self.baseline)
 
-    def _about(self, row: int) -> _Neighbours:
-        """Who resembles this person, and how near the people nearest to him are; kept until somebody comes or goes."""
-        known = self._known.get(row)
-        if known is None:
-            rows, similarities = _without(row, *self._nearest(self._rows[row]))
-            found = self._passing_for(rows, similarities, self._look_alike_distance, row)
-            alike = tuple(one for one, _ in found)
-            crowd = _mean(similarities[~np.isin(rows, alike)][:COHORT])
-            known = self._known[row] = _Neighbours(alike, found[0][1] if found else 0.0, crowd)
-        return known
+    def _look(self, row: int) -> Look:
+        vector = self._rows[row].copy()
+        rows, similarities = self._nearest(vector)
+        return Look(vector, rows, similarities, everybody=len(rows) == len(self))
+
+    def _about(self, row: int) -> Neighbours:
+        """Who resembles this person, and how near the people nearest to him are."""
+        found = self._known.get(row, self.matrix)
+        if found is None:
+            looks = [self._look(row)]
+            rows, similarities = _without(row, looks[0].rows, looks[0].similarities)
+            passing = self._passing_for(rows, similarities, self._kept_within, row, looks)
+            found = Neighbours(rows, similarities, passing, tuple(looks))
+            self._known.put(row, found)
+        return found
 
     def _named(self, rows: NDArray[np.intp], similarities: Floats) -> tuple[tuple[str, float], ...]:
         return tuple((self._people[row], float(one)) for row, one in zip(rows, similarities, strict=False))

@@ -25,7 +25,7 @@ _FIRST: Final = "match 100,000, first frame"
 def gallery_speed(pipeline: Pipeline, people: int = PEOPLE) -> dict[str, Any]:
     """`stages`: each search, and numpy's product over the same vectors, in turns; and what changes cost.
 
-    A first frame is of somebody not compared since the last change: whoever resembles him is looked for too.
+    A first frame is of somebody not compared before: whoever resembles him is looked for too, and that is remembered.
     `same_person`: share in which both name the same one. The changes: the longest of 500 people added and as many
     removed in a gallery in use, a search of 500 more after them, the bound fitted anew.
     """

@@ -15,6 +15,7 @@ from models.gallery import RIVALS, Gallery, Match, likeness
 from models.template import Template
 
 DIM = 16
+_AT_FIRST = 40  # more than are ever named as neighbours
 
 
 def _vectors(count: int, seed: int = 0, dim: int = DIM) -> np.ndarray:
@@ -62,12 +63,15 @@ def test_after_any_changes_a_search_finds_what_comparing_one_by_one_finds(steps:
                 assert gallery.remove(person) == (people.pop(person, None) is not None)
             else:
                 gallery.settle()
+            for probe in (vectors[150], vectors[150] + vectors[number]):  # what they leave behind must not be believed
+                gallery.search(probe)
         expected, found = _by_hand(people, vectors[150]), gallery.search(vectors[150])
         assert len(gallery) == len(people)
         assert gallery.template_count == sum(map(len, people.values()))
         if expected is None or found is None:
             assert expected is found
             return
+        assert gallery.nearest(vectors[150]) == expected.person_id
         assert (found.person_id, found.cohort_size) == (expected.person_id, expected.cohort_size)
         assert found.similarity == pytest.approx(expected.similarity, abs=1e-5)
         assert [person for person, _ in found.rivals] == [person for person, _ in expected.rivals]
@@ -162,6 +166,58 @@ def test_a_removed_persons_numbers_are_overwritten() -> None:
     gallery.remove("p2")
     assert not gallery._rows.any()
     assert gallery.search(vectors[0]) is None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["add", "remove", "settle", "bound"]), st.integers(0, 45)), max_size=20),
+    st.floats(0.2, 1.6),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_is_kept_of_earlier_searches_says_what_a_new_gallery_says(
+    steps: list[tuple[str, int]], distance: float
+) -> None:
+    """A person's neighbours are looked for once and kept while people come and go who do not concern him."""
+    vectors = _vectors(140, dim=4)  # so few numbers that many are near each other
+    people = {f"p{number}": [vector] for number, vector in enumerate(vectors[:_AT_FIRST])}
+    kept = _house(people, distance)
+    for probe in vectors[130:]:
+        kept.search(probe)
+    for number, (step, who) in enumerate(steps):
+        person = f"p{who}"
+        if step == "add":
+            kept.add(person, _template(vectors[_AT_FIRST + number]))
+            people.setdefault(person, []).append(vectors[_AT_FIRST + number])
+        elif step == "remove":
+            kept.remove(person)
+            people.pop(person, None)
+        elif step == "bound":
+            kept.look_alike_distance = distance + (who - 20) / 100
+        else:
+            kept.settle()
+        fresh = _house(people, kept.look_alike_distance)
+        for probe in vectors[130:]:
+            _same(kept.search(probe), fresh.search(probe))
+
+
+def _house(people: dict[str, list[np.ndarray]], distance: float) -> Gallery:
+    gallery = _gallery(4)
+    gallery.look_alike_distance = distance
+    for name, templates in people.items():
+        for vector in templates:
+            gallery.add(name, _template(vector))
+    return gallery
+
+
+def _same(one: Match | None, other: Match | None) -> None:
+    if one is None or other is None:
+        assert one is other
+        return
+    assert (one.person_id, one.cohort_size) == (other.person_id, other.cohort_size)
+    assert one.cohort_similarity == pytest.approx(other.cohort_similarity, abs=1e-4)
+    alike = [match.look_alike and match.look_alike.person_id for match in (one, other)]
+    assert alike[0] == alike[1]
+    if one.look_alike and other.look_alike:
+        assert one.look_alike.match_distance == pytest.approx(other.look_alike.match_distance, abs=1e-4)
 
 
 @pytest.mark.alone

@@ -123,7 +123,7 @@ Object.assign(WORDS, {
   "yes": ["是", "yes"], "no": ["否", "no"], "pol_standard": ["标准", "standard"], "pol_high": ["高安全", "high security"], "pol_convenience": ["方便", "convenience"],
   "st_ok": ["正常", "well"], "st_failing": ["写不进去", "failing"], "st_running": ["运行中", "running"], "i_idle": ["空闲", "nothing"], "i_welcome": ["请进", "come in"],
   "i_refused": ["没有放行", "not let in"], "i_come-closer": ["请走近一点", "come closer"], "i_uncover-face": ["请摘下口罩或墨镜", "uncover your face"],
-  "i_more-light": ["太暗", "more light"], "i_look-here": ["请正对摄像头", "look here"], "i_look-again": ["离开镜头再看一次", "step back and look again"],
+  "i_more-light": ["太暗", "more light"], "i_turn-from-light": ["光太强或背光", "turn from the light"], "i_look-here": ["请正对摄像头", "look here"], "i_look-again": ["离开镜头再看一次", "step back and look again"],
   "i_show-phone": ["请再出示手机", "show your phone"], "i_show-again": ["请再出示一次", "show it again"], "i_locked-out": ["人脸识别暂停", "faces wait"],
   "i_close-the-door": ["请关门", "close the door"], "i_alarm": ["报警", "an alarm"], "i_identify": ["就是这扇门", "this is the door"],
 });
