@@ -146,6 +146,7 @@ def _revoke(arguments: argparse.Namespace, site: SiteFile, folder: Path) -> int:
 
 
 def _show(arguments: argparse.Namespace, site: SiteFile, folder: Path) -> int:
+    from agent.core.site_keys import number_of
     from deploy.site_pki import SiteAuthority
 
     authority = SiteAuthority(folder)
@@ -154,6 +155,7 @@ def _show(arguments: argparse.Namespace, site: SiteFile, folder: Path) -> int:
         "site": site.site.name,
         "doors": sorted(site.doors),
         "root_key": "here: move it away with `door-agent site offline`" if here else "offline",
+        "site_keys": number_of(signed.read_bytes()) if (signed := folder / "site.keys").exists() else "none replaced",
         "issued": authority.issued(),
     }
     lines = [f"{key}: {value}" for key, value in facts.items() if key != "issued"]

@@ -12,6 +12,7 @@ import yaml
 from cryptography import x509
 
 from agent.cli.main import main, make_parser
+from agent.core.site_keys import number_of
 from agent.errors import ConfigError
 from deploy.community import settings as community_settings
 from deploy.guide.draw import HERE, WORDS, pictures
@@ -109,10 +110,21 @@ def test_the_sites_verbs_make_show_and_take_back(tmp_path, capsys):
     before = (tmp_path / "pki" / "release.pub.pem").read_bytes()
     assert main(["site", "rotate", "--site", site, "release"]) == 0
     assert (tmp_path / "pki" / "release.pub.pem").read_bytes() != before
+    root = ["--root", str(tmp_path / "stick" / "root.key")]
+    assert main(["site", "rotate", "--site", site, "manager"]) == 1  # the doors would not believe it
+    assert not (tmp_path / "server" / "site.keys").exists()
+    assert main(["site", "rotate", "--site", site, "manager", *root]) == 0
+    assert main(["site", "server", "--site", site]) == 0
+    assert community_settings.load(config).keys_file == tmp_path / "server" / "site.keys"
+    signed = (tmp_path / "server" / "site.keys").read_bytes()
+    assert signed == (tmp_path / "pki" / "site.keys").read_bytes()
+    capsys.readouterr()
+    assert main(["site", "show", "--site", site]) == 0
+    assert f"site_keys: {number_of(signed)}" in capsys.readouterr().out
     assert main(["site", "revoke", "--site", site, "door-1"]) == 0
     capsys.readouterr()
     assert main(["site", "--json", "revoke", "--site", site, "community"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"name": "community", "revoked": 3}
+    assert json.loads(capsys.readouterr().out) == {"name": "community", "revoked": 4}
     capsys.readouterr()
     assert main(["site", "show", "--site", site]) == 0
     assert "root_key: offline" in capsys.readouterr().out
