@@ -5,11 +5,13 @@ import fcntl
 import os
 import threading
 
+import pytest
+
 from tests.device import ci, faces
 from tests.device.campaigns import stories
 from tests.device.campaigns.powercut import entry_ends
 from tests.device.campaigns.scenario import invented, relay_differences, row_differences
-from tests.device.harness.image import Kind, why_not
+from tests.device.harness.image import CLOCK, Kind, NoDeviceError, rig_folder, rig_for, why_not
 from tests.device.on_device import projector
 
 
@@ -119,6 +121,20 @@ def test_a_film_that_is_wanted_is_shown_once_from_its_beginning_and_then_the_emp
     player.join(5)
     assert shown[shown.index(b"abcd") :] == b"abcdefgheeee"
     assert (tmp_path / "played").read_text() == "walk"
+
+
+def test_an_emulated_device_has_its_time_from_its_instructions_and_a_native_one_the_rig_as_it_is(tmp_path):
+    boot = tmp_path / "rig" / "boot"
+    boot.parent.mkdir()
+    boot.write_text("qemu -accel tcg,thread=multi,tb-size=512 -smp 1")
+    arm = Kind("arm64", "trixie")
+    for _ in range(2):
+        assert rig_for(arm, tmp_path) == boot.parent
+        assert boot.read_text() == f"qemu {CLOCK},tb-size=512 -smp 1"
+    boot.write_text("qemu -accel kvm")
+    with pytest.raises(NoDeviceError, match="does not start the emulator"):
+        rig_for(arm, tmp_path)
+    assert rig_for(Kind(), tmp_path) == rig_folder()
 
 
 def test_each_kind_of_device_has_its_bundle():

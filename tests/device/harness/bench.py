@@ -20,7 +20,7 @@ from deploy.provision import hostkey
 from deploy.site_pki import SiteAuthority
 from tests.device.harness.door import PINS, ensure_lgpio
 from tests.device.harness.guest import Guest
-from tests.device.harness.image import NATIVE, PROJECT, Kind, cache_folder, image, rig_folder
+from tests.device.harness.image import NATIVE, PROJECT, Kind, cache_folder, image, rig_for
 
 DOOR = "door-3"
 BEFORE_OTHERS = -10  # nice of a device: other jobs of this machine must not look like a slow card or a hanging kernel
@@ -67,8 +67,8 @@ class Bench:
     """Use as a context manager: a guest made anew from the bare image, a site, its signed bundle."""
 
     def __init__(self, name: str, kind: Kind = NATIVE) -> None:
-        self.kind, folder = kind, cache_folder() / f"bench-{name}"
-        self.guest = Guest(rig_folder(), image(kind), folder, {}, nice=BEFORE_OTHERS, kind=kind)
+        self.kind, built, folder = kind, image(kind), cache_folder() / f"bench-{name}"
+        self.guest = Guest(rig_for(kind, built), built, folder, {}, nice=BEFORE_OTHERS, kind=kind)
         self.site = cache_folder() / f"bench-{name}-site"
 
     def __enter__(self) -> Self:

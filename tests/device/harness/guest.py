@@ -50,7 +50,8 @@ class Guest:
         """Plug in and wait for SSH. Returns the seconds it took."""
         forward = " ".join(f"{inside}:{here}" for inside, here in self.ports.items()) or "9"
         words = ["start", str(self.image), str(self.folder), "--mem", str(self.memory_mib), "--fwd", forward]
-        said = self.boot(*words, "--vm", "uml" if self.kind.arch == "amd64" else "qemu", timeout_s=BOOT_S)
+        words += ["--vm", "uml"] if self.kind.arch == "amd64" else ["--vm", "qemu", "--cpus", "1"]
+        said = self.boot(*words, timeout_s=BOOT_S)
         self._take_turn()
         return float(said.rsplit("seconds=", 1)[1])
 

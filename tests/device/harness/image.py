@@ -47,11 +47,31 @@ class Kind:
 
 
 NATIVE = Kind()
+# An emulated device's time goes by its instructions, 2 ns each: whatever else this machine does, the device has but a
+# slow processor that is never taken away, and the door's limits of time mean on it what they mean on a slow board.
+CLOCK = "-icount shift=1 -accel tcg,thread=single"
 
 
 def rig_folder() -> Path:
     """The rig's scripts: DOOR_AGENT_RIG, else the folder `shared/rig` beside the project."""
     return Path(os.environ.get("DOOR_AGENT_RIG", PROJECT.parent / "shared" / "rig"))
+
+
+def rig_for(kind: Kind, built: Path) -> Path:
+    """The rig's scripts for one kind of device; for an emulated one the copy beside its image `built`, with CLOCK.
+
+    Raises:
+        NoDeviceError: the rig starts its emulator in another way than this knows.
+    """
+    if kind.arch == "amd64":
+        return rig_folder()
+    boot = built / "rig" / "boot"
+    words, usual = boot.read_text(), "-accel tcg,thread=multi"
+    if CLOCK not in words:
+        if usual not in words:
+            raise NoDeviceError(f"{boot} does not start the emulator with {usual}")
+        boot.write_text(words.replace(usual, CLOCK))
+    return boot.parent
 
 
 def cache_folder() -> Path:
