@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_command
 from agent.cli.demo_acts import DemoActs
+from agent.cli.demo_faces import DemoFaces
 from agent.cli.demo_world import DOOR, SITE, DemoWorld
 from agent.errors import LinkError
 from agent.stopping import stop_on_signal
@@ -31,7 +32,7 @@ _NO_HOURS = [
     "this machine's clock is not synchronised: a door that does not know the time keeps no open hours",
 ]
 _BEFORE_CAMERA = ("phone_pass", "visitor_pass", "phone_duress", "phone_again", "dark", "list_phone")
-_OF_THE_RESIDENT = ("withdraw", "enrol_again")
+_OF_THE_RESIDENT = ("withdraw", "enrol_again", "enrol_here", "enrol_forget", "face_and_phone")
 _SCENES = {
     "resident": "resident_walks_up",
     "stranger": "stranger_walks_up",
@@ -99,7 +100,7 @@ class DemoControls:
 
     def __init__(self, world: DemoWorld) -> None:
         self._world = world
-        hand = world.hand
+        hand, faces = world.hand, DemoFaces(world, f"{SITE}/{DOOR}")
         self._acts: dict[str, Callable[[], object]] = {
             **{name: partial(world.play, scene) for name, scene in _SCENES.items()},
             "phone_pass": world.show_phone,
@@ -121,6 +122,9 @@ class DemoControls:
             "kill_guard": world.children["guard"].kill,
             "kill_server": world.children["server"].kill,
             "kill_broker": world.kill_broker,
+            "enrol_here": faces.begin,
+            "enrol_forget": faces.forget,
+            "face_and_phone": faces.face_and_phone,
             **DemoActs(world, f"{SITE}/{DOOR}").acts(),
         }
 

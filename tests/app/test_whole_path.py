@@ -207,6 +207,19 @@ def test_a_withdrawn_face_leaves_the_door_and_comes_back_with_a_new_consent(demo
     demo.wait_quiet()
 
 
+def test_a_stranger_is_enrolled_on_the_doors_page_and_somebody_who_needs_both_shows_face_and_phone(demo: Watched):
+    controls, mark = DemoControls(demo.world), demo.mark()
+    assert controls.act("enrol_here")["ok"]
+    demo.wait("Agent/Roster", mark, 70, state="Enrolled")
+    demo.wait_quiet()
+    assert controls.act("enrol_forget")["ok"]
+    mark = demo.mark()
+    said = controls.act("face_and_phone")
+    assert said["ok"], said
+    demo.wait(GRANTED, mark, credential="face+phone", person_id=demo.world.resident_id)
+    demo.wait_quiet()
+
+
 def test_every_decision_replays_to_the_answer_that_was_given(demo: Watched):
     done = subprocess.run(
         [sys.executable, "-m", "agent.cli.main", "replay", "--journal", str(demo.journal), "--json"],

@@ -2,10 +2,10 @@
 "use strict";
 
 const GROUPS = [
-  ["people", ["resident", "stranger", "print", "two_people", "dark", "phone_pass", "phone_again", "phone_duress", "visitor_pass"]],
+  ["people", ["resident", "stranger", "print", "two_people", "dark", "phone_pass", "phone_again", "phone_duress", "visitor_pass", "face_and_phone"]],
   ["door", ["exit_button", "door_open", "door_close", "doorbell", "tamper_on", "tamper_off", "power_lost", "power_back"]],
   ["house", ["remote_open", "hold_open", "end_hold_open", "lock_down", "release_lock_down", "block", "unblock", "hours_on", "hours_off", "fire_on", "fire_off", "uplink_cut", "uplink_restore"]],
-  ["people_list", ["list_add", "list_phone", "list_remove", "withdraw", "enrol_again"]],
+  ["people_list", ["list_add", "list_phone", "list_remove", "withdraw", "enrol_again", "enrol_here", "enrol_forget"]],
   ["faults", ["kill_vision", "kill_agent", "kill_guard", "kill_broker", "kill_server", "edit_journal"]],
 ];
 const DANGER = /^kill_|^fire_on$|^tamper_on$|^power_lost$|^edit_journal$/;
