@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -244,6 +245,12 @@ def test_the_tapped_cable_carries_no_picture_template_name_or_key(demo: Watched)
     assert GRANTED.encode() not in tap.sealed
 
 
+def framed(window: Browser) -> list[str]:
+    """The paths of the pages within the page."""
+    tree = window.call("Page.getFrameTree")["frameTree"]
+    return [urlsplit(child["frame"]["url"]).path for child in tree.get("childFrames", [])]
+
+
 @pytest.mark.needs("chromium")
 def test_the_demo_page_shows_it_all(demo: Watched, tmp_path: Path):
     """Also makes the picture in the README: DOOR_AGENT_PICTURES=agent/console pytest tests/app/test_whole_path.py."""
@@ -255,6 +262,9 @@ def test_the_demo_page_shows_it_all(demo: Watched, tmp_path: Path):
         for frame in ("console", "server"):
             document = f"document.getElementById('{frame}')"
             window.until(f"{document} !== null && {document}.src.startsWith('http')")
+        end_s = time.monotonic() + 30
+        while framed(window) != ["/", "/"]:  # both have signed this browser in
+            assert time.monotonic() < end_s, framed(window)
         demo.wait_quiet()
         time.sleep(2)  # pictures and fonts of both frames: nothing of another origin can be waited for
         mark = demo.mark()
