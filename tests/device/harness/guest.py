@@ -57,7 +57,7 @@ class Guest:
 
     def without_watchdog(self) -> None:
         """It would reset a device that this machine did not run for a while; the virtual one hangs then."""
-        off = "[Manager]\\nRuntimeWatchdogSec=off\\n"
+        off = "[Manager]\\nRuntimeWatchdogSec=off\\nRebootWatchdogSec=off\\n"
         folder = "/etc/systemd/system.conf.d"
         self.run(f"mkdir -p {folder} && printf '{off}' > {folder}/zz-rig.conf && sync && systemctl daemon-reload")
 
