@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
 from collections.abc import Mapping
@@ -24,13 +23,14 @@ from agent.config_parts import (
 )
 from agent.config_updates import RELEASES_DIR
 from agent.console_desk import INSTALLER_TEST
+from agent.console_source import open_console
 from agent.controller import Controller
 from agent.core.events import Kind, Priority, Record
 from agent.diagnostics import diagnostics
 from agent.directory import Directory
 from agent.door_facts import DoorFacts
-from agent.enrolment import REQUESTS, ConsoleAsked
-from agent.errors import ConfigError, HardwareMissingError, StoreError
+from agent.enrolment import ConsoleAsked
+from agent.errors import HardwareMissingError, StoreError
 from agent.event_log import EventLog
 from agent.guard_link import GuardLink
 from agent.health import Health
@@ -53,7 +53,6 @@ from agent.update_desk import UpdateDesk
 from agent.update_fetcher import UpdateFetcher
 from agent.update_files import UpdateFiles, running_release
 from agent.vision_link import VisionLink
-from agent.withdrawal_desk import WITHDRAW
 
 
 class DoorAgent:
@@ -134,7 +133,9 @@ class DoorAgent:
         for part in (self._guard, self._vision, clerk, *((link,) if link else ())):
             part.start()
             self._stack.callback(part.stop)
-        self._open_console()
+        console = open_console(config, self.board, post, self._controller.write, self._clock)
+        if console is not None:
+            self._stack.callback(console.stop)
 
     def _open_clerk(self, facts: Mapping[str, Any], known: Residents | None) -> tuple[Identity | None, RosterClerk]:
         settings, folder = link_settings(self._config, self._release), Path(self._config.store.state_dir)
@@ -269,42 +270,6 @@ class DoorAgent:
         board = self.board.snapshot()
         said = occupied(board, ordered=self._controller.busy)
         return standing(board) if said == QUIET else said.partition(": ")[2]
-
-    def _open_console(self) -> None:
-        if self._config.console is None:
-            return
-        from agent.console.entry import ConsoleKey
-        from agent.console.server import Console, ConsoleSettings
-
-        asked, folder = self._config.console, Path(self._config.store.state_dir)
-        try:
-            key = ConsoleKey.made(folder, self._clock)
-            settings = ConsoleSettings(asked.port, key, self._clock, frame_ancestors=asked.frame_ancestors)
-            console = Console(settings, _ConsoleSource(self))
-            console.start()
-        except (ConfigError, OSError) as e:  # a door goes on without its page
-            logging.getLogger(__name__).warning("no console: %s", e)
-            self._controller.write(Record(Kind.UNEXPECTED, {"event": "Console", "reason": str(e)}, Priority.HIGH))
-            return
-        self._stack.callback(console.stop)
-
-
-class _ConsoleSource:
-    """What the console page may see and ask. Called from its threads; everything asked goes through the mailbox."""
-
-    def __init__(self, agent: DoorAgent) -> None:
-        self._agent = agent
-        self.snapshot = agent.board.snapshot
-        self.wait = agent.board.wait
-        self.picture = agent.board.picture
-        self.wait_picture = agent.board.wait_picture
-
-    def act(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Ask the controller; its answer shows in the snapshot."""
-        if name not in {*REQUESTS, WITHDRAW, "relay_test"}:
-            return {"ok": False, "why": f"{name} is not something this door can be asked"}
-        self._agent.mailbox.post(ConsoleAsked(name, arguments))
-        return {"ok": True}
 
 
 def _site_trust(config: Config, facts: Mapping[str, Any]) -> SiteTrust:
