@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -55,10 +56,11 @@ class Store:
         self.folders = tuple(p for p in (*places, _SYSTEM_WEIGHTS, self.cache_folder / "weights") if p is not None)
 
     def find(self, file: WeightFile) -> Path | None:
-        """The first file of this name, whatever its bytes."""
+        """The first file of this name, whatever its bytes. A folder that may not be looked into has none."""
         for folder in (*self.folders, *_package_folders(file.package)):
-            if (path := folder / file.name).is_file():
-                return path
+            with contextlib.suppress(OSError):
+                if (path := folder / file.name).is_file():
+                    return path
         return None
 
     def read(self, entry: ModelEntry) -> tuple[bytes, ...]:

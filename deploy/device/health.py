@@ -7,6 +7,7 @@ hangs, dies or talks nonsense is one that is not well.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Collection, Iterable
@@ -26,6 +27,7 @@ VERDICT_S: Final = 45.0
 LONGEST_START_S: Final = 240.0  # above every TimeoutStartSec of systemd/: a long journal is read, models are converted
 _SETTLED_S: Final = 6.0  # a service that dies at once is restarted within it, which is seen
 _REPORT: Final = "doctor"
+_AGENT_HOME: Final = "/var/lib/door-agent"  # what it keeps of converted networks; root's own it may not look into
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def as_agent(
     """
     return subprocess.run(  # noqa: S603  our own programs
         command, capture_output=True, text=True, check=False, timeout=timeout_s, cwd="/", input=told, errors="replace",
-        user="door-agent", group=group, extra_groups=["video"],
+        user="door-agent", group=group, extra_groups=["video"], env=os.environ | {"HOME": _AGENT_HOME},
     )  # fmt: skip
 
 

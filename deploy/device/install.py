@@ -69,6 +69,7 @@ COMMAND_TEXT = """\
 # and stores; whoever else calls it is asked by sudo. Files that it reads or writes belong where that user may: /tmp.
 [ "$(id -u)" = 0 ] || exec sudo -- "$0" "$@"
 as_agent="setpriv --reuid=door-agent --regid=door --groups=video,systemd-journal --"
+export HOME=/var/lib/door-agent
 $as_agent test -w . || cd /tmp
 exec $as_agent /opt/door-agent/current/venv/bin/door-agent "$@"
 """

@@ -116,7 +116,7 @@ def test_the_next_door_waits_for_the_first_to_be_well_and_one_that_goes_back_sto
     assert (row["why"], row["detail"]) == ("not-well", "service door-vision")
     [(door, words)] = until(site.alarms, site.words)
     assert (door, "rolled-back: not-well" in words) == ("garden/gate-2", True)
-    assert site.progress().ended == "stopped"
+    until(lambda: site.progress().ended == "stopped", site.words)
 
 
 @pytest.mark.slow
@@ -136,7 +136,7 @@ def test_a_forged_bundle_is_refused_by_the_first_door_and_a_busy_door_waits(site
     site.roll_out("r2", "all", key=forged, release="0.1.2+cccccccccc")
     assert one.wrote(kind="Agent/Update", state="Refused")["why"] == "bad-signature"
     until(site.alarms, site.words)
-    assert site.progress().ended == "stopped"
+    until(lambda: site.progress().ended == "stopped", site.words)
 
 
 def _fields(plan):

@@ -221,4 +221,7 @@ def test_the_command_of_every_page_runs_as_the_agents_user_and_asks_sudo_for_eve
     assert said.stdout.strip() == ran.format(command=command)
 
 
-_SETPRIV = """case "$*" in *" test -w .") exit 0;; *) echo "setpriv $*";; esac"""
+_SETPRIV = """case "$*" in
+*" test -w .") ;;
+*) echo "setpriv $*"; [ "$HOME" = /var/lib/door-agent ] || echo "at home in $HOME";;
+esac"""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -207,3 +209,29 @@ def test_a_cache_that_cannot_be_written_costs_only_time(only: Store, tmp_path: P
 def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOOR_AGENT_CACHE", str(tmp_path))
     assert default_cache_folder() == tmp_path
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may look into any folder, so for a moment it is not root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_folder_that_may_not_be_looked_into_has_no_files(only: Store, tmp_path: Path) -> None:
+    """The agent's user began with root's home folder as its own: enrolling at a new door ended with a traceback."""
+    closed = tmp_path / "cache" / "weights"
+    closed.mkdir(parents=True)
+    (closed / "net.onnx").write_bytes(GOOD)
+    closed.chmod(0)
+    with as_nobody():
+        state = only.status(_entry()).state
+    closed.chmod(0o700)
+    assert state == "missing"
+    assert only.status(_entry()).state == "ready"
