@@ -30,6 +30,7 @@ Image = NDArray[np.uint8]
 MAX_STILL_BYTES = 16 * 1024 * 1024
 _OPEN_TIMEOUT_MS = 5000
 _READ_TIMEOUT_MS = 2000
+_EYES = "agent.vision_worker"  # the module that door-vision.service runs
 _POLL_S = 0.01
 
 
@@ -225,14 +226,22 @@ def _cameras_here() -> str:
 
 
 def _who_has(device: str) -> str:
-    holders = []
+    holders, hidden = [], []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:  # just gone
+            continue
+        words = f"process {folder.name} ({command[:120]})"
+        try:
             if any(os.path.realpath(fd) == device for fd in (folder / "fd").iterdir()):
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-                holders.append(f"process {folder.name} ({command[:120]})")
-        except OSError:  # not ours to look at, or just gone
+                holders.append(words)
+        except PermissionError:  # another user's; the door's own eyes are recognised by their name
+            hidden += [words] if _EYES in command else []
+        except OSError:
             continue
     if holders:
         return f"in use by {', '.join(holders[:3])}; stop what should not have it"
+    if hidden:
+        return f"in use, it seems, by {', '.join(hidden[:3])}, which sees for the door"
     return "another process may have it (fuser -v names it), or it is no capture device"
