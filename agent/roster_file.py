@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from agent.read_only import connect_read_only
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _DISK: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL})
 _WAIT_MS: Final = 5000
+_AGAIN_S: Final = 0.01
 
 
 class StoreBusyError(StoreError):
@@ -43,7 +45,8 @@ def open_roster(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> tu
 
 def _opened(db: sqlite3.Connection, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
     try:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "mmap_size=0", "secure_delete=ON", "foreign_keys=ON"):
+        _to_wal(db)
+        for pragma in ("synchronous=FULL", "mmap_size=0", "secure_delete=ON", "foreign_keys=ON"):
             db.execute(f"PRAGMA {pragma}")
         db.execute("PRAGMA busy_timeout=0")
         _try_to_write(db)
@@ -53,6 +56,20 @@ def _opened(db: sqlite3.Connection, path: Path, prepare: Callable[[sqlite3.Conne
         db.close()
         raise
     return _checked(db, prepare)
+
+
+def _to_wal(db: sqlite3.Connection) -> None:
+    """SQLite waits for no one here when two turn the same new file at once: each holds what the other needs."""
+    end_s = time.monotonic() + _WAIT_MS / 1000
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as e:
+            if not _busy(e) or time.monotonic() > end_s:
+                raise
+            time.sleep(_AGAIN_S)
+        else:
+            return
 
 
 def _try_to_write(db: sqlite3.Connection) -> None:
