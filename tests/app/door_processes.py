@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.core.vision_messages import Alive, Finding, FindingKind, Hello, encode
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
+from fixtures.plain_door import STRIKE, plain_door
 from hardware.errors import SocketError
 from hardware.seqpacket import connect
 
@@ -30,30 +31,8 @@ class Door:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config = folder / "door.toml"
-        self.config.write_text(f"""\
-[door]
-site = "garden"
-id = "gate-1"
-lock_type = "fail-secure"
-release_time_s = 2.0
-[hardware]
-backend = "simulated"
-[hardware.relay]
-pin = 17
-[hardware.inputs.contact]
-pin = 22
-[hardware.inputs.exit]
-pin = 23
-[hardware.inputs.fire]
-pin = 24
-[camera]
-source = "none"
-[store]
-state_dir = "{folder}/state"
-[runtime]
-agent_dir = "{folder}"
-guard_dir = "{folder}"
-""")
+        inputs = {"contact": 22, "exit": 23, "fire": 24}
+        self.config.write_text(plain_door(folder, f"{STRIKE}\nrelease_time_s = 2.0", inputs))
         (folder / "state").mkdir(exist_ok=True)
         store = RosterStore(folder / "state")
         residents = Residents(store)

@@ -54,26 +54,6 @@ def put(residents: Residents, site: Mapping[str, Any]) -> None:
     residents.replace(roster)
 
 
-CONFIG = """\
-[door]
-site = "garden"
-id = "gate-1"
-lock_type = "fail-safe"
-lock_duty = "continuous"
-[hardware]
-backend = "simulated"
-[hardware.relay]
-pin = 17
-[camera]
-source = "none"
-[store]
-state_dir = "{folder}/state"
-[runtime]
-agent_dir = "{folder}"
-guard_dir = "{folder}"
-"""
-
-
 @dataclass
 class World:
     """A door on Monday 2026-11-23; `wall` is local wall time, `now_s` runs with it unless somebody sets the clock."""

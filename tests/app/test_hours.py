@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hours_world import ALL_DAYS, BERLIN, CONFIG, FIRST_IN, OFFICE, WEEK, World, hours, put, turn_until
+from hours_world import ALL_DAYS, BERLIN, FIRST_IN, OFFICE, WEEK, World, hours, put, turn_until
 
 from agent.app import DoorAgent
 from agent.config import parse
@@ -14,6 +14,7 @@ from agent.core.journal import ClockQuality
 from agent.hours import FACT
 from agent.residents import Residents
 from agent.roster_store import RosterStore
+from fixtures.plain_door import MAGNET, plain_door
 
 
 @pytest.fixture
@@ -271,7 +272,7 @@ def test_the_whole_agent_tends_the_hours_and_believes_only_a_good_clock(
     *, residents: Residents, tmp_path: Path, quality: ClockQuality, first: bool
 ):
     put(residents, hours((ALL_DAYS, 0, 24), first=first))
-    with DoorAgent(parse(CONFIG.format(folder=tmp_path).encode()), "test") as agent:
+    with DoorAgent(parse(plain_door(tmp_path, MAGNET).encode()), "test") as agent:
         agent._clock.quality = lambda: quality
         controller = agent._controller
         unlocked = lambda: mode(controller.state) is Mode.UNLOCKED  # noqa: E731
@@ -288,7 +289,7 @@ def test_the_whole_agent_tends_the_hours_and_believes_only_a_good_clock(
 
 def test_an_agent_that_starts_knows_which_windows_are_over(tmp_path: Path):
     """The whole agent on its own journal: what one run stored, the next one has."""
-    config = parse(CONFIG.format(folder=tmp_path).encode())
+    config = parse(plain_door(tmp_path, MAGNET).encode())
     over = [["office", 1_795_000_000]]
     with DoorAgent(config, "test") as agent:
         agent._controller.write(Record(Kind.COMMAND, {"outcome": "over"}, facts={FACT: over}))

@@ -13,22 +13,8 @@ from agent.cli.main import main
 from agent.core.roster import Consent
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
+from fixtures.plain_door import MAGNET, plain_door
 
-CONFIG = """\
-[door]
-site = "garden"
-id = "gate-1"
-lock_type = "fail-safe"
-lock_duty = "continuous"
-[hardware]
-backend = "simulated"
-[hardware.relay]
-pin = 17
-[camera]
-source = "none"
-[store]
-state_dir = "{folder}"
-"""
 VECTOR = bytes(range(256)) * 4
 OFFICE = {"id": "office", "windows": [{"days": ["mon", "fri"], "start_min": 480, "end_min": 1080}]}
 HOURS = {
@@ -52,7 +38,7 @@ def residents(tmp_path: Path) -> Iterator[Residents]:
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """The command as a person types it: exit code and everything printed."""
-    (tmp_path / "door.toml").write_text(CONFIG.format(folder=tmp_path / "state"))
+    (tmp_path / "door.toml").write_text(plain_door(tmp_path, MAGNET))
 
     def call(*words: object, as_json: bool = False) -> tuple[int, str]:
         options = ["--config", str(tmp_path / "door.toml"), *(["--json"] if as_json else [])]

@@ -5,23 +5,12 @@ import socket
 import subprocess
 import sys
 
-CONFIG = """\
-[door]
-site = "garden"
-id = "gate-1"
-lock_type = "fail-safe"
-[hardware]
-backend = "simulated"
-[hardware.relay]
-pin = 17
-[camera]
-source = "none"
-"""
+from fixtures.plain_door import plain_door
 
 
 def test_vision_without_a_camera_is_ready_stays_alive_and_ends_when_asked(tmp_path):
     config = tmp_path / "door.toml"
-    config.write_text(CONFIG)
+    config.write_text(plain_door(tmp_path))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(30)
