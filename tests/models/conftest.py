@@ -60,3 +60,10 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"no measuring data in {SHARED}")
     return SHARED / "data"
+
+
+@pytest.fixture(params=["better", "fallback"])
+def pipeline(request: pytest.FixtureRequest) -> Pipeline:
+    """Each test with both sets of networks."""
+    found: Pipeline = request.getfixturevalue(request.param)
+    return found
