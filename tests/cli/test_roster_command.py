@@ -13,15 +13,9 @@ from agent.cli.main import main
 from agent.core.roster import Consent
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_store import RosterStore
-from fixtures.plain_door import MAGNET, plain_door
+from fixtures.plain_door import HOURS, MAGNET, OFFICE, plain_door
 
 VECTOR = bytes(range(256)) * 4
-OFFICE = {"id": "office", "windows": [{"days": ["mon", "fri"], "start_min": 480, "end_min": 1080}]}
-HOURS = {
-    "schedules": [OFFICE],
-    "holidays": ["2026-10-01"],
-    "unlock_hours": [{"schedule": "office", "first_person_in": True}],
-}
 Run = Callable[..., tuple[int, str]]
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_roster_command import CONFIG, HOURS
 
 from agent.cli.main import main
 from agent.cli.roster_csv import COLUMNS, read_table, write_table
@@ -21,6 +20,7 @@ from agent.core.roster import SITE_PURPOSE, Consent, Person, PersonKind, PhoneKe
 from agent.errors import ConfigError
 from agent.residents import Residents
 from agent.roster_store import RosterStore
+from fixtures.plain_door import HOURS, MAGNET, plain_door
 from models.gallery import Gallery
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -39,7 +39,7 @@ EVERYTHING = Person(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "door.toml").write_text(CONFIG.format(folder=tmp_path / "state"))
+    (tmp_path / "door.toml").write_text(plain_door(tmp_path, MAGNET))
     with contextlib.closing(RosterStore(tmp_path / "state")) as store, store.transaction():
         store.put_hours(HOURS)
     return tmp_path
