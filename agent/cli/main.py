@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -32,7 +33,7 @@ exit codes:
   7  a picture cannot be used
   8  the server or the broker cannot be reached or refuses this device
   9  a device cannot be reached, is not the one that was pinned, or cannot be set up
-  130  stopped by Ctrl-C
+  130  stopped by Ctrl-C or SIGTERM
 """
 
 
@@ -61,6 +62,8 @@ def release() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand. Returns its exit code; errors that are a person's to mend become one message."""
+    if argv is None:  # a program of its own: stopped by either signal it puts away what it made
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if argv is None else argv)
     first = words[0].replace("-", "_") if words else ""
     arguments = make_parser(first if first in ALL_COMMANDS else None).parse_args(words)

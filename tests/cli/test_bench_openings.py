@@ -1,8 +1,10 @@
 """`door-agent bench openings`: every way in beside each other, and what it calls not as it must be."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -65,3 +67,17 @@ def test_what_is_not_as_it_must_be_is_named(case, trials, words):
 def test_a_row_of_times_gives_nearest_rank_and_the_worst():
     told = bench_openings.row(BUTTON, [Trial(float(n), OPENED) for n in range(1, 51)])
     assert (told["n"], told["median_ms"], told["p95_ms"], told["worst_ms"]) == (50, 25.5, 48.0, 50.0)
+
+
+def test_told_to_end_it_leaves_no_door_behind(tmp_path):
+    """A demo's world is a folder with keys in it."""
+    command = [sys.executable, "-m", "agent.cli.main", "bench", "openings", "--rounds", "1"]
+    bench = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.DEVNULL)
+    end_s = time.monotonic() + 60
+    while not list(tmp_path.glob("door-demo-*/broker")):
+        assert bench.poll() is None, "it ended by itself"
+        assert time.monotonic() < end_s, "it did not begin"
+        time.sleep(0.02)
+    bench.terminate()
+    assert bench.wait(60) == 130
+    assert not list(tmp_path.glob("door-demo-*"))
