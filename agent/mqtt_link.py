@@ -1,4 +1,4 @@
-"""The link to the broker: publishes the journal, delivers commands. The only file of the agent that imports paho.
+"""The link to the broker: publishes the journal, delivers commands. With mqtt_client.py the only one that imports paho.
 
 One thread owns the connection and the conversation (core/sync.py); everybody else hands it messages. A client object
 lives for one connection, so nothing that the library remembers outlives it: the hello says where to go on.
@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -37,8 +36,8 @@ from agent.core.sync import (
 from agent.link_life import LOOK_AGAIN, LinkLife
 from agent.link_settings import Cause, Down, LinkSettings, cause_of, pinned_key, tls_context
 from agent.mailbox import guarded
+from agent.mqtt_client import Client
 from agent.outbox import Outbox
-from agent.publish_packet import CORRELATION_DATA, with_properties
 from agent.rate import Rate
 from agent.wire import Hello, WireError, batch_json, read_ack, topic
 
@@ -66,7 +65,7 @@ class MqttLink(LinkLife):
         self._state_due_s = 0.0
         self._server_key: Any = None
         self._sync = Sync()
-        self._client: mqtt.Client | None = None
+        self._client: Client | None = None
         self._down = Down(Cause.OFF, "not started")
         self._answer_due_s: float | None = None
         self._command_rate, self._unheard = Rate(_COMMANDS_PER_S, _COMMANDS_AT_ONCE), 0
@@ -114,7 +113,7 @@ class MqttLink(LinkLife):
         self._apply(Disconnected())
         return self._down
 
-    def _turn(self, client: mqtt.Client) -> None:
+    def _turn(self, client: Client) -> None:
         now_s = self._clock.now_s()
         deadlines = (self._sync.due_s, self._answer_due_s, self._state_due_s or None, now_s + _LOOK_S)
         due_s = min(t for t in deadlines if t is not None)
@@ -123,14 +122,14 @@ class MqttLink(LinkLife):
         readers, writers = [sock, self._inbox], [sock] if client.want_write() else []
         readable, writable, _ = select.select(readers, writers, [], 0 if waiting else max(due_s - now_s, 0))
         if waiting or sock in readable:
-            client.loop_read()
+            client.read(sock)
         if writable:
             client.loop_write()
         client.loop_misc()
         self._take_inbox()
         self._on_time(client)
 
-    def _on_time(self, client: mqtt.Client) -> None:
+    def _on_time(self, client: Client) -> None:
         now_s = self._clock.now_s()
         if self._answer_due_s is not None and now_s >= self._answer_due_s:
             self._down = Down(Cause.NETWORK, "the broker does not answer")
@@ -229,10 +228,14 @@ class MqttLink(LinkLife):
         elif leaf == "roster":
             self._post(RosterArrived(bytes(m.payload), m.retain))
 
+    def _heard(self, topic_name: bytes) -> bool:
+        """Whether a message is looked at: of orders, as many as the rate allows; the others are counted."""
+        if not topic_name.endswith(b"/dn/command") or self._command_rate.take(self._clock.now_s()):
+            return True
+        self._unheard += 1
+        return False
+
     def _command(self, m: mqtt.MQTTMessage) -> None:
-        if not self._command_rate.take(self._clock.now_s()):
-            self._unheard += 1
-            return
         correlation = getattr(m.properties, "CorrelationData", None)
         unheard, self._unheard = self._unheard, 0
         self._post(CommandArrived(bytes(m.payload), m.retain, correlation, unheard))
@@ -254,10 +257,8 @@ class MqttLink(LinkLife):
 
     # ------------------------------------------------------------ small things
 
-    def _new_client(self) -> mqtt.Client:
-        client = _Client(
-            CallbackAPIVersion.VERSION2, client_id=self._device, protocol=mqtt.MQTTv5, reconnect_on_failure=False
-        )
+    def _new_client(self) -> Client:
+        client = Client(self._device, self._heard)
         s = self._settings
         client.tls_set_context(tls_context(s.ca, s.cert, s.key, check_time=not self._time_unchecked))
         client.will_set(topic(self._device, "up/state"), _json({"online": False}), qos=1, retain=True)
@@ -271,16 +272,6 @@ class MqttLink(LinkLife):
         client.on_message = lambda _c, _u, message: arrived(message)
         client.on_log = lambda _c, _u, level, text: self._logged(level, text)
         return client
-
-
-class _Client(mqtt.Client):
-    """The library's client, which sees no property of a PUBLISH but the one that is read here."""
-
-    def _handle_publish(self) -> MQTTErrorCode:
-        packet = self._in_packet
-        raw, qos = bytes(packet["packet"]), packet["command"] & 0x06
-        packet["packet"] = bytearray(with_properties(raw, qos, frozenset({CORRELATION_DATA})))
-        return super()._handle_publish()
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

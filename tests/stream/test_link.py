@@ -199,13 +199,14 @@ def test_commands_and_rosters_are_delivered_as_they_are_and_replies_carry_the_co
     assert posts.wait_for(RosterArrived, 2)[1] == RosterArrived(b"roster", retained=True)
 
 
-def test_a_flood_of_orders_is_counted_and_not_looked_at_and_the_next_one_says_how_many(site, linked):
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_flood_of_orders_is_counted_and_not_looked_at_and_the_next_one_says_how_many(site, linked, qos):
     """Judging a forged order costs a signature check; a thousand a second took a third of a core from the faces."""
     _, _, posts = linked()
     posts.wait_for(LinkUp)
     server = site.raw(SERVER_NAME)
     for n in range(500):
-        server.publish("doors/s1/d1/dn/command", b"junk %d" % n, 1)
+        server.publish("doors/s1/d1/dn/command", b"junk %d" % n, qos)
     posts.wait(lambda: len(posts.of(CommandArrived)) >= 40, "the first of the flood")
 
     def looked_at() -> int:
