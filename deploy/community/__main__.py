@@ -97,6 +97,7 @@ def run(settings: Settings) -> None:
 
     consumer = Consumer(settings.consumer(), ledger, tell)
     keys = KeyNews(settings.keys_file, consumer.send_command, consumer.alarm)
+    feed.site_keys = keys.number
     publisher = _publisher(settings, people, ledger, consumer.alarm, history)
     if commander is not None:
         commander.connect(consumer.send_command)

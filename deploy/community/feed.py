@@ -26,10 +26,11 @@ class Feed:
         self._link: dict[str, Any] = {"up": True}  # until the consumer says otherwise
         self._said: set[str] = set()  # doors whose state is this run's, not the ledger's
         self.closed = False
+        self.site_keys = 0  # number of the newest list of the site's keys; 0: none was ever replaced
         self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._stream: deque[dict[str, Any]] = deque(maxlen=_STREAMED)
         self._doors: dict[str, dict[str, Any]] = {
-            name: {"heard_ms": heard_ms, "online": online, "state": _shown(state)}
+            name: {"heard_ms": heard_ms, "online": online, "state": _shown(state), "keys": state.get("keys")}
             for name, heard_ms, online, state in doors
         }
         for event in events:
@@ -54,6 +55,8 @@ class Feed:
                 self._said.add(news.device)
                 door = self._door(news.device, None if news.kept else now_ms)
                 door["state"], door["online"] = _shown(news.what), bool(news.what.get("online"))
+                if door["online"]:  # which keys a door believes is asked of the absent ones
+                    door["keys"] = news.what.get("keys")
                 self._append({**door, **own})
             else:
                 if news.kind != "alarm":  # which may say that the door is silent
@@ -62,7 +65,7 @@ class Feed:
             self._changed.notify_all()
 
     def _door(self, device: str, heard_ms: int | None) -> dict[str, Any]:
-        door = self._doors.setdefault(device, {"online": True, "state": {}, "heard_ms": None})
+        door = self._doors.setdefault(device, {"online": True, "state": {}, "heard_ms": None, "keys": None})
         door["heard_ms"] = heard_ms or door["heard_ms"]
         return door
 
@@ -77,7 +80,10 @@ class Feed:
         """Everything, oldest entry first; states are in `doors`."""
         with self._changed:
             doors = {k: dict(v) for k, v in self._doors.items()}
-            return {"doors": doors, "entries": list(self._entries), "number": self._number, "link": dict(self._link)}
+            return {
+                "doors": doors, "entries": list(self._entries), "number": self._number, "link": dict(self._link),
+                "site_keys": self.site_keys,
+            }  # fmt: skip
 
     def devices(self) -> list[str]:
         """Every door that was ever heard: the connected ones first."""

@@ -37,7 +37,7 @@ class KeyNews:
             raise ConfigError(
                 f"keys_file {file}: is no list of keys; copy it again from the site's folder (pki/site.keys)"
             )
-        self._number = number
+        self.number = number  # 0: no list
         self._sent_s: dict[str, float] = {}
 
     def hear(self, news: News) -> None:
@@ -47,9 +47,9 @@ class KeyNews:
             if now_s - self._sent_s.get(news.device, -_AGAIN_S) >= _AGAIN_S:
                 self._sent_s[news.device] = now_s
                 self._send(news.device, self._document, _CORRELATION)
-        elif (news.kind, news.what.get("id"), news.what.get("stage")) == ("reply", f"keys-{self._number}", "refused"):
+        elif (news.kind, news.what.get("id"), news.what.get("stage")) == ("reply", f"keys-{self.number}", "refused"):
             self._alarm(news.device, "keys", f"the door does not take the site's keys: {news.what.get('reason')}")
 
     def _older(self, held: object) -> bool:
         """A door of an older release says nothing of keys: it would take the list for a forged order."""
-        return isinstance(held, int) and held < self._number
+        return isinstance(held, int) and held < self.number

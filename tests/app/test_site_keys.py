@@ -187,4 +187,4 @@ def test_the_server_tells_each_door_with_an_older_list_once_in_a_while_and_no_ot
     (tmp_path / "other.keys").write_bytes(b"junk")
     with pytest.raises(ConfigError, match="is no list of keys"):
         KeyNews(tmp_path / "other.keys", lambda *_: None, lambda *_: None)
-    assert KeyNews(tmp_path / "absent", lambda *_: None, lambda *_: None)._number == 0
+    assert KeyNews(tmp_path / "absent", lambda *_: None, lambda *_: None).number == 0

@@ -56,6 +56,25 @@ def test_a_door_whose_list_is_behind_says_so_at_a_glance(manager, site):
     reads(manager, "#doors", "not up to date (version 3, should be 5)")
 
 
+def test_which_doors_still_believe_the_sites_old_keys_is_told_also_of_those_that_are_away(manager, site):
+    """A key was stolen and replaced: where does the thief's still open?"""
+    site.feed.site_keys = 1_790_000_000
+    state = {"online": True, "door": {"mode": "Locked"}}
+    for door, keys in (("gate-2", {"keys": 1_790_000_000}), ("gate-3", {"keys": 0}), ("gate-4", {})):
+        site.feed.add(News("state", f"garden/{door}", {**state, **keys}))
+    for door in ("gate-2", "gate-3"):
+        site.feed.add(News("state", f"garden/{door}", {"online": False}))
+    manager.js("location.reload()")
+    reads(manager, "#doors", "takes no new keys")
+    rows = manager.js("[...document.querySelectorAll('#doors li')].map((row) => row.textContent)")
+    said = {door: next(row for row in rows if f"garden/{door}" in row) for door in ("gate-2", "gate-3", "gate-4")}
+    assert {door: "still the old keys" in words for door, words in said.items()} == {
+        "gate-2": False, "gate-3": True, "gate-4": False,
+    }  # fmt: skip
+    assert "the new ones of" in said["gate-2"]
+    assert "takes no new keys" in said["gate-4"]
+
+
 def test_an_alarm_stays_until_somebody_saw_to_it_and_then_says_who(manager, site):
     site.alarm("roster-drift", "the door does not have the roster it should have")
     reads(manager, "#alarms", "A door does not get its list of residents")

@@ -5,6 +5,7 @@ const opened = new Set(); // which doors are unfolded
 
 function badges(door) {
   const found = door.waits ? [["bad", say("waits", say(`a_${door.waits}`))]] : [];
+  if (now.site_keys && !(door.keys >= now.site_keys)) found.push(["warn", keyWords(door)]);
   if (!door.online) return [["warn", say("offline")], ...found];
   const s = door.state, h = s.health ?? {};
   if (h.queue > 0) found.push(["warn", say("queue_n", h.queue)]);
@@ -21,6 +22,13 @@ function badges(door) {
   else if (["refused", "failed", "rolled-back"].includes(u?.stage)) found.push(["bad", say(`u_${u.stage}`, u.release ?? "", u.why ? pick(UPDATE, u.why) : "")]);
   if (s.roster?.stale) found.push(["warn", say("stale")]);
   return found;
+}
+
+// Which of the site's keys a door believes: what a thief took opens it until it has the new ones.
+function keyWords(door) {
+  if (door.keys >= now.site_keys) return say("keysNew", clock(now.site_keys * 1000));
+  if (Number.isInteger(door.keys)) return say("keysOld", clock(now.site_keys * 1000));
+  return say(door.online ? "keysNever" : "keysUnknown", clock(now.site_keys * 1000));
 }
 
 function doorRow(name, door) {
@@ -63,6 +71,7 @@ function factsOf(door, f) {
   add("mode", up && f.mode ? say(f.mode) : say("unknown"));
   const r = door.state.roster;
   add("pRoster", r ? say("residents_n", r.persons) : say("unknown"));
+  if (now.site_keys) add("siteKeys", keyWords(door));
   add("release", door.state.release ?? say("unknown"));
   add("seen", door.heard_ms ? clock(door.heard_ms) : say("unknown"));
   return list;
