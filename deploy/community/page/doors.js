@@ -5,7 +5,7 @@ const opened = new Set(); // which doors are unfolded
 
 function badges(door) {
   const found = door.waits ? [["bad", say("waits", say(`a_${door.waits}`))]] : [];
-  if (now.site_keys && !(door.keys >= now.site_keys)) found.push(["warn", keyWords(door)]);
+  if (now.site_keys && !newKeys(door)) found.push(["warn", keyWords(door)]);
   if (!door.online) return [["warn", say("offline")], ...found];
   const s = door.state, h = s.health ?? {};
   if (h.queue > 0) found.push(["warn", say("queue_n", h.queue)]);
@@ -25,8 +25,9 @@ function badges(door) {
 }
 
 // Which of the site's keys a door believes: what a thief took opens it until it has the new ones.
+const newKeys = (door) => door.keys >= now.site_keys;
+
 function keyWords(door) {
-  if (door.keys >= now.site_keys) return say("keysNew", clock(now.site_keys * 1000));
   if (Number.isInteger(door.keys)) return say("keysOld", clock(now.site_keys * 1000));
   return say(door.online ? "keysNever" : "keysUnknown", clock(now.site_keys * 1000));
 }
@@ -71,7 +72,7 @@ function factsOf(door, f) {
   add("mode", up && f.mode ? say(f.mode) : say("unknown"));
   const r = door.state.roster;
   add("pRoster", r ? say("residents_n", r.persons) : say("unknown"));
-  if (now.site_keys) add("siteKeys", keyWords(door));
+  if (now.site_keys && newKeys(door)) add("siteKeys", say("keysNew", clock(now.site_keys * 1000)));
   add("release", door.state.release ?? say("unknown"));
   add("seen", door.heard_ms ? clock(door.heard_ms) : say("unknown"));
   return list;
