@@ -174,12 +174,13 @@ def _init(arguments: argparse.Namespace) -> int:
 
     path = arguments.folder / "site.toml"
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
+    if made := not path.exists():
         write_file(path, _TEMPLATE.format(name=arguments.name).encode(), 0o644)
     try:
         load(path)
     except ConfigError:
-        path.unlink()
+        if made:  # whoever wrote it has to mend it, and may have no other copy
+            path.unlink()
         raise
     SiteAuthority.create(arguments.folder / "pki", arguments.name)
     words = (
