@@ -178,7 +178,7 @@ class Session:
     def _line(self, *, master: bool = True) -> list[str]:
         options = {
             "HostKeyAlias": self.address.alias,
-            "UserKnownHostsFile": str(self._known.path),
+            "UserKnownHostsFile": _quoted(self._known.path),
             "GlobalKnownHostsFile": "/dev/null",
             "StrictHostKeyChecking": "yes",
             "HostKeyAlgorithms": "ssh-ed25519",
@@ -187,15 +187,16 @@ class Session:
             "ServerAliveInterval": "5",
             "ServerAliveCountMax": "4",
             "NumberOfPasswordPrompts": "1" if self._password_file else "3",
+            "IdentityFile": _quoted(self.identity),
             "IdentitiesOnly": "yes",
             "ForwardAgent": "no",
             "LogLevel": "ERROR",
-            "ControlPath": str(self._folder / "cm") if master else "none",
+            "ControlPath": _quoted(self._folder / "cm") if master else "none",
             "ControlMaster": "auto" if master else "no",
             "ControlPersist": str(_MASTER_S),
         }
         words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        return ["ssh", "-F", "none", "-i", str(self.identity), "-p", str(self.address.port), *words]
+        return ["ssh", "-F", "none", "-p", str(self.address.port), *words]
 
     def _try(self, *options: str) -> str:
         """Why the shared connection cannot be opened; empty when it is."""
@@ -241,6 +242,12 @@ class Session:
 
     def _unreachable(self, why: str) -> str:
         return f"no connection to {self.address.host} port {self.address.port}: {why.splitlines()[-1]}"
+
+
+def _quoted(path: Path) -> str:
+    """A path as the value of an option of OpenSSH, which divides at spaces and fills in what stands behind a `%`."""
+    escaped = str(path).replace("\\", r"\\").replace('"', r"\"").replace("%", "%%")
+    return f'"{escaped}"'
 
 
 def make_key(path: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -64,6 +65,21 @@ def connected(sshd, known, tmp_path):
     with session(sshd, known, tmp_path / "installer") as one:
         assert one.connect() is False
         yield one
+
+
+def test_a_site_folder_and_a_temporary_folder_with_spaces_and_quotes_in_their_names_will_do(
+    sshd, known, monkeypatch
+):
+    """As on a laptop whose user is called Zhang San: OpenSSH takes a list of files where it takes a file."""
+    with tempfile.TemporaryDirectory(prefix="Zhang San's \"doors\" 100%h") as name:  # short: a socket is made there
+        folder = Path(name)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        make_key(folder / "installer")
+        (sshd[0] / "authorized").write_text((folder / "installer.pub").read_text())
+        with session(sshd, known.copied(folder / "known_hosts"), folder / "installer") as one:
+            assert one.connect() is False
+            assert one.run("echo here") == "here\n"
+            assert one.fresh() == ""
 
 
 def test_a_dry_run_leaves_no_key_beside_the_site_file_and_no_pin(sshd, known, tmp_path):
