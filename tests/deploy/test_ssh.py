@@ -67,11 +67,9 @@ def connected(sshd, known, tmp_path):
         yield one
 
 
-def test_a_site_folder_and_a_temporary_folder_with_spaces_and_quotes_in_their_names_will_do(
-    sshd, known, monkeypatch
-):
+def test_a_site_folder_and_a_temporary_folder_with_spaces_and_quotes_in_their_names_will_do(sshd, known, monkeypatch):
     """As on a laptop whose user is called Zhang San: OpenSSH takes a list of files where it takes a file."""
-    with tempfile.TemporaryDirectory(prefix="Zhang San's \"doors\" 100%h") as name:  # short: a socket is made there
+    with tempfile.TemporaryDirectory(prefix='Zhang San\'s "doors" 100%h') as name:  # short: a socket is made there
         folder = Path(name)
         monkeypatch.setattr(tempfile, "tempdir", name)
         make_key(folder / "installer")
