@@ -23,6 +23,7 @@ from deploy.device.signature import SIGNED_WORDS, signed_by
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
 _MANIFEST_BYTES: Final = 4 << 20
 _EXTENSION_BYTES: Final = 64 << 10  # a name that is too long for its field
+_LENGTH_DIGITS: Final = 8
 _MEMBERS: Final = 20_000
 _BLOCK: Final = 512
 _CHUNK_BYTES: Final = 1 << 20
@@ -120,16 +121,37 @@ def _small(tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], name: s
 
 
 def _scan(file: IO[bytes], size: int) -> None:
-    """Every header by itself, before the library holds any of it in memory; leaves `file` at its beginning."""
+    """Every header by itself, before the library holds any of it in memory; leaves `file` at its beginning.
+
+    What passes is divided by the library's reader at the same places as here.
+    """
     at, seen = 0, 0
     while len(header := file.read(_BLOCK)) == _BLOCK and any(header):
         seen += 1
-        told = header[124:136].rstrip(b" \0")
-        if seen > _MEMBERS or not told.isdigit() or header[156:157] not in b"0x\0" or not header[156:157]:
+        told, kind = header[124:136].rstrip(b" \0"), header[156:157]
+        # the old kind NUL with a name that ends in / is a folder to the library: it would read headers in its content
+        if seen > _MEMBERS or not told.isdigit() or kind not in (b"0", b"x"):
             raise NotTakenError("it is not a plain tar of plain files")
         length = int(told, 8) if b"8" not in told and b"9" not in told else size + 1
-        if length > (size if header[156:157] != b"x" else _EXTENSION_BYTES):
+        if length > (size if kind == b"0" else _EXTENSION_BYTES):
             raise NotTakenError("a file in it is larger than it can be")
-        at += _BLOCK * (1 + -(-length // _BLOCK))
+        blocks = -(-length // _BLOCK)
+        if kind == b"x" and not _only_a_name(file.read(blocks * _BLOCK)):
+            raise NotTakenError("an extension in it says more than a name")
+        at += _BLOCK * (1 + blocks)
         file.seek(at)
     file.seek(0)
+
+
+def _only_a_name(records: bytes) -> bool:
+    """Whether a PAX extension, with the padding behind it, is `LENGTH path=NAME` and nothing else.
+
+    A size in it counts over the header's own; one below zero leads the library's reader in a circle for ever.
+    """
+    while records.strip(b"\0"):
+        told, _, _ = records[:_LENGTH_DIGITS].partition(b" ")
+        length = int(told) if told.isdigit() else 0
+        if not records[len(told) : length].startswith(b" path=") or length > len(records):
+            return False
+        records = records[length:]
+    return True

@@ -4,7 +4,11 @@ import gzip
 import io
 import os
 import random
+import resource
+import subprocess
+import sys
 import tarfile
+from pathlib import Path
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -103,6 +107,45 @@ def tar_of(path, *members):
 def test_what_is_no_plain_file_of_a_fair_size_never_reaches_the_library(site, tmp_path, fields):
     path = tar_of(tmp_path / "b.tar", member("manifest.json", b"{}"), member("x", **fields))
     assert reason(path, site) == "damaged"
+
+
+TREE = Path(offered.__file__).parents[2]
+IN_A_CIRCLE = {"pax_headers": {"size": "-1536"}}
+
+
+def hidden(tmp_path, *members):
+    """Headers inside the content of what is a plain file by its header and a folder by its name."""
+    inner = tar_of(tmp_path / "inner.tar", *members).read_bytes()
+    return member("folder/", inner, type=tarfile.AREGTYPE)
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["said openly", "in a file's content"])
+def test_a_size_below_zero_leads_no_reader_in_a_circle(site, tmp_path, inside):
+    """Whoever has the site's server must not hold a door's fetching up for ever, nor fill its memory."""
+    circle = (member("a"), member("x", **IN_A_CIRCLE))
+    tar_of(tmp_path / "b.tar", *([member("b"), hidden(tmp_path, *circle)] if inside else circle))
+    program = "import sys; from pathlib import Path; from deploy.device.offered import judge; "
+    program += "judge(Path(sys.argv[1]), Path(sys.argv[2]), newest=1)"
+    words = [sys.executable, "-c", program, str(tmp_path / "b.tar"), str(site.cert)]
+    said = subprocess.run(words, capture_output=True, text=True, check=False, cwd=TREE, preexec_fn=_short_lived)
+    assert "NotTakenError" in said.stderr
+
+
+def _short_lived():
+    resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+
+
+def test_an_extension_hidden_in_the_padding_of_another_is_seen(site, tmp_path):
+    """The library reads whole blocks of it."""
+    path = tar_of(tmp_path / "b.tar", member("a"), member("long" * 40))
+    data = bytearray(path.read_bytes())
+    at = data.index(b" path=long") - 3
+    end = at + int(data[at : at + 3])
+    data[end : end + 13] = b"13 size=-999\n"
+    path.write_bytes(data)
+    with pytest.raises(NotTakenError, match="says more than a name"):
+        judge(path, site.cert, newest=1)
 
 
 def test_sizes_that_lie_and_what_is_packed_are_refused(site, good, tmp_path):
