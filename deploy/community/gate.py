@@ -46,6 +46,15 @@ def open_to_all(view: _View) -> _View:
     return view
 
 
+def json_object() -> dict[str, Any]:
+    """What this request brought; {} for what is no JSON object, however deep it is nested."""
+    try:
+        found = request.get_json(silent=True)
+    except RecursionError:  # the library takes only a ValueError for bad JSON
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def session() -> Session:
     """The session of this request, in a view that `needs` one."""
     found: Session = g.session
@@ -129,9 +138,8 @@ class Gate:
         self._from_this_page()
         if not (self._sign_ins.allows(request.remote_addr or "") and self._all_sign_ins.allows("")):
             abort(429, "too many attempts; wait a minute")
-        body = request.get_json(silent=True)
-        token = body.get("token") if isinstance(body, dict) else None
-        found = self._office.enter(token) if isinstance(token, str) and len(token) <= 100 else None  # noqa: PLR2004
+        token = json_object().get("token")
+        found = self._office.enter(token) if isinstance(token, str) and token.isascii() and len(token) <= 100 else None  # noqa: PLR2004
         if found is None:
             abort(403, "this link was used already or is older than 30 minutes; ask for a new one")
         secret, opened = found

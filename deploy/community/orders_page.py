@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from flask import Flask, Response, abort, jsonify, request
+from flask import Flask, Response, abort, jsonify
 
 from agent.core.commands import Action
 from deploy.community.feed import Feed
-from deploy.community.gate import needs, session
+from deploy.community.gate import json_object, needs, session
 from deploy.community.limits import PerMinute
 from deploy.community.office import Role
 from deploy.community.orders import FOR_ALL, Orders
@@ -49,8 +49,7 @@ def add_orders(app: Flask, feed: Feed, orders: Orders | None) -> None:
 
 
 def _asked() -> tuple[Action, str, float | None]:
-    body = request.get_json(silent=True)
-    body = body if isinstance(body, dict) else {}
+    body = json_object()
     action, reason, for_s = body.get("action"), body.get("reason", ""), body.get("for_s")
     if action not in _FROM_HERE:
         abort(400, f"action: one of {', '.join(a for a in Action if a in _FROM_HERE)}")

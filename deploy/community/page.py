@@ -18,7 +18,7 @@ from agent.console.local import LocalServer
 from agent.console.server import STATIC as CONSOLE_STATIC
 from agent.errors import DoorAgentError, LinkError
 from deploy.community.feed import Feed
-from deploy.community.gate import Gate, needs, open_to_all, session
+from deploy.community.gate import Gate, json_object, needs, open_to_all, session
 from deploy.community.history import History
 from deploy.community.history_page import add_history, shown
 from deploy.community.office import ACTS_ON_A_PAGE, EVERY, HOME_ASSISTANT, Manager, Office, Role, sign_in_url
@@ -162,8 +162,8 @@ def _add_managers(app: Flask, parts: PageParts) -> None:
     @app.post("/api/managers")
     @needs(Role.OWNER)
     def add() -> Response:
-        body = request.get_json(silent=True)
-        name, role = (body.get("name"), body.get("role")) if isinstance(body, dict) else (None, None)
+        body = json_object()
+        name, role = body.get("name"), body.get("role")
         if not isinstance(name, str) or role not in set(Role):
             abort(400, f"name, and role: one of {', '.join(Role)}")
         return _with_link(office.add(name, Role(role)), "add-manager")

@@ -18,7 +18,7 @@ from agent.core.bounded import written
 from agent.core.roster import Person, PersonKind
 from agent.pass_desk import phone_key
 from deploy.community.feed import Feed
-from deploy.community.gate import needs, session
+from deploy.community.gate import json_object, needs, session
 from deploy.community.office import Office, Role
 from deploy.community.people import People
 from deploy.community.visitor_passes import HONEST, PassDesk, VisitorPass
@@ -134,8 +134,7 @@ def _add_passes(app: Flask, office: Office, passes: PassDesk, public_url: str | 
 
 
 def _body() -> Mapping[str, Any]:
-    body = request.get_json(silent=True)
-    return body if isinstance(body, dict) else abort(400, "a JSON object is needed")
+    return json_object() or abort(400, "a JSON object is needed")
 
 
 def _changes(body: Mapping[str, Any], people: People) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from agent.core.events import Credential
 from agent.core.roster import Person, PhoneKey, Roster
 from agent.pass_desk import verify_p256
 from deploy.community.door_rosters import Door
+from deploy.community.gate import json_object
 from deploy.community.limits import PerMinute
 from deploy.community.people import EVERYBODY, People
 from deploy.phone.serve import HEADERS
@@ -33,7 +34,6 @@ from deploy.phone.serve import HEADERS
 MAX_WRONG_S: Final = 30
 _PER_MINUTE: Final = 10  # presses of one phone
 _STRANGE_PER_MINUTE: Final = 60  # requests from one address that no phone here has signed
-_MAX_KNOWN: Final = 20_000
 _ACTOR: Final = re.compile(r"[A-Za-z0-9._@:/ -]{1,70}")
 _NONCE: Final = re.compile(r"[0-9a-f]{32}")
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
@@ -98,8 +98,11 @@ class PhoneOpenings:
         self._alarm = alarm
         self._lock, self._reading = threading.Lock(), threading.Lock()
         self._phones: _Phones | None = None
-        self._nonces: dict[str, float] = {}
         self._presses: dict[str, list[float]] = {}
+
+    def has_met(self, key_id: object) -> bool:
+        """Whether a phone here had this name when the people were last looked at; looks at nothing itself."""
+        return self._phones is not None and isinstance(key_id, str) and key_id in self._phones.owners
 
     def doors(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The doors that this phone's owner may use, for the buttons."""
@@ -156,7 +159,7 @@ class PhoneOpenings:
             raise RefusedError("CredentialNotEnabled")
         if abs(time.time() - int(asked["at_utc_s"])) > MAX_WRONG_S:
             raise RefusedError(Reason.WRONG_TIME)
-        self._once(str(asked["nonce"]), key_id)
+        self._once(str(asked["nonce"]), key_id, int(asked["at_utc_s"]))
         return known.roster, person
 
     def _known_phones(self) -> _Phones:
@@ -169,17 +172,15 @@ class PhoneOpenings:
                 self._phones = _Phones(change, roster, owners)
             return self._phones
 
-    def _once(self, nonce: str, key_id: str) -> None:
-        """A request is good once; a phone may press so often."""
+    def _once(self, nonce: str, key_id: str, at_utc_s: int) -> None:
+        """A request is good once, over a restart as well; a phone may press so often."""
         now_s = time.monotonic()
         with self._lock:
-            self._nonces = {n: s for n, s in self._nonces.items() if now_s - s <= 3 * MAX_WRONG_S}
-            if nonce in self._nonces:
-                raise RefusedError(Reason.REPLAYED)
             recent = [s for s in self._presses.get(key_id, []) if now_s - s < 60]  # noqa: PLR2004  a minute
-            if len(recent) >= _PER_MINUTE or len(self._nonces) >= _MAX_KNOWN:
+            if len(recent) >= _PER_MINUTE:
                 raise RefusedError(Reason.TOO_MANY)
-            self._nonces[nonce] = now_s
+            if not self._people.press(nonce, at_utc_s):
+                raise RefusedError(Reason.REPLAYED)
             self._presses[key_id] = [*recent, now_s]
 
 
@@ -220,14 +221,18 @@ def _network(address: str | None) -> str:
 
 
 class _Strangers:
-    """Addresses that send what no phone here has signed; phones that are known have a bound of their own."""
+    """Addresses that send what no phone here has signed; phones that are known have a bound of their own.
 
-    def __init__(self) -> None:
+    Behind one address may be a whole house, or all of a mobile network: whoever names a phone of this site is heard.
+    """
+
+    def __init__(self, openings: PhoneOpenings) -> None:
+        self._openings = openings
         self._seen = PerMinute(_STRANGE_PER_MINUTE)
 
     def sent_away(self) -> tuple[Response, int] | None:
         """Before a request: the answer for one that came too often."""
-        if self._seen.spent(_network(request.remote_addr)):
+        if self._seen.spent(_network(request.remote_addr)) and not self._openings.has_met(json_object().get("key")):
             return jsonify({"doors": [], "refused": Reason.TOO_MANY}), 429
         return None
 
@@ -242,24 +247,20 @@ def blueprint(openings: PhoneOpenings) -> Blueprint:
     """POST /phone/api/doors and /phone/api/open: no cookie, no session, the signature is all."""
     page = Blueprint("phone-open", __name__, url_prefix="/phone/api")
 
-    def asked() -> Mapping[str, Any]:
-        found = request.get_json(silent=True)
-        return found if isinstance(found, dict) else {}
-
-    strangers = _Strangers()
+    strangers = _Strangers(openings)
     page.before_request(strangers.sent_away)
 
     @page.post("/doors")
     def doors() -> Response:
         try:
-            return jsonify(openings.doors(asked()))
+            return jsonify(openings.doors(json_object()))
         except RefusedError as e:
             return jsonify({"doors": [], "refused": strangers.noted(e.reason)})
 
     @page.post("/open")
     def open_() -> tuple[Response, int]:
         try:
-            return jsonify(openings.open(asked())), 200
+            return jsonify(openings.open(json_object())), 200
         except RefusedError as e:
             return jsonify({"refused": strangers.noted(e.reason)}), 403
 

@@ -1,4 +1,4 @@
-"""site.db: what the server keeps beside the people themselves: doors, revisions, passes, withdrawals, receipts."""
+"""site.db: what the server keeps beside people: doors, revisions, passes, withdrawals, receipts, presses of phones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ CREATE TABLE IF NOT EXISTS withdrawals (person_id TEXT PRIMARY KEY, at_utc_s INT
 CREATE TABLE IF NOT EXISTS receipts (
   person_id TEXT NOT NULL, device TEXT NOT NULL, utc_s INTEGER NOT NULL, reason TEXT NOT NULL,
   templates INTEGER NOT NULL, receipt TEXT NOT NULL, PRIMARY KEY (person_id, device, utc_s)) STRICT;
+CREATE TABLE IF NOT EXISTS pressed (nonce TEXT PRIMARY KEY, at_utc_s INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS pressed_at ON pressed (at_utc_s);
 """
+_PRESSES_KEPT_S: Final = 86_400  # each is good for a minute; a clock that is set back must not make one good again
 
 
 class SiteFile:
@@ -60,6 +63,12 @@ class SiteFile:
         """They have been taken up to this event."""
         with self.site() as db:
             db.execute("UPDATE receipts_read SET event = ?", (event,))
+
+    def press(self, nonce: str, at_utc_s: int) -> bool:
+        """Note a request of a phone, made at that time. False: it was used before, whichever run of the server."""
+        with self.site() as db:
+            db.execute("DELETE FROM pressed WHERE at_utc_s < ?", (at_utc_s - _PRESSES_KEPT_S,))
+            return db.execute("INSERT OR IGNORE INTO pressed VALUES (?, ?)", (nonce, at_utc_s)).rowcount > 0
 
     @contextlib.contextmanager
     def site(self) -> Iterator[sqlite3.Connection]:
