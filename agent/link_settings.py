@@ -62,6 +62,8 @@ class Backoff:
 
 def cause_of(e: Exception) -> Down:
     """Tell the kinds of failure to connect apart."""
+    if isinstance(e, LinkError):  # our own files, good at the start: taken away, or half of a pair replaced
+        return Down(Cause.REFUSED, f"{e}"[:200])
     if isinstance(e, ssl.SSLCertVerificationError):
         if e.verify_code == _NOT_YET_VALID:
             return Down(Cause.CLOCK, "the broker's certificate is not valid yet: this machine's clock is behind")

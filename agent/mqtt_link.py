@@ -96,9 +96,9 @@ class MqttLink(LinkLife):
 
     def _connection(self) -> Down:
         """Connect, talk until the connection ends, say why it did."""
-        client = self._client = self._new_client()
         self._down = Down(Cause.NETWORK, "connection closed")
         try:
+            client = self._client = self._new_client()  # reads the certificate anew: a card may fail at that too
             client.connect(self._settings.host, self._settings.port, _KEEPALIVE_S, clean_start=True,
                            properties=_connect_properties())  # fmt: skip
             self._answer_due_s = self._clock.now_s() + _ANSWER_S

@@ -50,6 +50,21 @@ def test_without_a_server_nothing_counts_as_delivered(site, linked):
     assert stored(site) == list(range(1, 101))
 
 
+def test_a_certificate_that_cannot_be_read_for_a_while_costs_a_while_and_not_the_link(site, linked):
+    """A new certificate beside the old key, a card that fails to read: told, and connected once they are good again."""
+    settings = site.link_settings()
+    _, _, posts = linked(settings=settings)
+    posts.wait_for(LinkUp)
+    away = settings.cert.with_suffix(".away")
+    settings.cert.rename(away)
+    site.broker.stop()
+    site.broker.start()
+    posts.wait(lambda: any(d.cause == "refused" for d in posts.of(LinkDown)), "the certificate complained about")
+    assert str(settings.cert) in posts.of(LinkDown)[-1].detail
+    away.rename(settings.cert)
+    posts.wait(lambda: len(posts.of(LinkUp)) == 2, "the link up again")
+
+
 def test_the_link_comes_and_goes_with_the_broker(site, linked):
     site.broker.stop()
     _, outbox, posts = linked()
