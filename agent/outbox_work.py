@@ -70,7 +70,10 @@ Work: TypeAlias = Entry | Fetch | FetchRows | Weigh | Wake | Stop
 
 
 class Ring:
-    """Records on their way to the disk, bounded. What does not fit is counted by kind, lowest priority first."""
+    """Records on their way to the disk, bounded. What does not fit is counted by kind, lowest priority first.
+
+    A row may be lost, what it changed of the door's facts (a used pass, a counter) may not: its neighbour takes that.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -86,9 +89,18 @@ class Ring:
         self._number = max(self._number + 1, entry.number)  # one that an earlier run left has its number
         self._entries.append(replace(entry, number=self._number))
         if len(self._entries) > self._limit:
-            victim = min(self._entries, key=lambda e: e.record.priority)
-            self._entries.remove(victim)
-            self.dropped[str(victim.record.kind)] += 1
+            self._drop(min(range(len(self._entries)), key=lambda at: self._entries[at].record.priority))
+
+    def _drop(self, at: int) -> None:
+        victim = self._entries[at].record
+        del self._entries[at]
+        self.dropped[str(victim.kind)] += 1
+        if victim.facts and self._entries:
+            heir_at = min(at, len(self._entries) - 1)  # the next one, whose own facts are newer; else the one before
+            heir = self._entries[heir_at]
+            older, newer = (victim.facts, heir.record.facts) if heir_at == at else (heir.record.facts, victim.facts)
+            record = replace(heir.record, facts={**(older or {}), **(newer or {})})
+            self._entries[heir_at] = replace(heir, record=record)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)

@@ -241,6 +241,34 @@ def test_a_disk_that_fails_is_an_alarm_and_not_a_locked_door(make, monkeypatch):
     assert accounts == [{"state": "recovered", "waited": 10, "never_stored": {str(Kind.DOOR_PHYSICAL): 3}}]
 
 
+def test_a_row_that_did_not_fit_while_the_disk_failed_leaves_its_facts(make, monkeypatch):
+    """A pass used up in a long outage stays used up after a restart, and the newest value of a fact wins."""
+    outbox, posts = make(ring_rows=3)
+    commit(outbox, posts, 1)
+    failing = True
+    real = Store.append
+
+    def append(self, records, **more):
+        if failing:
+            raise sqlite3.OperationalError("disk I/O error")
+        return real(self, records, **more)
+
+    monkeypatch.setattr(Store, "append", append)
+    outbox.append(record(2, used_pass=1, counter=1, lapsed=1), token="2")  # noqa: S106
+    posts.wait_for(StoreFailed)
+    outbox.append(record(3, priority=Priority.HIGH, counter=2, lapsed=None))
+    outbox.append(record(4, priority=Priority.HIGH))
+    outbox.append(record(5, priority=Priority.HIGH))
+    outbox.append(record(6, priority=Priority.LOW, counter=3))
+    until(lambda: outbox._ring.dropped.total() == 2, "the ring overflown")
+    failing = False
+    posts.wait_for(StoreRecovered)
+    until(lambda: outbox.status().depth == outbox.status().head_seq, "what waited is stored")
+    outbox.stop()
+    again, _ = make()
+    assert again.facts() == {"used_pass": 1, "counter": 3}
+
+
 def test_a_full_disk_costs_no_row_once_there_is_room_again(make):
     """A file size limit stands for the full disk: SQLite's own error, the ballast given back, recovery by itself."""
     outbox, posts = make()
