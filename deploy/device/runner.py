@@ -126,6 +126,7 @@ def take_back() -> int:
     talk = Talk()
     try:
         with one_at_a_time(talk):
+            access.take_back()  # what is on trial would come back by its timer
             did = [str(boot.BOOT_CONFIG)] if boot.take_out_block() else []
             did += undo()
             (STATE / access.CONFIRMED).unlink(missing_ok=True)

@@ -179,7 +179,8 @@ def undo() -> list[str]:
     if (off := STATE / UNITS_OFF).exists():
         did = [unit for unit in json.loads(off.read_text()) if quiet("systemctl", "enable", "--now", unit)]
         off.unlink()
-    for copy in sorted((STATE / KEPT).glob("*")) if (STATE / KEPT).is_dir() else []:
+    # not what a power cut left half kept (.….new): what it is of was not changed yet
+    for copy in sorted((STATE / KEPT).glob("[!.]*")) if (STATE / KEPT).is_dir() else []:
         path = Path("/" + copy.name.removesuffix(_ABSENT).replace("%", "/"))
         if copy.name.endswith(_ABSENT):
             path.unlink(missing_ok=True)

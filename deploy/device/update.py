@@ -185,7 +185,7 @@ def lead_back(trial: Mapping[str, Any]) -> None:
     finally:
         switch_to(trial["from"])
     TRIAL.unlink()
-    shutil.rmtree(ROOT / "releases" / trial["to"], ignore_errors=True)  # another try begins with a whole bundle
+    remove(ROOT / "releases" / trial["to"])  # another try begins with a whole bundle
     sync_folder(ROOT)
     note("done", f"led back to {trial['from']}")
 
@@ -264,4 +264,12 @@ def prune(keep: Collection[str]) -> None:
     """Only these releases stay, and what is current; a card is small."""
     for folder in (ROOT / "releases").iterdir():
         if folder.name not in {*keep, current()}:
-            shutil.rmtree(folder)
+            remove(folder)
+
+
+def remove(release: Path) -> None:
+    """A release's folder, its mark first: what a power cut leaves of it is not taken for a whole one."""
+    if release.is_dir():
+        (release / ".complete").unlink(missing_ok=True)
+        sync_folder(release)
+        shutil.rmtree(release, ignore_errors=True)

@@ -93,6 +93,17 @@ def test_undo_restores_what_was_and_removes_what_was_not(tmp_path):
     assert undo() == []
 
 
+def test_undo_after_a_run_that_was_cut_while_it_kept_a_file_takes_the_rest_back(tmp_path, state):
+    """What is half kept belongs to a file that was not changed yet."""
+    (tmp_path / "kept").write_text("before")
+    keep(tmp_path / "kept")
+    (tmp_path / "kept").write_text("after")
+    name = str(tmp_path / "cut").strip("/").replace("/", "%")
+    (state / steps.KEPT / f".{name}.new").write_text("hal")
+    assert undo() == [str(tmp_path / "kept")]
+    assert (tmp_path / "kept").read_text() == "before"
+
+
 def test_listeners_are_told_from_ssh_and_loopback(monkeypatch):
     said = """\
 udp UNCONN 0 0 0.0.0.0:5353 0.0.0.0:* users:(("avahi-daemon",pid=3,fd=12))

@@ -3,11 +3,12 @@
 import json
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from played_device import SERVICES, PlayedDevice
 
-from deploy.device import selftest, setup, update
+from deploy.device import keys, selftest, setup, update
 from deploy.device.commands import InstallError
 from deploy.device.files import link
 from deploy.device.setup import Setup
@@ -208,3 +209,39 @@ def test_the_door_itself_gives_the_laptop_a_link_to_its_page_where_it_has_one(
     program.touch()
     work._page()
     assert [link in facts["words"] for kind, facts in laptop.told if kind == "note"] == [True] * said
+
+
+STOLEN = """#!/bin/bash
+key=$(cat "$5/device.key"); signed=$(cat "$5/device.pem")
+case "$4" in
+  judge) if [ "$signed" != "$key" ]; then echo "the certificate is for another key"
+    elif [ "$key" = stolen ]; then echo "the certificate was taken back"; fi;;
+  request) echo "$key";;
+  rekey) echo fresh > "$5/device.key.next"; echo fresh;;
+  place) echo "a file";;
+esac
+"""
+
+
+@pytest.mark.parametrize("cut", ["before the certificate", "before the key"])
+def test_a_stolen_key_is_never_signed_again_also_by_a_run_after_a_cut(device, monkeypatch, cut):
+    """Whoever has it must not be this door once more because the plug was pulled at the wrong moment."""
+    monkeypatch.setattr(keys, "owned", Path.exists)
+    keys.KEYS.mkdir(parents=True)
+    (keys.KEYS / "device.key").write_text("stolen\n")
+    (keys.KEYS / "device.pem").write_text("stolen\n" if cut == "before the certificate" else "fresh\n")
+    (keys.KEYS / "device.key.next").write_text("fresh\n")
+    python = device.root / "releases" / "old" / "venv" / "bin" / "python"
+    python.write_text(STOLEN)
+    asked = []
+
+    def sign(said):
+        asked.append(said["request"])
+        return {"certificate": said["request"]}
+
+    step = keys.Certificate(PLAN, python, Laptop(certificate=sign)).step()
+    step.do()
+    assert step.look().ok
+    assert asked == ["fresh"]
+    assert (keys.KEYS / "device.key").read_text() == "fresh\n"
+    assert not (keys.KEYS / "device.key.next").exists()

@@ -1,5 +1,6 @@
 """SSH on a played device: a change that shuts everybody out is taken back, whatever ends the run that made it."""
 
+import json
 import os
 import signal
 
@@ -197,3 +198,13 @@ def test_undo_takes_back_files_and_what_was_switched_off(device, monkeypatch):
     assert not access.SSHD.exists()
     assert boot.BOOT_CONFIG.read_text() == "own\n"
     assert "systemctl enable --now avahi-daemon.service" in device.calls
+
+
+def test_an_undo_while_a_change_of_ssh_is_on_trial_is_the_last_word(device):
+    """The trial's timer, or the next boot, must not bring back what the trial stood on."""
+    ssh(Laptop()).do()
+    steps.replace(device.folder / "state" / access.UNCONFIRMED, json.dumps(access.SSHD.read_text()).encode(), 0o600)
+    access.SSHD.write_text("on trial")
+    assert runner.take_back() == 0
+    assert runner.settle() == 0
+    assert is_as_before(device)

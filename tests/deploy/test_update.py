@@ -231,3 +231,23 @@ def test_only_what_is_named_and_what_runs_are_kept(device, kept):
     link(device.root / "current", "releases/new")
     update.prune(kept)
     assert device.releases == {"new"} | kept
+
+
+@pytest.mark.parametrize("how", ["led back", "pruned"])
+def test_a_release_that_was_half_removed_when_the_power_went_is_not_taken_for_a_whole_one(device, monkeypatch, how):
+    """Its mark goes first: another try must not begin with what is left of it."""
+
+    def cut(_folder, **_options):
+        raise KeyboardInterrupt  # before anything else of it is gone
+
+    monkeypatch.setattr(update.shutil, "rmtree", cut)
+    if how == "led back":
+        device.sick("new", "door-agent")
+        with pytest.raises(KeyboardInterrupt):
+            updated()
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            update.prune(set())
+    assert device.current == "old"
+    assert (device.root / "releases" / "new").is_dir()
+    assert not (device.root / "releases" / "new" / ".complete").exists()
