@@ -45,7 +45,7 @@ class EventLog:
         """Each row as a line. Never waits."""
         for row in shown.rows:
             try:
-                self._queue.put_nowait(json.dumps(self._line(row), ensure_ascii=False))
+                self._queue.put_nowait(_text(self._line(row)))
                 self._lost = 0
             except queue.Full:
                 self._lost += 1
@@ -62,3 +62,8 @@ class EventLog:
                 self._out.flush()
             except (OSError, ValueError):  # the reader is gone; the journal has everything
                 return
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    """As JSON; half a character, which no stream takes, as JSON's own escape for it."""
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()

@@ -28,6 +28,18 @@ def test_each_row_is_one_line_with_its_own_time_and_without_its_receipt():
     assert {line["at"] for line in lines} == {"2026-09-21T14:13:20.000Z"}
 
 
+def test_a_name_that_is_no_text_does_not_end_the_log():
+    """Bytes that are no UTF-8, in a row shown while the disk takes nothing: its line and all after it."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    log = EventLog(out)
+    log.start()
+    log.show(RowsShown((RowShown(0, str(Kind.STORE), Priority.ALARM, {"detail": "门 \udcff"}),)))
+    log.show(row())
+    log.stop()
+    bodies = [json.loads(line)["body"] for line in out.buffer.getvalue().splitlines()]
+    assert bodies == [{"detail": "门 \udcff"}, {"person_id": "p-1", "n": 0}]
+
+
 class Stuck(io.StringIO):
     """A log daemon that takes nothing until it is released."""
 
