@@ -30,7 +30,7 @@ CROSS = {
     "CC": "aarch64-linux-gnu-gcc",
     "LDSHARED": "aarch64-linux-gnu-gcc -shared",
     "_PYTHON_HOST_PLATFORM": "linux-aarch64",
-    "SETUPTOOLS_EXT_SUFFIX": ".cpython-313-aarch64-linux-gnu.so",
+    "SETUPTOOLS_EXT_SUFFIX": ".cpython-{digits}-aarch64-linux-gnu.so",
 }
 RELEASE_S = 5.0
 USUAL: dict[str, Any] = {
@@ -175,17 +175,20 @@ def ensure_bundle() -> Path:
 
 
 def ensure_lgpio(target: bundle.Target = NATIVE.target) -> Path:
-    """A self-contained lgpio wheel for the guest's Python 3.13: PyPI has none, so it is built once from its source.
+    """A self-contained lgpio wheel for the guest's Python, built once from its source: PyPI has none for 3.13.
 
     For aarch64 by a cross compiler; a Python's headers are the same on both machines.
     """
     folder, pattern = cache_folder() / "lgpio", f"*-{target.python}-*{target.machine}.whl"
     if found := sorted(folder.glob(pattern)):
         return found[0]
-    python = next((p for p in _pythons() if _runs(p)), None)
+    digits = target.python.removeprefix("cp")
+    version = f"{digits[0]}.{digits[1:]}"
+    python = next((p for p in _pythons(version) if _runs(p)), None)
     if python is None:
-        raise NoDeviceError("building lgpio for the device needs a Python 3.13 with its headers on this machine")
-    cross = CROSS if target.machine == "aarch64" else {}
+        raise NoDeviceError(f"building lgpio for the device needs a Python {version} with its headers on this machine")
+    aarch64 = {name: words.format(digits=digits) for name, words in CROSS.items()}
+    cross = aarch64 if target.machine == "aarch64" else {}
     tools = {"swig": "swig"} | ({CROSS["CC"]: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"} if cross else {})
     if lacking := [word for tool, words in tools.items() if shutil.which(tool) is None for word in words.split()]:
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *lacking], check=True)
@@ -202,8 +205,9 @@ def ensure_lgpio(target: bundle.Target = NATIVE.target) -> Path:
     return next(folder.glob(pattern))
 
 
-def _pythons() -> list[str]:
-    return ["/usr/bin/python3.13", *map(str, (Path.home() / ".pyenv" / "versions").glob("3.13*/bin/python3"))]
+def _pythons(version: str) -> list[str]:
+    own = (Path.home() / ".pyenv" / "versions").glob(f"{version}*/bin/python3")
+    return [f"/usr/bin/python{version}", *map(str, own)]
 
 
 def _runs(python: str) -> bool:
