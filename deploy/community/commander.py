@@ -42,6 +42,7 @@ class Commander:
         self._challenge_wait_s, self._answer_wait_s = challenge_wait_s, answer_wait_s
         self._send: Send = _nowhere
         self._heard = threading.Condition()
+        self._sending = threading.Lock()  # a door takes rising counters only: they leave in their order
         self._challenges: dict[str, str | None] = {}  # of doors that were asked
         self._orders: dict[str, tuple[str, list[dict[str, Any]]]] = {}  # command id -> door, what it said of it
         self._counter = 0
@@ -75,13 +76,14 @@ class Commander:
             return {"stage": "not-sent", "reason": "the door is not connected or did not answer"}
         command_id = secrets.token_hex(8)
         claims = {"id": command_id, "action": action, "actor": actor, "challenge": challenge, **more}
-        claims["counter"] = self._next_counter()
         stages: list[dict[str, Any]] = []
         with self._heard:
             self._orders[command_id] = (device, stages)
             while len(self._orders) > _KEPT_ORDERS:
                 del self._orders[next(iter(self._orders))]
-        self._send(device, sign(self._key, self._key_id, device, claims), command_id.encode())
+        with self._sending:
+            claims["counter"] = self._next_counter()
+            self._send(device, sign(self._key, self._key_id, device, claims), command_id.encode())
         with self._heard:
             self._heard.wait_for(lambda: bool(stages) and stages[-1].get("stage") != "accepted", self._answer_wait_s)
             if stages:

@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.core.commands import WANT_CHALLENGE, Action
+from agent.order_keys import sign
+from deploy.community import commander
 from deploy.community.commander import Commander
 from deploy.community.news import News
 
@@ -84,3 +86,31 @@ def test_a_door_says_nothing_of_another_ones_order():
 
     door.commander.connect(take)
     assert door.commander.order(DOOR, Action.IDENTIFY, "manager-1")["stage"] == "no-answer"
+
+
+def test_orders_given_at_the_same_time_reach_the_door_in_the_order_of_their_counters(monkeypatch):
+    """The later counter went out first: the door refused the other order, a lock-down perhaps, for its counter."""
+    door, signing, second = Door({"stage": "done"}), threading.Event(), threading.Event()
+
+    def slow_first(*what):
+        if not signing.is_set():
+            signing.set()
+            second.wait(0.5)  # as long as somebody else's order could overtake this one
+        return sign(*what)
+
+    def take(device: str, payload: bytes, correlation: bytes) -> None:
+        door.take(device, payload, correlation)
+        if door.orders:
+            second.set()
+
+    monkeypatch.setattr(commander, "sign", slow_first)
+    door.commander.connect(take)
+    lock_down = threading.Thread(target=lambda: door.commander.order(DOOR, Action.LOCK_DOWN, "manager-1"))
+    lock_down.start()
+    assert signing.wait(10)
+    door.commander.order(DOOR, Action.OPEN, "phone:p-li")
+    lock_down.join(10)
+    assert [claims["action"] for claims in sorted(door.orders, key=lambda claims: claims["counter"])] == [
+        claims["action"] for claims in door.orders
+    ]
+    assert len(door.orders) == 2
