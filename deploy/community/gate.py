@@ -21,7 +21,7 @@ from deploy.community.office import SESSION_MS, Office, Role, Session
 
 CSRF_HEADER: Final = "X-CSRF-Token"
 _COOKIE: Final = "community"
-_SIGN_INS, _SIGN_INS_IN_ALL = 10, 60  # a minute
+_SIGN_INS = 10  # a minute and address; not of all together, or a few strangers would shut the managers out
 _REQUESTS = 600  # a minute and session: a page that runs wild
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
@@ -67,7 +67,7 @@ class Gate:
     def __init__(self, office: Office, public_url: str | None, frame_ancestors: str) -> None:
         self._office, self._public = office, urlsplit(public_url) if public_url else None
         self._ancestors = frame_ancestors
-        self._sign_ins, self._all_sign_ins = PerMinute(_SIGN_INS), PerMinute(_SIGN_INS_IN_ALL)
+        self._sign_ins = PerMinute(_SIGN_INS)
         self._requests = PerMinute(_REQUESTS)
         # the prefix makes browsers refuse such a cookie from anybody but this very host, over https
         self.cookie = f"__Host-{_COOKIE}" if public_url else _COOKIE
@@ -136,7 +136,7 @@ class Gate:
 
     def _enter(self) -> Response:
         self._from_this_page()
-        if not (self._sign_ins.allows(request.remote_addr or "") and self._all_sign_ins.allows("")):
+        if not self._sign_ins.allows(request.remote_addr or ""):
             abort(429, "too many attempts; wait a minute")
         token = json_object().get("token")
         found = self._office.enter(token) if isinstance(token, str) and token.isascii() and len(token) <= 100 else None  # noqa: PLR2004

@@ -8,10 +8,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 import deploy.community
 from agent.errors import DoorAgentError, StoreError
 from deploy.community.__main__ import main
+from deploy.community.gate import Gate
 from deploy.community.ledger import SqliteConnection
 from deploy.community.manager_command import add_parser, manage
 from deploy.community.office import IDLE_MS, LINK_MS, SESSION_MS, Office, Role
@@ -237,3 +239,20 @@ def test_two_writers_make_one_chain(book):
 def test_a_role_may_what_the_ones_before_it_may(role):
     order = [Role.VIEWER, Role.MANAGER, Role.OWNER]
     assert [role.covers(needed) for needed in order] == [order.index(role) >= n for n in range(3)]
+
+
+def test_strangers_at_several_addresses_keep_no_manager_from_signing_in(tmp_path):
+    """There was one bound for all addresses together: six strangers, or one with an IPv6 network, used it up."""
+    office = Office(SqliteConnection(tmp_path / "managers.db"))
+    link = office.link(office.add("Li", Role.OWNER))
+    app = Flask("gate")
+    Gate(office, None, "'self'").install(app)
+
+    def enter(token: str, address: str) -> int:
+        client = app.test_client()
+        return client.post("/api/enter", json={"token": token}, environ_base={"REMOTE_ADDR": address}).status_code
+
+    tried = [enter("x", f"2001:db8::{n}") for n in range(1, 8) for _ in range(11)]
+    assert tried == ([403] * 10 + [429]) * 7
+    assert enter("\ud800", "192.0.2.8") == 403  # half a character: no text that could be a link
+    assert enter(link, "192.0.2.9") == 200
