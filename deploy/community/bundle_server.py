@@ -2,11 +2,13 @@
 
 The program's page has no TLS of its own and is for people; a door needs neither. `GET` or `HEAD` of
 `/bundles/SHA256.tar` is all there is, and only for doors that `may` names. A handshake happens on the connection's own
-thread with a time limit, and there are so many threads at most: nobody without a certificate keeps the others out.
+thread with a time limit. Who has not shown a certificate counts apart, and the oldest of too many gives way; a door has
+a few connections at most. So neither a stranger nor one door keeps the others out.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import ssl
@@ -21,7 +23,8 @@ from typing import Any, Final
 from agent.errors import ConfigError, LinkError
 from deploy.community.rollout_store import RolloutStore
 
-MOST_AT_ONCE: Final = 64
+MOST_AT_ONCE: Final = 64  # doors' connections, and as many that have not shown a certificate yet
+MOST_OF_ONE_DOOR: Final = 4  # one that fetches, and what a broken cable has left
 _SILENT_S: Final = 30.0  # nothing was taken or said for so long
 _PATH: Final = re.compile(r"/bundles/([0-9a-f]{64})\.tar")
 _RANGE: Final = re.compile(r"bytes=([0-9]{1,12})-")
@@ -71,7 +74,9 @@ class _Server(ThreadingMixIn, HTTPServer):
 
     def __init__(self, address: tuple[str, int], context: ssl.SSLContext, store: RolloutStore, may: May) -> None:
         self.store, self.may, self._context = store, may, context
-        self._room = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self._lock = threading.Lock()
+        self._strangers: dict[socket.socket, None] = {}  # no certificate so far, the oldest first
+        self._doors: dict[socket.socket, str] = {}
         super().__init__(address, _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -85,16 +90,32 @@ class _Server(ThreadingMixIn, HTTPServer):
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the library's own types
-        if self._room.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        with self._lock:
+            self._strangers[request] = None
+            oldest = next(iter(self._strangers)) if len(self._strangers) > MOST_AT_ONCE else None
+            if oldest is not None:
+                del self._strangers[oldest]
+        if oldest is not None:
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(oldest, socket.SHUT_RDWR)  # its thread ends by that
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the library's own types
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            with self._lock:
+                self._strangers.pop(request, None)
+                self._doors.pop(request, None)
+
+    def admit(self, request: socket.socket, door: str) -> None:
+        """A connection has shown this door's certificate. Raises ConnectionError when it has too many already."""
+        with self._lock:
+            here = list(self._doors.values())
+            if request not in self._strangers or len(here) >= MOST_AT_ONCE or here.count(door) >= MOST_OF_ONE_DOOR:
+                raise ConnectionRefusedError
+            del self._strangers[request]
+            self._doors[request] = door
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the library's own types
         """A handshake that failed, a door that hung up: ends this connection, and nobody else has to know."""
@@ -109,6 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         self.request.do_handshake()
         super().setup()
+        self.server.admit(self.request, self._door())
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  the library's names
         """Not one line for each try: what a door fetched it says itself."""

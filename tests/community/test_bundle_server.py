@@ -5,11 +5,12 @@ import http.client
 import os
 import socket
 import ssl
+import time
 
 import pytest
 
 from agent.link_settings import tls_context
-from deploy.community.bundle_server import BundleServer, server_context
+from deploy.community.bundle_server import MOST_AT_ONCE, MOST_OF_ONE_DOOR, BundleServer, server_context
 from deploy.community.rollout_store import RolloutStore
 from deploy.pki import Authority
 
@@ -41,6 +42,21 @@ class Served:
 def asked(connection, path):
     connection.request("GET", path)
     return connection.getresponse()
+
+
+def refused(served, door):
+    """Whether the server hangs up on a door that has shown its certificate."""
+    try:
+        return served.ask(door=door)[0].status != 200
+    except (OSError, http.client.HTTPException):
+        return True
+
+
+def until(condition, what):
+    end_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end_s, what
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -91,8 +107,25 @@ def test_without_a_certificate_of_the_site_nothing_is_said(served, tmp_path):
 
 
 def test_who_connects_and_says_nothing_keeps_nobody_out(served):
-    """The handshake is the connection's own: in the listening thread, one silent stranger would be enough."""
-    silent = [socket.create_connection(("127.0.0.1", served.server.port)) for _ in range(5)]
+    """The handshake is the connection's own, and the oldest of too many silent ones gives way."""
+    silent = [socket.create_connection(("127.0.0.1", served.server.port)) for _ in range(MOST_AT_ONCE + 6)]
     assert served.ask()[0].status == 200
     for one in silent:
         one.close()
+
+
+def test_one_door_that_holds_connections_keeps_no_other_out_and_has_its_own_back_when_they_end(served):
+    served.may.add(("garden/gate-2", served.digest))
+    pair = served.authority.device("garden/gate-2")
+    context = tls_context(served.authority.cert, pair.cert, pair.key)
+    held = [
+        context.wrap_socket(socket.create_connection(("127.0.0.1", served.server.port)), server_hostname="127.0.0.1")
+        for _ in range(MOST_OF_ONE_DOOR)
+    ]
+    for one in held:  # answered in part: the server has seen the certificate
+        one.sendall(f"GET /bundles/{served.digest}.tar HTTP/1.1\r\n".encode())
+    until(lambda: refused(served, "garden/gate-2"), "one more of the same door is refused")
+    assert served.ask()[0].status == 200
+    for one in held:
+        one.close()
+    until(lambda: not refused(served, "garden/gate-2"), "its connections are free again")
