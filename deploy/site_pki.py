@@ -281,7 +281,10 @@ def _authority(
 
 
 def _load(path: Path) -> ec.EllipticCurvePrivateKey:
-    key = serialization.load_pem_private_key(path.read_bytes(), None)
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (ValueError, TypeError) as error:  # cut, altered, or behind a password
+        raise PkiError(f"{path}: cannot be read as a key ({type(error).__name__}); bring your backup of it") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise PkiError(f"{path} is not an elliptic-curve key")
     return key

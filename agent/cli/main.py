@@ -78,6 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (DoorAgentError, HardwareError, ModelError) as e:
         return _complain(e, as_json=as_json)
+    except OSError as e:
+        if e.filename is None:
+            raise
+        told = f"{e.filename}: {e.strerror}; is the name right, the stick there, the disk not full?"
+        return _complain(DoorAgentError(told), as_json=as_json)
 
 
 def _complain(error: Exception, *, as_json: bool) -> int:

@@ -18,3 +18,17 @@ def test_site_init_with_a_name_that_is_none_leaves_nothing_behind(tmp_path, caps
     assert main(["site", "init", str(tmp_path), "--name", "Our Garden"]) == 3
     assert "name" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stick_that_is_not_there_or_a_key_that_is_none_is_told_in_a_line_and_nothing_is_lost(tmp_path, capsys):
+    """Both ended with a traceback."""
+    assert main(["site", "init", str(tmp_path), "--name", "garden"]) == 0
+    site, root = str(tmp_path / "site.toml"), tmp_path / "pki" / "root.key"
+    key = root.read_bytes()
+    stick = tmp_path / "media" / "stick"
+    assert main(["site", "offline", "--site", site, str(stick)]) == 1
+    assert f"{stick}" in capsys.readouterr().err
+    assert root.read_bytes() == key
+    root.write_bytes(key[:60])
+    assert main(["site", "rotate", "server", "--site", site]) == 1
+    assert "root.key: cannot be read as a key (" in capsys.readouterr().err
