@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from deploy.community.news import News
@@ -30,7 +30,7 @@ class Feed:
         self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._stream: deque[dict[str, Any]] = deque(maxlen=_STREAMED)
         self._doors: dict[str, dict[str, Any]] = {
-            name: {"heard_ms": heard_ms, "online": online, "state": _shown(state), "keys": state.get("keys")}
+            name: {"heard_ms": heard_ms, "online": online, "state": _shown(state), "keys": _keys(state)}
             for name, heard_ms, online, state in doors
         }
         for event in events:
@@ -56,7 +56,7 @@ class Feed:
                 door = self._door(news.device, None if news.kept else now_ms)
                 door["state"], door["online"] = _shown(news.what), bool(news.what.get("online"))
                 if door["online"]:  # which keys a door believes is asked of the absent ones
-                    door["keys"] = news.what.get("keys")
+                    door["keys"] = _keys(news.what)
                 self._append({**door, **own})
             else:
                 if news.kind != "alarm":  # which may say that the door is silent
@@ -120,6 +120,12 @@ class Feed:
         with self._changed:
             self.closed = True
             self._changed.notify_all()
+
+
+def _keys(state: Mapping[str, Any]) -> int | None:
+    """Which list of the site's keys a door says it has; None: one of an older release."""
+    said = state.get("keys")
+    return said if isinstance(said, int) else None
 
 
 def _shown(state: dict[str, Any]) -> dict[str, Any]:
