@@ -62,10 +62,10 @@ def release() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand. Returns its exit code; errors that are a person's to mend become one message."""
-    if argv is None:  # a program of its own: stopped by either signal it puts away what it made
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     words = list(sys.argv[1:] if argv is None else argv)
     first = words[0].replace("-", "_") if words else ""
+    if argv is None and first != "run":  # stopped by either signal it puts away what it made; a daemon has its own way
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     arguments = make_parser(first if first in ALL_COMMANDS else None).parse_args(words)
     as_json = bool(getattr(arguments, "json", False))
     module = importlib.import_module(f"agent.cli.{arguments.command.replace('-', '_')}")

@@ -1,5 +1,6 @@
 """Processes end however many signals ask them to."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -35,3 +36,14 @@ def test_a_hail_of_signals_stops_a_process_once():
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def test_a_door_that_is_told_to_stop_before_it_is_ready_ends_by_the_signal(tmp_path):
+    """Systemd takes that for a clean end; the commands' own exit code for a stop made a failed unit of it."""
+    config = tmp_path / "door.toml"
+    os.mkfifo(config)
+    command = [sys.executable, "-m", "agent.cli.main", "run", "--config", str(config)]
+    door = subprocess.Popen(command)
+    with config.open("wb"):  # comes back when the agent reads its configuration
+        door.terminate()
+        assert door.wait(30) == -signal.SIGTERM
