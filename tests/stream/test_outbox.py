@@ -210,19 +210,29 @@ def test_a_clock_set_back_never_writes_before_a_time_that_has_passed(make, clock
     assert between_ms < 60_000
 
 
-def test_a_disk_that_fails_is_an_alarm_and_not_a_locked_door(make, monkeypatch):
-    """Rows wait, the lowest priority is dropped first, and a row accounts for what never reached the disk."""
-    outbox, posts = make(ring_rows=10)
-    commit(outbox, posts, 1)
-    failing = True
-    real = Store.append
+class Disk:
+    fails = False
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """A disk that takes no row while it `fails`."""
+    real, disk = Store.append, Disk()
 
     def append(self, records, **more):
-        if failing:
+        if disk.fails:
             raise sqlite3.OperationalError("disk I/O error")
         return real(self, records, **more)
 
     monkeypatch.setattr(Store, "append", append)
+    return disk
+
+
+def test_a_disk_that_fails_is_an_alarm_and_not_a_locked_door(make, disk):
+    """Rows wait, the lowest priority is dropped first, and a row accounts for what never reached the disk."""
+    outbox, posts = make(ring_rows=10)
+    commit(outbox, posts, 1)
+    disk.fails = True
     for n in range(2, 9):
         outbox.append(record(n, priority=Priority.LOW if n < 5 else Priority.NORMAL), token=str(n))
     posts.wait_for(StoreFailed)
@@ -230,7 +240,7 @@ def test_a_disk_that_fails_is_an_alarm_and_not_a_locked_door(make, monkeypatch):
         outbox.append(record(n, priority=Priority.ALARM), token=str(n))
     until(lambda: outbox._ring.dropped.total() == 3, "the ring overflown")
     assert outbox.status().state == "failing"
-    failing = False
+    disk.fails = False
     recovered = posts.wait_for(StoreRecovered)[0]
     posts.wait(lambda: posts.of(Committed)[-1].token == "14", "the rows that waited")  # noqa: S105
     assert (recovered.waited, recovered.dropped, len(posts.of(StoreFailed))) == (10, 3, 1)
@@ -241,19 +251,11 @@ def test_a_disk_that_fails_is_an_alarm_and_not_a_locked_door(make, monkeypatch):
     assert accounts == [{"state": "recovered", "waited": 10, "never_stored": {str(Kind.DOOR_PHYSICAL): 3}}]
 
 
-def test_a_row_that_did_not_fit_while_the_disk_failed_leaves_its_facts(make, monkeypatch):
+def test_a_row_that_did_not_fit_while_the_disk_failed_leaves_its_facts(make, disk):
     """A pass used up in a long outage stays used up after a restart, and the newest value of a fact wins."""
     outbox, posts = make(ring_rows=3)
     commit(outbox, posts, 1)
-    failing = True
-    real = Store.append
-
-    def append(self, records, **more):
-        if failing:
-            raise sqlite3.OperationalError("disk I/O error")
-        return real(self, records, **more)
-
-    monkeypatch.setattr(Store, "append", append)
+    disk.fails = True
     outbox.append(record(2, used_pass=1, counter=1, lapsed=1), token="2")  # noqa: S106
     posts.wait_for(StoreFailed)
     outbox.append(record(3, priority=Priority.HIGH, counter=2, lapsed=None))
@@ -261,7 +263,7 @@ def test_a_row_that_did_not_fit_while_the_disk_failed_leaves_its_facts(make, mon
     outbox.append(record(5, priority=Priority.HIGH))
     outbox.append(record(6, priority=Priority.LOW, counter=3))
     until(lambda: outbox._ring.dropped.total() == 2, "the ring overflown")
-    failing = False
+    disk.fails = False
     posts.wait_for(StoreRecovered)
     until(lambda: outbox.status().depth == outbox.status().head_seq, "what waited is stored")
     outbox.stop()
