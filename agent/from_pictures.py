@@ -15,9 +15,10 @@ from agent.roster_changes import NewFace
 from agent.roster_entries import StoredTemplate
 from agent.site_network import load_for
 from models.enrol import MAX_PICTURES, check_number, different
-from models.fusion import mean_direction
+from models.fusion import mean_vector
 from models.pictures import read_picture
 from models.pipeline import PipelineSettings
+from models.scale import unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class PictureReader:
     def same_person(self, faces: Sequence[NewFace], before: Sequence[bytes]) -> bool:
         """Whether these are the face of earlier templates, as far as the network can tell."""
         new, old = (
-            mean_direction(np.stack([np.frombuffer(one, "<f4") for one in vectors]))
+            mean_vector(np.stack([np.frombuffer(one, "<f4") for one in vectors]))
             for vectors in ([face.vector for face in faces], before)
         )
-        return bool(new @ old >= self._pipeline.embedder.same_person_similarity)
+        return bool(unit(new) @ unit(old) >= self._pipeline.embedder.same_person_similarity)

@@ -20,7 +20,7 @@ from agent.roster_entries import StoredTemplate
 from agent.vision_facts import bound_of
 from models.arrays import Floats
 from models.calibration import fit
-from models.fusion import mean_direction
+from models.fusion import mean_vector
 from models.gallery import Gallery, LookAlike
 from models.pipeline import Pipeline
 from models.template import Template
@@ -47,9 +47,9 @@ class KnownFaces:
 def resembled(
     gallery: Gallery, bound: Bound, vectors: Floats, *, apart_from: str | None = None
 ) -> tuple[LookAlike, ...]:
-    """Enrolled people for whom one with these unit vectors float32[n, dim] could be taken, nearest first."""
+    """Enrolled people for whom one with these vectors float32[n, dim] could be taken, nearest first."""
     within = bound.max_look_alike_distance + ALSO_ALIKE
-    return gallery.look_alikes(mean_direction(vectors), within, apart_from=apart_from)
+    return gallery.look_alikes(mean_vector(vectors), within, apart_from=apart_from)
 
 
 def known_faces(
@@ -61,7 +61,7 @@ def known_faces(
         vector = np.frombuffer(one.vector, "<f4").astype(np.float32)
         gallery.add(one.person_id, Template(vector, net.model_id, net.alignment_id))
     pictures = gallery.template_count / max(1, len(gallery))
-    calibration = fit(gallery.matrix, model_id=net.model_id, pictures=pictures, baseline=gallery.baseline)
+    calibration = fit(gallery.matrix, model_id=net.model_id, pictures=pictures, scale=gallery.scale)
     bound = bound_of(calibration, stranger_rate(1.0, 20.0) if rate is None else rate, gallery, epoch, net)
     gallery.look_alike_distance = bound.max_look_alike_distance
     return KnownFaces(gallery, bound)

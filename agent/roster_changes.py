@@ -34,7 +34,7 @@ from agent.visits import after_visit
 
 @dataclass(frozen=True, slots=True)
 class NewFace:
-    """One template of an enrolment: float32 little endian, unit length; quality 0..1."""
+    """One template of an enrolment: float32 little endian, its length the clarity; quality 0..1."""
 
     vector: bytes
     quality: float

@@ -36,7 +36,7 @@ from agent.roster_entries import FeedRefusedError
 from agent.roster_store import RosterStore
 
 _TOLD_EVERY_S: Final = 1.0  # refusals: junk can't fill the journal
-_UNIT: Final = 0.01  # how far a vector's length may be from 1
+LENGTHS: Final = (0.84, 1.31)  # of a face's vector: models/scale.py, which this process does not load
 PURPOSE: Final = "roster"
 
 
@@ -141,8 +141,8 @@ class Intake:
         vector = self._identity.opened(t.sealed, binding) if self._identity is not None else None
         if vector is None:
             raise FeedRefusedError(Refusal.NOT_SEALED_FOR_ME, t.person_id)
-        if not _is_unit(vector):
-            raise FeedRefusedError(Refusal.MALFORMED, f"{t.person_id}: {t.template_id} is not a vector of length 1")
+        if not _is_a_face(vector):
+            raise FeedRefusedError(Refusal.MALFORMED, f"{t.person_id}: {t.template_id} is not the vector of a face")
         return vector
 
     def _refuse(self, refused: RosterRefused) -> None:
@@ -154,12 +154,12 @@ class Intake:
         self._post(RosterRefused(str(refused.reason), refused.detail, refused.revision, more))
 
 
-def _is_unit(vector: bytes) -> bool:
-    """float32 little endian, finite, of length 1: anything else would be near to everybody, or to nobody."""
+def _is_a_face(vector: bytes) -> bool:
+    """float32 little endian, finite, of a length that says how clear a face is."""
     if not vector or len(vector) % 4:
         return False
     length = math.sqrt(sum(x * x for x in struct.unpack(f"<{len(vector) // 4}f", vector)))
-    return abs(length - 1.0) < _UNIT
+    return LENGTHS[0] <= length <= LENGTHS[1]
 
 
 def _footer_door(token: bytes) -> str | None:

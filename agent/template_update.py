@@ -34,7 +34,7 @@ class TemplateUpdate:
         self._learnt_s: dict[str, float] = {}
 
     def seen(self, person_id: str, vector: bytes, now_s: float) -> None:
-        """This person was recognised; `vector` is the mean of the frames, float32 little endian, unit length."""
+        """This person was recognised; `vector` is the mean of the frames, float32 little endian."""
         self._seen[person_id] = (vector, now_s)
 
     def tend(self, now_s: float, faces: Mapping[str, Collection[str]]) -> None:

@@ -22,10 +22,10 @@ from agent.vision_facts import bound_of
 from models.calibration import Calibration, Steps, fit_in_steps
 from models.gallery import Gallery
 from models.pipeline import Pipeline
+from models.scale import is_a_face
 from models.template import Template
 
 _NAMED: Final = 3
-_UNIT: Final = 0.01  # how far a vector's length may be from 1
 
 
 class People:
@@ -84,7 +84,7 @@ class People:
     def _fit(self) -> Steps[Calibration]:
         gallery = self.gallery
         pictures = gallery.template_count / max(1, len(gallery))
-        return fit_in_steps(gallery.matrix, model_id=gallery.model_id, pictures=pictures, baseline=gallery.baseline)
+        return fit_in_steps(gallery.matrix, model_id=gallery.model_id, pictures=pictures, scale=gallery.scale)
 
     def bound(self, settings: Settings) -> Bound:
         """How near is near enough for this roster and the operator's numbers, after what `calibrate` has left to do."""
@@ -106,7 +106,7 @@ class People:
         if self._other_network is not None and gallery is self._next:
             return
         vector = np.frombuffer(row.vector, "<f4") if len(row.vector) == 4 * gallery.dim else None
-        if vector is None or not abs(float(np.linalg.norm(vector)) - 1.0) < _UNIT:
+        if vector is None or not is_a_face(vector):
             self._bad.append(row.template_id)
             return
         gallery.add(row.person_id, Template(vector.astype(np.float32), gallery.model_id, gallery.alignment_id))
@@ -115,7 +115,7 @@ class People:
         if self._other_network is not None or not self._bad:
             return self._other_network
         named = ", ".join(self._bad[:_NAMED])
-        return f"{len(self._bad)} templates left out, not a unit vector of {self.gallery.dim} numbers: {named}"[:500]
+        return f"{len(self._bad)} templates left out, no face's vector of {self.gallery.dim} numbers: {named}"[:500]
 
     def _commit(self, epoch: int) -> None:
         if self._next is not None:

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from models.arrays import Floats
+from models.scale import unit
 
 _MOST: Final = 200  # strangers remembered; the one not seen for longest goes first
 _SAME_VISIT_S: Final = 60.0  # somebody who stays is one visit
@@ -42,14 +43,14 @@ class Strangers:
         return len(self._known)
 
     def visits_before(self, vector: Floats, at_s: float, remember_s: float) -> int:
-        """Earlier visits of whoever has this unit vector, float32[dim]; this visit is remembered for `remember_s`."""
+        """Earlier visits of whoever has this vector, float32[dim]; this visit is remembered for `remember_s`."""
         self.forget(at_s, remember_s)
         if remember_s <= 0:
             return 0
         found = self._nearest(vector)
         if found is None:
             self._make_room()
-            self._known.append(_Stranger(vector.copy(), 1, at_s, at_s))
+            self._known.append(_Stranger(unit(vector), 1, at_s, at_s))
             return 0
         if at_s - found.seen_s > _SAME_VISIT_S:
             found.visits += 1
@@ -72,6 +73,6 @@ class Strangers:
     def _nearest(self, vector: Floats) -> _Stranger | None:
         if not self._known:
             return None
-        cosines = np.array([one.vector for one in self._known], np.float32) @ vector
+        cosines = np.array([one.vector for one in self._known], np.float32) @ unit(vector)
         best = int(cosines.argmax())
         return self._known[best] if float(cosines[best]) >= self._min_cosine else None

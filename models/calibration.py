@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.gallery import COHORT, SHARE, likeness
+from models.gallery import COHORT, SHARE
 from models.manifest import known
 from models.prior import Prior
+from models.scale import PLAIN, Scale, clarity, unit
 
 _TAIL: Final = 0.1  # share of the roster that is fitted
 _SHAPE: Final = -0.15  # of the generalised Pareto tail: it ends; fitting it too needs more people than sites have
@@ -77,16 +78,17 @@ class Calibration:
         return 1.0 - similarity
 
 
-def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, baseline: float = 0.0) -> Calibration:
-    """From float32[people, dim], one unit vector a person; `pictures`: how many, on average, stand behind each.
+def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, scale: Scale = PLAIN) -> Calibration:
+    """From float32[people, dim], one vector a person; `pictures`: how many, on average, stand behind each.
 
-    `baseline` is the gallery's. At most 2,000 people are compared with each other (0.3 s), the same ones each time.
+    `scale` is the gallery's, as the lengths of the vectors are. At most 2,000 people are compared with each other
+    (0.3 s), the same ones each time.
     """
-    return finished(fit_in_steps(matrix, model_id=model_id, pictures=pictures, baseline=baseline))
+    return finished(fit_in_steps(matrix, model_id=model_id, pictures=pictures, scale=scale))
 
 
 def fit_in_steps(
-    matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, baseline: float = 0.0
+    matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, scale: Scale = PLAIN
 ) -> Steps[Calibration]:
     """`fit`, a few milliseconds at a time, so that somebody before the camera is not kept waiting; on a copy."""
     people = len(matrix)
@@ -95,34 +97,34 @@ def fit_in_steps(
     if people > _SAMPLE:
         rows = matrix[np.random.default_rng(0).permutation(people)[:_SAMPLE]]
     looked_at = len(rows)
-    rows = yield from _distinct(rows, prior, _several(pictures), baseline)
+    rows = yield from _distinct(rows, prior, _several(pictures), scale)
     distinct = people * len(rows) // max(1, looked_at)
     if distinct < _FEWEST:
         return _named("none" if prior is None else "prior", model_id, people, pictures, (0.0, 0.0, 0.0))
-    _, relative = yield from _as_strangers(rows, baseline)
-    location, scale = _tail(relative, gone=2 * (looked_at - len(rows)))
+    _, relative = yield from _as_strangers(rows, scale)
+    location, size = _tail(relative, gone=2 * (looked_at - len(rows)))
     if prior is None:
         method, weight = ("roster", 1.0) if distinct >= _ENOUGH else ("none", 0.0)
     else:
         method, weight = "roster", distinct / (distinct + _PRIOR_PEOPLE)
-    return _named(method, model_id, people, pictures, (weight, location, scale))
+    return _named(method, model_id, people, pictures, (weight, location, size))
 
 
-def without_doubles(rows: Floats, *, model_id: str, pictures: float, baseline: float = 0.0) -> Floats:
+def without_doubles(rows: Floats, *, model_id: str, pictures: float, scale: Scale = PLAIN) -> Floats:
     """The rows without one of each two that are more alike than strangers are: float32[m, dim] of float32[n, dim].
 
     What strangers are here is read off everybody's second nearest: even if everybody is enrolled twice, that is
     somebody else. For at most 2,000 rows.
     """
-    return finished(_distinct(rows, _prior(model_id), _several(pictures), baseline))
+    return finished(_distinct(rows, _prior(model_id), _several(pictures), scale))
 
 
-def _distinct(rows: Floats, prior: Prior | None, several: float, baseline: float) -> Steps[Floats]:
+def _distinct(rows: Floats, prior: Prior | None, several: float, scale: Scale) -> Steps[Floats]:
     limit: float | None = None
     while len(rows) > _FEWEST // 2:
-        best, relative = yield from _as_strangers(rows, baseline)
+        best, relative = yield from _as_strangers(rows, scale)
         if limit is None:
-            _, apart = yield from _as_strangers(rows, baseline, apart_from=best)
+            _, apart = yield from _as_strangers(rows, scale, apart_from=best)
             limit = _above(_tail(apart), _DOUBLE_OWN_RATE)
             if prior is not None:
                 limit = max(limit, prior.similarity(_DOUBLE_RATE, len(rows), several))
@@ -134,28 +136,29 @@ def _distinct(rows: Floats, prior: Prior | None, several: float, baseline: float
     return rows
 
 
-def strangeness(rows: Floats, baseline: float = 0.0) -> Floats:
-    """float32[n]: the relative similarity of each unit vector float32[n, dim] as a stranger to all the others."""
-    return finished(_as_strangers(rows, baseline))[1]
+def strangeness(rows: Floats, scale: Scale = PLAIN) -> Floats:
+    """float32[n]: the relative similarity of each vector float32[n, dim] as a stranger to all the others."""
+    return finished(_as_strangers(rows, scale))[1]
 
 
-def nearest_others(rows: Floats, baseline: float = 0.0) -> list[tuple[int, float]]:
+def nearest_others(rows: Floats, scale: Scale = PLAIN) -> list[tuple[int, float]]:
     """For each person the row of the one who resembles him most, and how much; for at most 2,000 people."""
     if len(rows) < 3:  # noqa: PLR2004  two people and a cohort of one
         return []
-    best, relative = finished(_as_strangers(rows[:_SAMPLE], baseline))
+    best, relative = finished(_as_strangers(rows[:_SAMPLE], scale))
     return [(int(row), float(value)) for row, value in zip(best, relative, strict=True)]
 
 
 def _as_strangers(
-    rows: Floats, baseline: float, apart_from: NDArray[np.intp] | None = None
+    vectors: Floats, scale: Scale, apart_from: NDArray[np.intp] | None = None
 ) -> Steps[tuple[NDArray[np.intp], Floats]]:
     """Nearest other row of each and its relative similarity; `apart_from` names one row for each not to look at."""
+    rows, clear = unit(vectors), clarity(vectors)
     keep = min(COHORT + 1, len(rows) - (1 if apart_from is None else 2))
     top, best = np.empty((len(rows), keep), np.float32), np.empty(len(rows), np.intp)
     for start in range(0, len(rows), _ROWS_A_STEP):
         part = slice(start, start + _ROWS_A_STEP)
-        similarities = likeness(rows[part] @ rows.T, baseline)
+        similarities = scale.likeness(rows[part] @ rows.T)
         at = np.arange(len(similarities))
         similarities[at, start + at] = -2.0
         if apart_from is not None:
@@ -168,7 +171,7 @@ def _as_strangers(
     in_cohort = top[:, 0] >= top[best, keep - 2]
     without = top[best, :-1].sum(axis=1) + np.where(in_cohort, top[best, -1] - top[:, 0], 0.0)
     crowd = np.maximum(0.0, without / (keep - 1))
-    return best, np.asarray(top[:, 0] - SHARE * (own + crowd), np.float32)
+    return best, np.asarray(top[:, 0] - SHARE * (own + crowd) - scale.owed_to_clarity(clear, clear[best]), np.float32)
 
 
 def finished(steps: Steps[T]) -> T:

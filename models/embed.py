@@ -1,4 +1,7 @@
-"""An aligned face as a vector: ONNX Runtime on one thread that sleeps when it has nothing to do."""
+"""An aligned face as a vector: ONNX Runtime on one thread that sleeps when it has nothing to do.
+
+The direction of a vector is the face, its length how clearly the network sees one (models/scale.py).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import onnxruntime
 
 from models.align import Alignment
 from models.arrays import Chips, Floats
+from models.fusion import mean_vector
+from models.scale import PLAIN, Scale, with_clarity
 
 
 class Embedder(Protocol):
@@ -36,15 +41,15 @@ class Embedder(Protocol):
         """Two good pictures of one person are at least this near (cosine); two people mostly are not."""
 
     @property
-    def baseline(self) -> float:
-        """The cosine that counts as no likeness at all (gallery.likeness)."""
+    def scale(self) -> Scale:
+        """What its numbers mean."""
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
 
     def embed(self, chips_bgr: Chips) -> Floats:
-        """float32[N, dim] of unit length for uint8[N, side, side, 3]."""
+        """float32[N, dim], each of the length of its clarity, for uint8[N, side, side, 3]."""
 
 
 onnxruntime.disable_telemetry_events()  # nothing at a door reports to anybody but its own server
@@ -71,12 +76,14 @@ class OnnxEmbedder:
         alignment: Alignment,
         mirror: bool,
         same_person_similarity: float,
-        baseline: float = 0.0,
+        scale: Scale = PLAIN,
+        usual_length: float | None = None,
         rgb: bool = False,
         published_sha256: str | None = None,
     ) -> None:
         """`mirror`: the vector is the mean of the face and its mirror image (model_id must say so).
 
+        `usual_length`: of the network's answers, if their length says anything.
         `published_sha256`: of the file that `weights` were converted from, if they were.
         """
         self._session = session(weights)
@@ -87,7 +94,8 @@ class OnnxEmbedder:
         self.weights_sha256 = published_sha256 or hashlib.sha256(weights).hexdigest()
         self.alignment = alignment
         self.same_person_similarity = same_person_similarity
-        self.baseline = baseline
+        self.scale = scale
+        self._usual_length = usual_length
         self.alignment_id = alignment.alignment_id
         self.dim = self._vector(reference_chip(alignment.side_px)).size
 
@@ -97,14 +105,14 @@ class OnnxEmbedder:
         for row, one in enumerate(chips_bgr):
             vectors[row] = self._vector(one)
             if self._mirror:
-                vectors[row] += self._vector(one[:, ::-1])
-        return unit(vectors)
+                vectors[row] = mean_vector(np.stack([vectors[row], self._vector(one[:, ::-1])]))
+        return vectors
 
     def _vector(self, chip_bgr: Chips) -> Floats:
         ordered = chip_bgr[..., ::-1] if self._rgb else chip_bgr
         blob = np.ascontiguousarray(ordered.transpose(2, 0, 1)[None], np.float32)
         answer: Floats = np.asarray(self._session.run(None, {self._input: blob})[0], np.float32)
-        return unit(answer.reshape(1, -1)).ravel()
+        return np.asarray(with_clarity(answer.reshape(1, -1), self._usual_length)[0], np.float32)
 
 
 def reference_chip(side_px: int) -> Chips:
@@ -112,9 +120,3 @@ def reference_chip(side_px: int) -> Chips:
     row, column = np.mgrid[0:side_px, 0:side_px] / side_px
     waves = [np.sin(9 * row + 4 * column * (1 + colour)) * np.cos(7 * column - 3 * colour * row) for colour in range(3)]
     return np.asarray(np.stack([127.5 + 100 * wave for wave in waves], axis=2), np.uint8)
-
-
-def unit(vectors: Floats) -> Floats:
-    """float32[N, dim]: each row at length one."""
-    lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
-    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)

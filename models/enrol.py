@@ -11,9 +11,9 @@ import numpy as np
 from models.arrays import Floats, Image
 from models.detect import Detection, carefully
 from models.errors import PictureUnusableError
-from models.gallery import likeness
 from models.pipeline import Pipeline
 from models.quality import Flaw, assess
+from models.scale import unit
 from models.template import Template
 
 MIN_PICTURES: Final = 3  # one refuses several times as many residents as three do (EVALUATION.md)
@@ -78,8 +78,8 @@ def different(pipeline: Pipeline, pictures: Sequence[tuple[str, Image]]) -> Enro
     alike = []
     for n, later in enumerate(templates):
         for m, earlier in enumerate(templates[:n]):
-            first, second, cosine = pictures[m][0], pictures[n][0], later.vector @ earlier.vector
-            near = float(likeness(np.array([cosine]), pipeline.embedder.baseline)[0])
+            first, second, cosine = pictures[m][0], pictures[n][0], unit(later.vector) @ unit(earlier.vector)
+            near = float(pipeline.embedder.scale.likeness(np.array([cosine]))[0])
             if near > _SAME:
                 raise PictureUnusableError(
                     f"{second} is the same picture as {first}: another one is needed, best of another day or light",
@@ -115,11 +115,10 @@ def the_face(pipeline: Pipeline, name: str, image: Image) -> Detection:
 
 def same_person(pipeline: Pipeline, templates: Sequence[Template]) -> bool:
     """Whether the newest template is near enough to the mean of those before it."""
-    *before, newest = (template.vector for template in templates)
+    *before, newest = (unit(template.vector) for template in templates)
     if not before:
         return True
-    mean = np.mean(before, axis=0)
-    return bool(newest @ mean >= pipeline.embedder.same_person_similarity * np.linalg.norm(mean))
+    return bool(newest @ unit(np.sum(before, axis=0)) >= pipeline.embedder.same_person_similarity)
 
 
 def _template(pipeline: Pipeline, image: Image, found: Detection, quality: float) -> Template:
@@ -175,4 +174,4 @@ class Collector:
         return None
 
     def _nearest(self, vector: Floats) -> float:
-        return max((float(vector @ one.vector) for one in self.templates), default=-1.0)
+        return max((float(unit(vector) @ unit(one.vector)) for one in self.templates), default=-1.0)

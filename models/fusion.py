@@ -1,4 +1,4 @@
-"""Several frames of one face as one vector: the mean direction, weighted by quality.
+"""Several frames of one face as one vector: the mean direction and the mean clarity, weighted by quality.
 
 Averaging is the strongest measured gain of the whole pipeline (models/EVALUATION.md): what differs between frames
 (pose, blur, light) cancels, what is the person stays.
@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from models.arrays import Floats
+from models.scale import clarity, unit
 
 _MIN_WEIGHT: Final = 0.05  # a frame that was good enough to be used counts at least this much
 
@@ -20,7 +21,7 @@ _MIN_WEIGHT: Final = 0.05  # a frame that was good enough to be used counts at l
 class Fused:
     """All frames of a track so far.
 
-    `vector` is float32[dim] of unit length. `agreement` is the cosine between the newest frame and the mean of
+    `vector` is float32[dim], its length the clarity. `agreement` is the cosine between the newest frame and the mean of
     the frames before it (1.0 for the first): low means that the track has jumped to another face.
     """
 
@@ -37,30 +38,30 @@ class RunningAverage:
     """
 
     def __init__(self, dim: int, min_agreement: float = -1.0) -> None:
-        self._sum = np.zeros(dim, np.float32)
+        self._sum = np.zeros(dim, np.float32)  # of directions
+        self._clarity = self._weight = 0.0
         self._frames = 0
         self._min_agreement = min_agreement
 
     def add(self, vector: Floats, quality: float = 1.0) -> Fused:
-        """Take in a unit vector float32[dim] of a frame with `quality` 0..1."""
-        agreement = float(self._unit() @ vector) if self._frames else 1.0
+        """Take in the vector float32[dim] of a frame with `quality` 0..1."""
+        direction, weight = unit(vector), max(_MIN_WEIGHT, quality)
+        agreement = float(unit(self._sum) @ direction) if self._frames else 1.0
         if agreement < self._min_agreement:
             self._sum, self._frames, agreement = np.zeros_like(self._sum), 0, 1.0
-        self._sum = self._sum + vector * max(_MIN_WEIGHT, quality)
+            self._clarity = self._weight = 0.0
+        self._sum = self._sum + direction * weight
+        self._clarity += float(clarity(vector)) * weight
+        self._weight += weight
         self._frames += 1
-        return Fused(self._unit(), self._frames, agreement)
+        return Fused(self.vector, self._frames, agreement)
 
     @property
     def vector(self) -> Floats:
-        """float32[dim] of unit length: the mean so far; zeros before the first frame."""
-        return self._unit()
-
-    def _unit(self) -> Floats:
-        length = float(np.linalg.norm(self._sum))
-        return (self._sum / length).astype(np.float32) if length > 0 else self._sum
+        """float32[dim]: the mean so far; zeros before the first frame."""
+        return np.asarray(unit(self._sum) * (self._clarity / max(self._weight, 1e-6)), np.float32)
 
 
-def mean_direction(vectors: Floats) -> Floats:
-    """float32[dim] of unit length: the mean of the unit vectors float32[n, dim]."""
-    total = vectors.sum(axis=0)
-    return np.asarray(total / max(float(np.linalg.norm(total)), 1e-6), np.float32)
+def mean_vector(vectors: Floats) -> Floats:
+    """float32[dim]: the mean direction of the vectors float32[n, dim], at their mean clarity."""
+    return np.asarray(unit(unit(vectors).sum(axis=0)) * clarity(vectors).mean(), np.float32)

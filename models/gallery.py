@@ -1,7 +1,7 @@
 """The enrolled people as one float32 matrix; a search is one product.
 
-A person's templates are folded into one unit vector (their mean direction), so that adding a template or a person and
-removing a person are O(1) and never pause the door. Owned by one thread.
+A person's templates are folded into one vector (their mean direction and mean clarity, scale.py), so that adding a
+template or a person and removing a person are O(1) and never pause the door. Owned by one thread.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from models.arrays import Floats
 from models.errors import TemplateMixError
 from models.neighbours import Kept, Look, Neighbours
+from models.scale import PLAIN, Scale, clarity, unit
 from models.template import Template
 
 if TYPE_CHECKING:
@@ -31,13 +32,14 @@ _SLACK: Final = 0.05  # the bound of look-alikes moves by less than this when so
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Best person for one probe. Similarities are cosines less the baseline (`likeness`), -1..1, higher is closer.
+    """Best person for one probe. Similarities are cosines on the network's scale, -1..1, higher is closer.
 
     `rivals` are the next best people with their similarities, at most RIVALS. `cohort_similarity` says how much of the
     similarity is nothing special: the mean of the probe to the next `cohort_size` (at most ten) people and of the best
-    person to as many others nearest to him, each counted as at least 0 (EVALUATION.md, "score"). `look_alike` is who of
-    those enrolled resembles the best person's own template within Gallery.look_alike_distance, None where nobody does;
-    such people are in neither cohort, or twins would make each other strangers in a small house.
+    person to as many others nearest to him, each counted as at least 0 (EVALUATION.md, "score"), and what is owed to
+    both being clear (scale.py). `look_alike` is who of those enrolled resembles the best person's own template within
+    Gallery.look_alike_distance, None where nobody does; such people are in neither cohort, or twins would make each
+    other strangers in a small house.
     """
 
     person_id: str
@@ -59,14 +61,15 @@ class LookAlike:
 class Gallery:
     """Everybody enrolled with one network and one alignment."""
 
-    def __init__(self, *, model_id: str, alignment_id: str, dim: int, baseline: float = 0.0) -> None:
-        """`baseline`: the network's cosine that counts as no likeness (Embedder.baseline); see `likeness`."""
+    def __init__(self, *, model_id: str, alignment_id: str, dim: int, scale: Scale = PLAIN) -> None:
+        """`scale`: what the network's numbers mean (Embedder.scale)."""
         self.model_id = model_id
         self.alignment_id = alignment_id
         self.dim = dim
-        self.baseline = baseline
+        self.scale = scale
         self._rows = np.zeros((_FIRST_CAPACITY, dim), np.float32)  # unit vectors, one a person
-        self._lengths = np.zeros(_FIRST_CAPACITY, np.float32)  # length of the sum of a person's templates
+        self._lengths = np.zeros(_FIRST_CAPACITY, np.float32)  # length of the sum of a person's templates' directions
+        self._clarities = np.zeros(_FIRST_CAPACITY, np.float32)  # mean of a person's templates'
         self._counts = np.zeros(_FIRST_CAPACITY, np.int32)
         self._people: list[str] = []
         self._index: dict[str, int] = {}
@@ -92,7 +95,12 @@ class Gallery:
 
     @property
     def matrix(self) -> Floats:
-        """float32[people, dim], a view that is good until the next change."""
+        """float32[people, dim]: a copy, each row of the length of its clarity."""
+        return np.asarray(self._units * self._clarities[: len(self), None], np.float32)
+
+    @property
+    def _units(self) -> Floats:
+        """float32[people, dim]: everybody's direction, a view that is good until the next change."""
         return self._rows[: len(self)]
 
     @property
@@ -118,11 +126,12 @@ class Gallery:
         row = self._index.get(person_id)
         if row is None:
             row = self._append(person_id)
-        total = self._rows[row] * self._lengths[row] + template.vector
+        total = self._rows[row] * self._lengths[row] + unit(template.vector)
         length = float(np.linalg.norm(total))
         self._rows[row] = total / max(length, 1e-6)
         self._lengths[row] = length
         self._counts[row] += 1
+        self._clarities[row] += (float(clarity(template.vector)) - self._clarities[row]) / self._counts[row]
         self._changed.add(row)
         self._known.change(row)
 
@@ -131,6 +140,7 @@ class Gallery:
         if row == len(self._rows):
             self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
             self._lengths = np.concatenate([self._lengths, np.zeros_like(self._lengths)])
+            self._clarities = np.concatenate([self._clarities, np.zeros_like(self._clarities)])
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
         self._people.append(person_id)
         self._index[person_id] = row
@@ -145,7 +155,7 @@ class Gallery:
         moved = self._people.pop()
         if row != last:
             self._people[row], self._index[moved] = moved, row
-        for store in (self._rows, self._lengths, self._counts):
+        for store in (self._rows, self._lengths, self._clarities, self._counts):
             store[row] = store[last]
             store[last] = 0
         self._changed.add(row)
@@ -163,61 +173,69 @@ class Gallery:
         if len(self) >= _LARGE:
             from models.gallery_index import CoarseIndex  # needs onnx, which small galleries never load
 
-            self._coarse = CoarseIndex(self.matrix)
+            self._coarse = CoarseIndex(self._units)
 
     def search(self, vector: Floats) -> Match | None:
-        """Best person for a unit vector float32[dim], or None from an empty gallery."""
+        """Best person for a vector float32[dim], or None from an empty gallery."""
         if not self._people:
             return None
-        rows, similarities = self._nearest(vector)
+        rows, similarities = self._nearest(unit(vector))
         best, others = int(rows[0]), rows[1:]
         about = self._about(best)
         alike = [one for one in about.passing if one[1] <= self._look_alike_distance]
         none = [row for row, _ in alike]
         cohort = similarities[1:][~np.isin(others, none)][:COHORT]
         crowd = _mean(about.similarities[~np.isin(about.rows, none)][:COHORT])
+        owed = self.scale.owed_to_clarity(float(clarity(vector)), float(self._clarities[best]))
         return Match(
             self._people[best],
             float(similarities[0]),
             self._named(others[:RIVALS], similarities[1:]),
-            (_mean(cohort) + crowd) / 2,
+            (_mean(cohort) + crowd + owed / SHARE) / 2,
             len(cohort),
             self._look_alike(*alike[0]) if alike else None,
         )
 
     def nearest(self, vector: Floats) -> str | None:
-        """Who resembles a unit vector float32[dim] most, as `search` finds it; None from an empty gallery."""
+        """Who resembles a vector float32[dim] most, as `search` finds it; None from an empty gallery."""
         if not self._people:
             return None
         rows = self._worth_comparing(vector)
         if rows is None:
-            return self._people[int(np.argmax(self.matrix @ vector))]
+            return self._people[int(np.argmax(self._units @ vector))]
         return self._people[int(rows[np.argmax(self._rows[rows] @ vector)])]
 
     def look_alikes(self, vector: Floats, within: float, *, apart_from: str | None = None) -> tuple[LookAlike, ...]:
-        """Enrolled people for whom a unit vector float32[dim] could pass, nearest first, at most RIVALS.
+        """Enrolled people for whom a vector float32[dim] could pass, nearest first, at most RIVALS.
 
         `apart_from`: the person whose vector this is, if it is enrolled already.
         """
         if not self._people:
             return ()
         own = self._index.get(apart_from) if apart_from is not None else None
-        found = self._passing_for(*_without(own, *self._nearest(vector)), within, own, [])
+        found = self._passing_for(*_without(own, *self._nearest(unit(vector))), float(clarity(vector)), within, own, [])
         return tuple(self._look_alike(row, distance) for row, distance in found)
 
     def _passing_for(
-        self, rows: NDArray[np.intp], similarities: Floats, within: float, own: int | None, looks: list[Look]
+        self,
+        rows: NDArray[np.intp],
+        similarities: Floats,
+        clearly: float,
+        within: float,
+        own: int | None,
+        looks: list[Look],
     ) -> list[tuple[int, float]]:
-        """Rows and distances within `within`; each look through everybody is added to `looks`.
+        """Rows and distances within `within` of a face of clarity `clearly`; each look through all is added to `looks`.
 
         The first few of each list may all be alike: they are no background.
         """
         background = _mean(similarities[RIVALS : RIVALS + COHORT])
         found = []
         for row, similarity in zip(rows[:RIVALS], similarities[:RIVALS], strict=False):
-            distance = 1.0 - float(similarity) + SHARE * background
+            owed = self.scale.owed_to_clarity(clearly, float(self._clarities[row]))
+            distance = 1.0 - float(similarity) + SHARE * background + owed
             if distance > within:
-                break
+                continue
             looks.append(self._look(int(row)))
             theirs = _without(own, *_without(int(row), looks[-1].rows, looks[-1].similarities))[1]
             distance += SHARE * _mean(theirs[RIVALS - 1 : RIVALS - 1 + COHORT])
@@ -232,7 +250,7 @@ class Gallery:
         keep = min(len(similarities), 2 + RIVALS + COHORT)
         best = np.argpartition(-similarities, keep - 1)[:keep]
         order = best[np.argsort(-similarities[best])]
-        return (order if rows is None else rows[order]), likeness(similarities[order], self.baseline)
+        return (order if rows is None else rows[order]), self.scale.likeness(similarities[order])
 
     def _look(self, row: int) -> Look:
         vector = self._rows[row].copy()
@@ -241,11 +259,12 @@ class Gallery:
 
     def _about(self, row: int) -> Neighbours:
         """Who resembles this person, and how near the people nearest to him are."""
-        found = self._known.get(row, self.matrix)
+        found = self._known.get(row, self._units)
         if found is None:
             looks = [self._look(row)]
             rows, similarities = _without(row, looks[0].rows, looks[0].similarities)
-            passing = self._passing_for(rows, similarities, self._kept_within, row, looks)
+            clearly = float(self._clarities[row])
+            passing = self._passing_for(rows, similarities, clearly, self._kept_within, row, looks)
             found = Neighbours(rows, similarities, passing, tuple(looks))
             self._known.put(row, found)
         return found
@@ -262,14 +281,6 @@ class Gallery:
             return None
         rows = np.union1d(self._coarse.candidates(vector), np.fromiter(self._changed, np.intp))
         return rows[rows < len(self._people)]
-
-
-def likeness(cosines: Floats, baseline: float) -> Floats:
-    """Cosines as similarities: `baseline` becomes 0, 1 stays 1, what is far below is -1.
-
-    So the numbers of a network that gives even strangers a cosine of 0.85 mean the same as those of one that gives 0.
-    """
-    return np.asarray(np.maximum((cosines - baseline) / (1.0 - baseline), -1.0), np.float32)
 
 
 def _without(row: int | None, rows: NDArray[np.intp], similarities: Floats) -> tuple[NDArray[np.intp], Floats]:

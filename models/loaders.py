@@ -16,6 +16,7 @@ from models.embed import Embedder, OnnxEmbedder, reference_chip
 from models.errors import ModelFileError
 from models.liveness import Liveness, MiniFasNet
 from models.manifest import ModelEntry
+from models.scale import Scale, unit
 from models.store import Store
 
 VERSION: Final = 1  # of everything that converts: raise it when an output changes, and every cache is made anew
@@ -57,11 +58,12 @@ def load_embedder(store: Store, entry: ModelEntry) -> Embedder:
         alignment=ALIGNMENTS[entry.alignment],
         mirror=entry.mirror,
         same_person_similarity=entry.same_person,
-        baseline=entry.baseline,
+        scale=Scale(entry.baseline, entry.clarity_weight),
+        usual_length=entry.usual_length,
         rgb=entry.colour == "rgb",
         published_sha256=max(entry.files, key=lambda file: file.bytes).sha256,
     )
-    (vector,) = embedder.embed(reference_chip(embedder.alignment.side_px)[None])
+    vector = unit(embedder.embed(reference_chip(embedder.alignment.side_px)[None])[0])
     expected = np.array(entry.reference, np.float32)
     if np.abs(vector[: len(expected)] - expected).max(initial=0.0) > entry.reference_tolerance:
         raise ModelFileError(f"{entry.name} does not answer as it should on this processor; it is not used")

@@ -42,6 +42,8 @@ class ModelEntry:
     mirror: bool = False
     same_person: float = 1.0
     baseline: float = 0.0
+    usual_length: float | None = None
+    clarity_weight: float = 0.0
     reference: tuple[float, ...] = ()
     reference_tolerance: float = 1e-3
     calibration: Prior | None = None  # without one nobody is recognised before 100 people are enrolled

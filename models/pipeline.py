@@ -17,7 +17,7 @@ from models.arrays import Floats, Image
 from models.detect import Detection, Detector
 from models.embed import Embedder
 from models.errors import ModelFileError
-from models.fusion import mean_direction
+from models.fusion import mean_vector
 from models.gallery import Gallery
 from models.light import evenly_lit
 from models.liveness import Liveness
@@ -63,7 +63,7 @@ class Pipeline:
     def gallery(self) -> Gallery:
         """An empty gallery for this embedder's vectors."""
         net = self.embedder
-        return Gallery(model_id=net.model_id, alignment_id=net.alignment_id, dim=net.dim, baseline=net.baseline)
+        return Gallery(model_id=net.model_id, alignment_id=net.alignment_id, dim=net.dim, scale=net.scale)
 
     def chips(self, image_bgr: Image, detections: list[Detection]) -> Image:
         """uint8[N, side, side, 3]: the faces as the embedder wants them."""
@@ -71,7 +71,7 @@ class Pipeline:
         return np.stack([evenly_lit(chip(image_bgr, found.landmarks_px, alignment)) for found in detections])
 
     def embed(self, image_bgr: Image, detections: list[Detection]) -> Floats:
-        """float32[N, dim], unit length, for at least one detection."""
+        """float32[N, dim], each of the length of its clarity, for at least one detection."""
         return self.embedder.embed(self.chips(image_bgr, detections))
 
     def embed_judged(self, image_bgr: Image, found: Detection, quality: Quality) -> Floats:
@@ -81,10 +81,10 @@ class Pipeline:
         return np.asarray(self.embedder.embed(quality.upright[None])[0], np.float32)
 
     def embed_carefully(self, image_bgr: Image, found: Detection) -> Floats:
-        """float32[dim], unit length: a single picture of a face as the mean of five cuts, for five times the time."""
+        """float32[dim]: a single picture of a face as the mean of five cuts, for five times the time."""
         alignment = self.embedder.alignment
         cuts = [evenly_lit(chip(image_bgr, found.landmarks_px, alignment, cut)) for cut in CUTS]
-        return mean_direction(self.embedder.embed(np.stack(cuts)))
+        return mean_vector(self.embedder.embed(np.stack(cuts)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from models.arrays import Floats
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """`vector` is float32[dim] of unit length; two templates compare only when both ids are equal (gallery.py)."""
+    """`vector` is float32[dim], its length the clarity (scale.py).
+
+    Two templates compare only when both ids are equal (gallery.py).
+    """
 
     vector: Floats
     model_id: str

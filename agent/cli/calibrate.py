@@ -68,7 +68,7 @@ def read_site(path: str) -> Site:
         gallery, epoch = _gallery(residents, pipeline)
     pictures = gallery.template_count / max(1, len(gallery))
     model_id = pipeline.embedder.model_id
-    calibration = fit(gallery.matrix, model_id=model_id, pictures=pictures, baseline=gallery.baseline)
+    calibration = fit(gallery.matrix, model_id=model_id, pictures=pictures, scale=gallery.scale)
     return Site(config, pipeline, gallery, calibration, epoch)
 
 
@@ -118,7 +118,7 @@ def _look_alikes(site: Site, limit: float) -> list[dict[str, Any]]:
 
     names = site.gallery.people
     found: dict[tuple[str, ...], float] = {}
-    for row, (other, relative) in enumerate(nearest_others(site.gallery.matrix, site.gallery.baseline)):
+    for row, (other, relative) in enumerate(nearest_others(site.gallery.matrix, site.gallery.scale)):
         pair = tuple(sorted((names[row], names[other])))
         found[pair] = min(1.0 - relative, found.get(pair, 2.0))
     near = sorted((distance, pair) for pair, distance in found.items() if distance <= limit)

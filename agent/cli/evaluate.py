@@ -116,11 +116,12 @@ def _faces(
     from agent.evaluation import charts, conditions, open_set, sessions, verification
     from agent.evaluation.faces import stage_medians_ms
     from agent.evaluation.gaps import gaps
+    from models.scale import unit
 
     draws = min(max(1, arguments.draws), _QUICK_DRAWS if arguments.quick else _MOST_DRAWS)
     paths = [path for pictures in data.people.values() for path in pictures]
     lfw, people = residents
-    vectors = {path: lfw.vector[row] for row, path in enumerate(paths) if lfw.found[row]}
+    vectors = {path: unit(lfw.vector[row]) for row, path in enumerate(paths) if lfw.found[row]}
     names = [path.parent.name for path in vectors]
     report: dict[str, Any] = {"draws": draws, "verification": verification.verification(data.pairs, vectors, names)}
     found = open_set.open_set(people, pipeline, draws=draws) if people else {"open_set": [], "groups": [], "curves": {}}

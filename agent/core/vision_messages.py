@@ -200,7 +200,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class EnrolledTemplate:
-    """`vector` is float32, little endian, unit length; `quality` 0..1."""
+    """`vector` is float32, little endian, its length the clarity; `quality` 0..1."""
 
     vector: Annotated[bytes, base64_bytes(_MAX_VECTOR_BYTES)]
     quality: Annotated[float, number(0, 1)]
@@ -238,7 +238,7 @@ class GalleryBegin:
 
 @dataclass(frozen=True, slots=True)
 class GalleryRow:
-    """One template of one person: `vector` is float32, little endian, unit length."""
+    """One template of one person: `vector` is float32, little endian, its length the clarity."""
 
     person_id: _Id
     template_id: _Id

@@ -21,7 +21,7 @@ from models.pipeline import Pipeline
 from models.quality import assess
 from models.store import default_cache_folder
 
-_SOURCES: Final = ("align", "detect", "detect_hog", "embed", "light", "liveness", "quality")
+_SOURCES: Final = ("align", "detect", "detect_hog", "embed", "fusion", "light", "liveness", "quality", "scale")
 FLAWS: Final = (None, "small", "blurred", "turned", "dark", "covered", "backlit", "glaring")
 _PATCH_BORDER: Final = 0.3  # of a tightly cut picture, added on each side so that the detector sees a whole head
 _SAY_EVERY_S: Final = 2.0
@@ -32,7 +32,7 @@ _STAGES: Final = ("read", "detect", "near look", "quality", "liveness", "embed")
 class Faces:
     """One row a picture, its chosen face; `width_px` 0 where none was found.
 
-    `vector` float32[n, dim] of unit length, `quality` 0..1, `flaw` an index (see flaw_word), `liveness` 0..1 or NaN,
+    `vector` float32[n, dim] (models/scale.py), `quality` 0..1, `flaw` an index (see flaw_word), `liveness` 0..1 or NaN,
     `others` how many more faces are in the picture, `stage_ms` float32[n, stages].
     """
 

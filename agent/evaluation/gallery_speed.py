@@ -48,7 +48,7 @@ def gallery_speed(pipeline: Pipeline, people: int = PEOPLE) -> dict[str, Any]:
         times.take("changed", lambda: gallery.search(probe))  # noqa: B023
     for number in range(_CHANGES):
         times.take("remove", lambda: gallery.remove(f"n{number}"))  # noqa: B023
-    times.take("bound", lambda: fit(gallery.matrix, model_id=net.model_id, baseline=net.baseline))
+    times.take("bound", lambda: fit(gallery.matrix, model_id=net.model_id, scale=net.scale))
     return {
         "people": people,
         "stages": [_stage(times, name) for name in (_AGAIN, _FIRST)],

@@ -19,7 +19,7 @@ from agent.evaluation.groups import GROUPS, group_of
 from agent.evaluation.stats import by_person95
 from models.arrays import Floats
 from models.calibration import Calibration, fit
-from models.fusion import mean_direction
+from models.fusion import mean_vector
 from models.gallery import Gallery
 from models.pipeline import Pipeline
 from models.template import Template
@@ -32,7 +32,7 @@ _RICH_ENROLLED: Final = 0.6  # of those with enough pictures: strangers are trie
 _PROBES_A_PERSON: Final = 3
 _FEWEST: Final = 2  # people that a roster has
 
-People = Mapping[str, Floats]  # name -> float32[pictures, dim], unit vectors
+People = Mapping[str, Floats]  # name -> float32[pictures, dim]
 
 
 @dataclass(slots=True)
@@ -97,13 +97,13 @@ def possible_sizes(sizes: Sequence[int], most: int) -> list[int]:
 
 
 def build_gallery(people: People, pipeline: Pipeline) -> tuple[Gallery, Calibration]:
-    """The product's gallery and calibration over unit vectors float32[templates, dim] of each person."""
+    """The product's gallery and calibration over vectors float32[templates, dim] of each person."""
     gallery, net = pipeline.gallery(), pipeline.embedder
     for name, vectors in people.items():
         for vector in vectors:
             gallery.add(name, Template(vector, net.model_id, net.alignment_id))
     pictures = gallery.template_count / max(1, len(gallery))
-    return gallery, fit(gallery.matrix, model_id=net.model_id, pictures=pictures, baseline=gallery.baseline)
+    return gallery, fit(gallery.matrix, model_id=net.model_id, pictures=pictures, scale=gallery.scale)
 
 
 def row(residents: Trials, strangers: Trials, rate: float, limits: Floats) -> dict[str, Any]:
@@ -148,10 +148,10 @@ def _draw(
             if name in enrolled:
                 left = order[name][enrolment:]
                 for at in range(0, min(len(left) - probes + 1, _PROBES_A_PERSON * probes), probes):
-                    vector = mean_direction(people[name][left[at : at + probes]])
+                    vector = mean_vector(people[name][left[at : at + probes]])
                     cell.residents.add(gallery, vector, name, draw)
             elif len(order[name]) >= probes:
-                cell.strangers.add(gallery, mean_direction(people[name][order[name][:probes]]), name, draw)
+                cell.strangers.add(gallery, mean_vector(people[name][order[name][:probes]]), name, draw)
     return calibration, sum(len(vectors) == enrolment for vectors in enrolled.values())
 
 

@@ -19,6 +19,7 @@ from agent.evaluation.stats import by_person95
 from agent.evaluation.walkups import LONGEST, Outcome, WalkUp, frames_of, judge, match_rules, walk_ups
 from agent.vision_facts import bound_of
 from models.arrays import Floats
+from models.fusion import mean_vector
 from models.pipeline import Pipeline
 
 USUAL_RATE: Final = stranger_rate(1.0, 20.0)  # the configuration's own defaults: one a year, twenty passages a day
@@ -48,7 +49,7 @@ class Seen:
         return {person: sessions for person, sessions in self.live().items() if len(sessions) > 1}
 
     def vectors(self, rows: range, count: int) -> Floats:
-        """Unit vectors float32[count, dim] of good frames, spread over these rows; of any with a face if none is."""
+        """Vectors float32[count, dim] of good frames, spread over these rows; of any with a face if none is."""
         found = [row for row in rows if self.table.found[row]]
         good = [row for row in found if self.table.flaw_word(row) is None] or found
         return self.table.vector[[good[int(at)] for at in np.linspace(0, len(good) - 1, count)]]
@@ -253,8 +254,8 @@ def _known(seen: Seen, sessions: Sequence[Session], way: str, first: int) -> Flo
     if not seen.table.found[earlier].any():
         return one
     if "update" in way:
-        visit = seen.vectors(earlier[:_SECOND], DECIDING).mean(axis=0)
-        return np.concatenate([one, visit[None] / np.linalg.norm(visit)]).astype(np.float32)
+        visit = mean_vector(seen.vectors(earlier[:_SECOND], DECIDING))
+        return np.concatenate([one, visit[None]])
     return np.concatenate([one, seen.vectors(earlier, 3)]) if "each" in way else one
 
 

@@ -5,6 +5,7 @@ import json
 import secrets
 import shutil
 import sqlite3
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,7 +206,8 @@ def test_rubbish_replayed_rolled_back_partial_and_other_doors_chunks_are_refused
         ("purpose", "not-lawful"), ("unlawful", "not-lawful"), ("missing", "face-missing"),
         ("for another door", "not-sealed-for-this-door"), ("of another person", "not-sealed-for-this-door"),
         ("twice the same phone", "malformed"), ("an unknown schedule", "malformed"),
-        ("a template of length 2", "malformed"), ("a template of no length", "malformed"),
+        ("a template of length 2", "malformed"), ("a template of length 0.8", "malformed"),
+        ("a template of no length", "malformed"),
     ],
 )  # fmt: skip
 def test_a_sending_that_is_signed_but_wrong_changes_nothing_at_all(clerk, broken: str, reason: str):
@@ -219,7 +221,11 @@ def test_a_sending_that_is_signed_but_wrong_changes_nothing_at_all(clerk, broken
         body |= {"schedules": ["office"], "faces": []}
     door, person = ("garden/gate-2", "p-a") if broken == "for another door" else (DOOR, "p-a")
     binding = seal_binding(door, "p-b" if broken == "of another person" else person, "t-1", "net", "five")
-    vector = {"a template of length 2": b"\x00\x00\x00\x40" + bytes(1020), "a template of no length": b""}
+    vector = {
+        "a template of length 2": struct.pack("<256f", 2.0, *[0.0] * 255),
+        "a template of length 0.8": struct.pack("<256f", 0.8, *[0.0] * 255),
+        "a template of no length": b"",
+    }
     sealed = seal(clerk.identity._public, vector.get(broken, VECTOR), binding)
     template = Template("p-a", "t-1", "net", "five", 0.9, sealed)
     puts = [Put("person", "p-a", canonical(body)), Put("person", "p-b", canonical(person_json(Person(id="p-b"))))]

@@ -22,6 +22,7 @@ from agent.residents import Residents
 from agent.roster_store import RosterStore
 from fixtures.plain_door import HOURS, MAGNET, plain_door
 from models.gallery import Gallery
+from models.scale import PLAIN
 
 ZONE = ZoneInfo("Asia/Shanghai")
 KEY = bytes.fromhex(
@@ -137,7 +138,7 @@ def vectors(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], np.ndarray]:
         found = who + 0.3 * own
         return found / np.linalg.norm(found)
 
-    network = SimpleNamespace(model_id="net", alignment_id="five", dim=256, baseline=0.0, weights_sha256="00" * 32)
+    network = SimpleNamespace(model_id="net", alignment_id="five", dim=256, scale=PLAIN, weights_sha256="00" * 32)
     pipeline = SimpleNamespace(embedder=network)
     pipeline.gallery = lambda: Gallery(model_id="net", alignment_id="five", dim=256)
     monkeypatch.setattr(from_pictures, "load_for", lambda _settings, _enrolled: pipeline)

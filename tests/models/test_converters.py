@@ -11,11 +11,12 @@ import pytest
 
 from models import convert_dlib, convert_openvino, rewrite
 from models.arrays import Image
-from models.embed import reference_chip, session, unit
+from models.embed import reference_chip, session
 from models.errors import ModelFileError
 from models.loaders import exact_dlib
 from models.manifest import entry
 from models.pipeline import Pipeline
+from models.scale import unit
 from models.store import Store
 
 _DIM = "<dim>{}</dim>"
@@ -93,7 +94,7 @@ def test_reid0095_equals_another_converters_network(better: Pipeline, shared: Pa
     chip = reference_chip(128)
     blob = chip.transpose(2, 0, 1)[None].astype(np.float32)
     theirs = unit(other.run(None, {other.get_inputs()[0].name: blob})[0].reshape(1, -1))
-    assert np.abs(better.embedder.embed(chip[None]) - theirs).max() < 1e-5
+    assert np.abs(unit(better.embedder.embed(chip[None])) - theirs).max() < 1e-5
 
 
 def test_dlibs_network_equals_dlib_to_five_places(cache: Path, picture: Callable[[str], Image]) -> None:

@@ -21,6 +21,7 @@ from models.liveness import surroundings
 from models.manifest import entry
 from models.pipeline import Pipeline, PipelineSettings, load_pipeline
 from models.quality import assess, pose
+from models.scale import LEAST_CLARITY, clarity, is_a_face, unit
 from models.store import Store
 
 pytestmark = pytest.mark.slow
@@ -98,8 +99,8 @@ def test_one_person_is_near_and_two_are_apart(pipeline: Pipeline, picture: Place
     one = enrol(pipeline, [("a", picture("collins")), ("b", _darker(picture("collins")))])
     other = enrol(pipeline, [("c", picture("hopper"))])
     near = pipeline.embedder.same_person_similarity
-    assert float(one[0].vector @ one[1].vector) > near
-    assert float(one[0].vector @ other[0].vector) < near
+    assert float(unit(one[0].vector) @ unit(one[1].vector)) > near
+    assert float(unit(one[0].vector) @ unit(other[0].vector)) < near
     assert {template.model_id for template in (*one, *other)} == {pipeline.embedder.model_id}
 
 
@@ -113,11 +114,10 @@ def test_points_that_are_a_little_off_move_a_carefully_read_picture_less(pipelin
     face = _only(pipeline, frame)
     away = np.random.default_rng(0).normal(0, 0.04 * face.width_px, (6, 2)).astype(np.float32)
     off = [Detection(face.box_px, face.landmarks_px + one, face.confidence) for one in away]
-    (plain,) = pipeline.embed(frame, [face])
-    careful = pipeline.embed_carefully(frame, face)
-    assert np.linalg.norm(careful) == pytest.approx(1.0, abs=1e-5)
-    kept = np.mean([pipeline.embed(frame, [one])[0] @ plain for one in off])
-    assert np.mean([pipeline.embed_carefully(frame, one) @ careful for one in off]) > kept
+    plain = unit(pipeline.embed(frame, [face])[0])
+    careful = unit(pipeline.embed_carefully(frame, face))
+    kept = np.mean([unit(pipeline.embed(frame, [one])[0]) @ plain for one in off])
+    assert np.mean([unit(pipeline.embed_carefully(frame, one)) @ careful for one in off]) > kept
     alignment = pipeline.embedder.alignment
     assert np.array_equal(chip(frame, face.landmarks_px, alignment, CUTS[0]), chip(frame, face.landmarks_px, alignment))
 
@@ -227,6 +227,22 @@ def test_without_weight_files_the_fallback_works_and_says_what_is_missing(
         load_pipeline(PipelineSettings(cache_folder=tmp_path / "cache", embedder="facenet"))
 
 
+def test_a_face_cut_beside_its_points_is_less_clear_and_bounded(better: Pipeline, picture: Place) -> None:
+    frame = picture("collins")
+    found, alignment = _only(better, frame), better.embedder.alignment
+    chips = [chip(frame, found.landmarks_px, alignment, cut) for cut in (CUTS[0], (1.0, 0.1, 0.1))]
+    seen = better.embedder.embed(np.stack([*chips, np.zeros_like(chips[0])]))
+    assert all(is_a_face(vector) for vector in seen)
+    face, beside, nothing = clarity(seen)
+    assert face > beside
+    assert nothing == pytest.approx(LEAST_CLARITY)
+
+
+def test_a_network_whose_lengths_say_nothing_gives_unit_vectors(fallback: Pipeline, picture: Place) -> None:
+    frame = picture("hopper")
+    assert clarity(fallback.embed(frame, fallback.detector.detect(frame)[:1])) == pytest.approx(1.0, abs=1e-5)
+
+
 def test_any_other_onnx_network_serves_as_an_embedder(better: Pipeline, shared: Path, picture: Place) -> None:
     """The loader that SFace's manifest entry uses, with a network of another origin in its place."""
     data = (shared / "weights" / "face-reidentification-retail-0095.onnx").read_bytes()
@@ -236,7 +252,7 @@ def test_any_other_onnx_network_serves_as_an_embedder(better: Pipeline, shared: 
     frame = picture("collins")
     chips = better.chips(frame, better.detector.detect(frame))
     assert other.dim == 256
-    assert np.allclose(other.embed(chips), better.embedder.embed(chips), atol=1e-5)
+    assert np.allclose(other.embed(chips), unit(better.embedder.embed(chips)), atol=1e-5)
 
 
 def test_a_judged_face_is_cut_once_and_gives_the_vector_of_a_cut_of_its_own(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from models import gallery as module
 from models.errors import TemplateMixError
-from models.gallery import RIVALS, Gallery, Match, likeness
+from models.gallery import RIVALS, SHARE, Gallery, Match
+from models.scale import Scale
 from models.template import Template
 
 DIM = 16
@@ -82,7 +83,7 @@ def test_after_any_changes_a_search_finds_what_comparing_one_by_one_finds(steps:
 def test_a_baseline_moves_the_numbers_and_never_the_order() -> None:
     """A network whose strangers have a cosine of 0.8 is read on the same scale as one whose strangers have 0."""
     vectors, probe = _vectors(50), _vectors(1, seed=9)[0]
-    plain, moved = _gallery(), Gallery(model_id="net", alignment_id="cut", dim=DIM, baseline=0.3)
+    plain, moved = _gallery(), Gallery(model_id="net", alignment_id="cut", dim=DIM, scale=Scale(0.3))
     for number, vector in enumerate(vectors):
         plain.add(str(number), _template(vector))
         moved.add(str(number), _template(vector))
@@ -91,7 +92,37 @@ def test_a_baseline_moves_the_numbers_and_never_the_order() -> None:
     assert other is not None
     assert one.person_id == other.person_id
     assert other.similarity == pytest.approx((one.similarity - 0.3) / 0.7, abs=1e-5)
-    assert likeness(np.float32([1.0, 0.3, -1.0]), 0.3).tolist() == [1.0, 0.0, -1.0]
+
+
+def test_the_clearer_two_faces_are_the_more_alike_they_must_be() -> None:
+    """The probe's clarity and the best person's, the mean of his templates, move the distance; never who is nearest."""
+    vectors, probe = _vectors(50), _vectors(1, seed=9)[0]
+    plain, weighed = _gallery(), Gallery(model_id="net", alignment_id="cut", dim=DIM, scale=Scale(clarity_weight=0.15))
+    for number, vector in enumerate(vectors):
+        for length in (0.7, 0.9):
+            plain.add(str(number), _template(vector * np.float32(length)))
+            weighed.add(str(number), _template(vector * np.float32(length)))
+    usual = plain.search(probe)
+    assert usual is not None
+    for length in (0.85, 1.0, 1.25):
+        found = weighed.search(probe * np.float32(length))
+        assert found is not None
+        assert found.person_id == usual.person_id
+        assert [person for person, _ in found.rivals] == [person for person, _ in usual.rivals]
+        assert found.similarity == pytest.approx(usual.similarity, abs=1e-5)
+        owed = 2 * SHARE * (found.cohort_similarity - usual.cohort_similarity)
+        assert owed == pytest.approx(0.15 * (length + 0.8 - 2), abs=1e-5)
+
+
+def test_somebody_enrolled_unclearly_is_as_unclear_after_others_came_and_went() -> None:
+    gallery = Gallery(model_id="net", alignment_id="cut", dim=DIM, scale=Scale(clarity_weight=0.15))
+    vectors, lengths = _vectors(300), np.linspace(0.7, 1.3, 300, dtype=np.float32)
+    for number, vector in enumerate(vectors):
+        gallery.add(str(number), _template(vector * lengths[number]))
+    for number in range(0, 300, 3):
+        gallery.remove(str(number))
+    kept = {person: float(np.linalg.norm(row)) for person, row in zip(gallery.people, gallery.matrix, strict=True)}
+    assert kept == pytest.approx({str(n): lengths[n] for n in range(300) if n % 3}, abs=1e-5)
 
 
 def _turned(vector: np.ndarray, similarity: float, seed: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from fixtures.pictures import PicturesMissingError, portrait
 from models.arrays import Image
 from models.light import evenly_lit, lifted
 from models.pipeline import Pipeline
+from models.scale import unit
 
 
 def _chip(left: int, right: int) -> Image:
@@ -43,13 +44,13 @@ def side_lit() -> tuple[Image, Image]:
 
 def test_a_side_lit_person_is_found_and_recognised_better(better: Pipeline, side_lit: tuple[Image, Image]) -> None:
     plain, dark = side_lit
-    (known,) = better.embed(plain, better.detector.detect(plain)[:1])
+    (known,) = unit(better.embed(plain, better.detector.detect(plain)[:1]))
     found = better.detector.detect(dark)[:1]
     assert found
     chips = np.stack([better.chips(dark, found)[0]])
-    as_seen = better.embedder.embed(np.stack([_raw(better, dark, found)]))[0]
+    as_seen = unit(better.embedder.embed(np.stack([_raw(better, dark, found)])))[0]
     assert not np.array_equal(chips[0], _raw(better, dark, found))
-    assert known @ better.embedder.embed(chips)[0] > known @ as_seen
+    assert known @ unit(better.embedder.embed(chips))[0] > known @ as_seen
 
 
 def test_lifting_keeps_black_and_white() -> None:

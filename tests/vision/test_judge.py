@@ -92,7 +92,7 @@ def fit_of(door: _Door) -> Calibration:
     """What the people of a door say, worked out at once."""
     gallery = door.people.gallery
     pictures = gallery.template_count / len(gallery)
-    return fit(gallery.matrix, model_id=gallery.model_id, pictures=pictures, baseline=gallery.baseline)
+    return fit(gallery.matrix, model_id=gallery.model_id, pictures=pictures, scale=gallery.scale)
 
 
 @pytest.mark.parametrize("others", [20, 0])

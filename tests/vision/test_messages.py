@@ -43,7 +43,7 @@ FROM_VISION = [
     Hello(1, "engine", "reid0095", "reid-128", liveness=True, missing=None, pid=77),
     Alive(5, 9.5, "ok", 12.25),
     CameraChanged("dark", "look at the lamp"),
-    GalleryLoaded(3, 2, 6, "not a unit vector"),
+    GalleryLoaded(3, 2, 6, "no face's vector"),
     Finding(
         track=1,
         verdict=FindingKind.RECOGNISED,

@@ -70,7 +70,7 @@ def test_a_vector_that_is_not_of_unit_length_is_refused(pipeline: Pipeline, leng
     loaded = People(pipeline).take(GalleryAdd((row,)))
     assert loaded is not None
     assert loaded.people == 0
-    assert "not a unit vector" in (loaded.refused or "")
+    assert "no face's vector" in (loaded.refused or "")
 
 
 def test_one_bad_template_is_one_template_less_and_everybody_after_it_is_known(pipeline: Pipeline) -> None:
@@ -116,7 +116,7 @@ def test_a_vector_of_another_length_is_refused(pipeline: Pipeline) -> None:
     people = People(pipeline)
     loaded = people.take(GalleryAdd((GalleryRow("p", "t", b"\0" * 12),)))
     assert loaded is not None
-    assert "not a unit vector" in (loaded.refused or "")
+    assert "no face's vector" in (loaded.refused or "")
 
 
 def test_the_bound_gets_stricter_as_strangers_get_more_and_survives_any_roster(pipeline: Pipeline) -> None:
