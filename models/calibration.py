@@ -37,7 +37,7 @@ _ENOUGH: Final = 100  # people who can speak for a network that nobody has measu
 _SAMPLE: Final = 2000  # people compared with each other: 0.3 s, and more people only make the bound less strict
 _ROWS_A_STEP: Final = 100  # compared with everybody: some 6 ms
 _PRIOR_PEOPLE: Final = 75.0  # the prior counts like this many people
-_MANY_PICTURES: Final = 3.0
+MANY: Final = 3.0  # pictures or frames, from which on more change little
 _RATES: Final = (1e-6, 0.1)
 
 
@@ -63,8 +63,11 @@ class Calibration:
     location: float
     scale: float
 
-    def max_match_distance(self, fpir_target: float, roster_size: int) -> float:
-        """Relative distance (agent/core/recognition.py) that a share `fpir_target` of strangers gets under."""
+    def max_match_distance(self, fpir_target: float, roster_size: int, frames: float = MANY) -> float:
+        """Relative distance (agent/core/recognition.py) that a share `fpir_target` of strangers gets under.
+
+        `frames`: how many of the stranger are averaged. No door decides on fewer than three (core/recognition).
+        """
         if self.method == "none":
             return 0.0
         rate = min(max(fpir_target, _RATES[0]), _RATES[1])
@@ -74,11 +77,11 @@ class Calibration:
         similarity = self.weight * (own + (prior.allowance * several if prior else 0.0))
         if prior is not None:
             similarity += (1 - self.weight) * prior.similarity(rate, roster_size, several)
-            similarity += prior.one_picture * (1 - several)
+            similarity += prior.one_picture * (1 - several) * _several(frames)
         return 1.0 - similarity
 
 
-def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, scale: Scale = PLAIN) -> Calibration:
+def fit(matrix: Floats, *, model_id: str, pictures: float = MANY, scale: Scale = PLAIN) -> Calibration:
     """From float32[people, dim], one vector a person; `pictures`: how many, on average, stand behind each.
 
     `scale` is the gallery's, as the lengths of the vectors are. At most 2,000 people are compared with each other
@@ -87,9 +90,7 @@ def fit(matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, scal
     return finished(fit_in_steps(matrix, model_id=model_id, pictures=pictures, scale=scale))
 
 
-def fit_in_steps(
-    matrix: Floats, *, model_id: str, pictures: float = _MANY_PICTURES, scale: Scale = PLAIN
-) -> Steps[Calibration]:
+def fit_in_steps(matrix: Floats, *, model_id: str, pictures: float = MANY, scale: Scale = PLAIN) -> Steps[Calibration]:
     """`fit`, a few milliseconds at a time, so that somebody before the camera is not kept waiting; on a copy."""
     people = len(matrix)
     prior = _prior(model_id)
@@ -208,7 +209,7 @@ def _tail(values: Floats, gone: int = 0) -> tuple[float, float]:
 
 
 def _several(pictures: float) -> float:
-    return min(1.0, max(0.0, (pictures - 1) / (_MANY_PICTURES - 1)))
+    return min(1.0, max(0.0, (pictures - 1) / (MANY - 1)))
 
 
 def _prior(model_id: str) -> Prior | None:

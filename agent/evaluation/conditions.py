@@ -45,7 +45,7 @@ def light(
             continue
         filling = {name: others[name][:1] for name in sorted(others)[: max(0, _ROSTER - len(known))]}
         gallery, calibration = build_gallery(known | filling, pipeline)
-        door = _Door(seen, lit, gallery, calibration.max_match_distance(_RATE, len(gallery)))
+        door = _Door(seen, lit, gallery, calibration.max_match_distance(_RATE, len(gallery), frames=1))
         tried = [
             row for row, one in enumerate(lit) if one.person in known and (one.azimuth, one.elevation) not in lamps
         ]
@@ -112,7 +112,7 @@ def masks(pictures: Sequence[Path], others: Mapping[str, Floats], pipeline: Pipe
     if others:
         filling = {name: others[name][:3] for name in sorted(others)[:_ROSTER]}
         gallery, calibration = build_gallery(filling, pipeline)
-        limit = calibration.max_match_distance(_RATE, len(gallery))
+        limit = calibration.max_match_distance(_RATE, len(gallery), frames=1)
         let_in = sum(_accepts(gallery, seen.vector[row], None, limit) for row in open_faces)
         report |= {"strangers_let_in": let_in, "strangers_tried": len(open_faces), "fpir_target": _RATE}
     return report

@@ -76,7 +76,7 @@ def open_set(people: People, pipeline: Pipeline, *, draws: int, sizes: Sequence[
                     continue
                 facts = {"n": size, "enrolment": enrolment, "probes": probes, "enrolled_by_so_many": fully}
                 for rate in RATES:
-                    limits = np.array([one.max_match_distance(rate, size) for one in bounds])
+                    limits = np.array([one.max_match_distance(rate, size, probes) for one in bounds])
                     rows.append({**facts, **row(cell.residents, cell.strangers, rate, limits)})
                     if probes == 1:
                         groups += _by_group(facts, cell, rate, limits)
