@@ -6,8 +6,9 @@ from its calibration on the people enrolled in that draw, so nothing here is tun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import compress
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +23,7 @@ from models.calibration import Calibration, fit
 from models.fusion import mean_vector
 from models.gallery import Gallery
 from models.pipeline import Pipeline
+from models.scale import clarity
 from models.template import Template
 
 SIZES: Final = (100, 200, 500, 1000)
@@ -32,17 +34,20 @@ _RICH_ENROLLED: Final = 0.6  # of those with enough pictures: strangers are trie
 _PROBES_A_PERSON: Final = 3
 _FEWEST: Final = 2  # people that a roster has
 
+CLARITIES: Final = ("least clear fifth", "second fifth", "middle fifth", "fourth fifth", "clearest fifth")
+
 People = Mapping[str, Floats]  # name -> float32[pictures, dim]
 
 
 @dataclass(slots=True)
 class Trials:
-    """All attempts of one kind, over all draws: distance to the best person, whether it is the right one, who, when."""
+    """All attempts of one kind, over all draws: distance to the best person, right or not, who, when, how clear."""
 
     distance: list[float] = field(default_factory=list)
     right: list[bool] = field(default_factory=list)
     person: list[str] = field(default_factory=list)
     draw: list[int] = field(default_factory=list)
+    clarity: list[float] = field(default_factory=list)
 
     def add(self, gallery: Gallery, vector: Floats, person: str, draw: int) -> None:
         """Try one vector."""
@@ -52,6 +57,7 @@ class Trials:
             self.right.append(match.person_id == person)
             self.person.append(person)
             self.draw.append(draw)
+            self.clarity.append(float(clarity(vector)))
 
 
 @dataclass(slots=True)
@@ -80,6 +86,7 @@ def open_set(people: People, pipeline: Pipeline, *, draws: int, sizes: Sequence[
                     rows.append({**facts, **row(cell.residents, cell.strangers, rate, limits)})
                     if probes == 1:
                         groups += _by_group(facts, cell, rate, limits)
+                        groups += _by_clarity(facts, cell, rate, limits)
                 curves[size, enrolment, probes] = _curve(cell)
         progress(f"open set: {size} people enrolled, done")
     return {"open_set": rows, "groups": groups, "curves": curves}
@@ -158,21 +165,37 @@ def _draw(
 def _by_group(facts: dict[str, int], cell: _Cell, rate: float, limits: Floats) -> list[dict[str, Any]]:
     rows = []
     for group in GROUPS:
-        residents, strangers = (_only(trials, group) for trials in (cell.residents, cell.strangers))
-        if residents.person and strangers.person:
-            rows.append({"evaluation": "open_set", "group": group, **facts, **row(residents, strangers, rate, limits)})
+        parts = (_only(one, [group_of(person) == group for person in one.person]) for one in _both(cell))
+        rows += _group_row("open_set", group, facts, parts, rate, limits)
     return rows
 
 
-def _only(trials: Trials, group: str) -> Trials:
-    part = Trials()
-    for at, person in enumerate(trials.person):
-        if group_of(person) == group:
-            part.distance.append(trials.distance[at])
-            part.right.append(trials.right[at])
-            part.person.append(person)
-            part.draw.append(trials.draw[at])
-    return part
+def _by_clarity(facts: dict[str, int], cell: _Cell, rate: float, limits: Floats) -> list[dict[str, Any]]:
+    """By fifths of how clearly the network sees the face that comes (models/scale.py), of residents and strangers."""
+    every = np.concatenate([one.clarity for one in _both(cell)])
+    fifths = np.quantile(every, np.arange(1, len(CLARITIES)) / len(CLARITIES))
+    rows = []
+    for at, group in enumerate(CLARITIES):
+        parts = (_only(one, (np.digitize(one.clarity, fifths) == at).tolist()) for one in _both(cell))
+        rows += _group_row("open_set_by_clarity", group, facts, parts, rate, limits)
+    return rows
+
+
+def _both(cell: _Cell) -> tuple[Trials, Trials]:
+    return cell.residents, cell.strangers
+
+
+def _group_row(
+    evaluation: str, group: str, facts: dict[str, int], parts: Iterable[Trials], rate: float, limits: Floats
+) -> list[dict[str, Any]]:
+    residents, strangers = parts
+    if not residents.person or not strangers.person:
+        return []
+    return [{"evaluation": evaluation, "group": group, **facts, **row(residents, strangers, rate, limits)}]
+
+
+def _only(trials: Trials, kept: Sequence[bool]) -> Trials:
+    return Trials(*(list(compress(getattr(trials, one.name), kept)) for one in fields(Trials)))
 
 
 def _curve(cell: _Cell) -> tuple[Floats, Floats]:

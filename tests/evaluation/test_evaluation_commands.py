@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agent.core.recognition import Bound, Evidence, Frame, Level, Recognised, Rival, observe, rules_for
+from agent.evaluation.open_set import CLARITIES
 from fixtures.pictures import PicturesMissingError, portrait
 
 pytestmark = pytest.mark.timeout(240)  # the first run on a busy machine looks at every picture
@@ -83,6 +84,7 @@ def test_every_part_is_broken_down_by_the_groups_that_the_data_knows(faces: dict
     for row in faces["groups"]:
         groups.setdefault(row["evaluation"], set()).add(row["group"])
     assert groups["verification"] | groups["open_set"] <= {"East-Asian-named", "others"}
+    assert groups["open_set_by_clarity"] == set(CLARITIES)
     assert any("glasses" in group for group in groups["cross_session"])
     assert all(group.startswith("yaleB") for group in groups["light"])
     way = faces["light"][0]["enrolment"]
