@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from agent.clock import Clock
+from agent.core.acknowledgement import Ack
 from agent.core.events import Record
 from agent.core.stream import RowsShown
-from agent.core.sync import Ack, AckJudged, Batch, HeadMoved
+from agent.core.sync import AckJudged, Batch, HeadMoved
 from agent.outbox_schema import Moment
 from agent.outbox_showing import Showing
 from agent.outbox_work import Entry, Fetch, FetchRows, Wake, Weigh, Work

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.core.acknowledgement import Head
 from agent.core.journal import GENESIS, ClockQuality, Row
-from agent.core.sync import Head
 from agent.read_only import connect_read_only
 
 APPLICATION_ID = 0x444F4F52  # "DOOR"

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from agent.core.acknowledgement import Ack, Verdict, judge
 from agent.core.events import Record
 from agent.core.journal import Row, Skipped, canonical
 from agent.core.stream import StoreReported
-from agent.core.sync import Ack, AckJudged, Batch, Verdict, judge
+from agent.core.sync import AckJudged, Batch
 from agent.outbox_rows import last_of
 from agent.outbox_schema import Epoch, Moment
 from agent.outbox_store import Store

@@ -15,8 +15,8 @@ import pyseto
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from agent.clock import rfc3339
+from agent.core.acknowledgement import Ack
 from agent.core.journal import ClockQuality, Row, Skipped, row_object
-from agent.core.sync import Ack
 
 WIRE_VERSION = 1
 MAX_ACK_BYTES = 2048
@@ -124,7 +124,7 @@ class CloudEvent(_Shape):
 
 
 class AckData(_Shape):
-    """The payload of a signed acknowledgement, see core.sync.Ack."""
+    """The payload of a signed acknowledgement, see core.acknowledgement.Ack."""
 
     v: Literal[1] = 1
     epoch: EpochName

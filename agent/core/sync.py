@@ -3,17 +3,17 @@
 Rules. A hello opens every connection and is repeated, with full jitter, whenever nothing has moved for a second; only
 its answer says where to go on, so nothing is remembered about what the broker may have taken. Rows flow in order, at
 most WINDOW_ROWS ahead of the server's last acknowledgement. An acknowledgement counts only after the store has
-compared its hash with its own row (see `judge`). A reported gap is resent from once; the next hello mends what that
-did not. An alarm row that would have to queue behind a backlog, or behind an older chain, is sent ahead as a preview: a
-copy outside the chain, repeated until the server has seen it, which the chain confirms later.
+compared its hash with its own row (see acknowledgement.judge). A reported gap is resent from once; the next hello mends
+what that did not. An alarm row that would have to queue behind a backlog, or behind an older chain, is sent ahead as a
+preview: a copy outside the chain, repeated until the server has seen it, which the chain confirms later.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TypeAlias
 
+from agent.core.acknowledgement import Ack, Head, Verdict
 from agent.core.journal import Row, Skipped
 
 BATCH_ROWS = 50
@@ -26,69 +26,6 @@ _MAX_DOUBLINGS = 6  # 2**6 s is past the cap
 
 
 RowName: TypeAlias = tuple[str, int]  # epoch and number
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """One epoch of the store: rows `first` to `last` are there, `acked` is the newest that the server has committed.
-
-    `before_first` is the hash of row `first` - 1, `last_hash` that of row `last`.
-    """
-
-    epoch: str
-    first: int
-    last: int
-    acked: int
-    before_first: str
-    last_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """The server's word, its signature checked: every row below `next` is committed, row `next` - 1 has `hash`.
-
-    `re` is the nonce of the last hello it got, `gap` the row it saw when it was waiting for `next`, `fork` a row whose
-    hash contradicts its own, `seen` the previews it has stored.
-    """
-
-    epoch: str
-    next: int
-    hash: str
-    re: str
-    gap: int | None = None
-    fork: int | None = None
-    seen: tuple[int, ...] = ()
-
-
-class Verdict(StrEnum):
-    """What the store makes of an acknowledgement."""
-
-    STALE = "stale"  # another epoch, or older than what is known: changes nothing
-    HOLDS = "holds"
-    WENT_BACK = "server-went-back"  # the server lost rows that it had acknowledged: they are sent again
-    FORK = "fork"  # two histories under one name
-    RESTORED = "restored"  # the server has rows that this store lacks: it was rolled back
-
-
-def judge(head: Head, ack: Ack, own_hash: str | None, *, fresh: bool) -> Verdict:
-    """Weigh an acknowledgement against the store.
-
-    Args:
-        head: the epoch being sent.
-        ack: the server's word.
-        own_hash: the store's hash of row ack.next - 1, None when that row has been folded away.
-        fresh: it answers the newest hello, so it can't be a replay.
-    """
-    if ack.epoch != head.epoch:
-        return Verdict.STALE
-    if ack.next - 1 > head.last:
-        return Verdict.RESTORED
-    if ack.fork is not None or (own_hash is not None and own_hash != ack.hash):
-        return Verdict.FORK if fresh or ack.next - 1 > head.acked else Verdict.STALE
-    if ack.next - 1 >= head.acked:
-        return Verdict.HOLDS
-    return Verdict.WENT_BACK if fresh else Verdict.STALE
-
 
 # ---------------------------------------------------------------- what happens
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import pyseto
 
-from agent.core.sync import Ack
+from agent.core.acknowledgement import Ack
 from agent.wire import signed_ack, topic
 from deploy.community import homeassistant
 from deploy.community.broker_link import BrokerLink, BrokerSettings, Down, Failed, Refused, Up

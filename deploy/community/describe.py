@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from agent.core.acknowledgement import Ack
 from agent.core.events import Kind
 from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, sealed
 from agent.core.roster_feed import MAX_TOKEN_BYTES
-from agent.core.sync import BATCH_ROWS, WINDOW_ROWS, Ack
+from agent.core.sync import BATCH_ROWS, WINDOW_ROWS
 from agent.wire import AckData, CloudEvent, Hello, ack_data, batch_json
 from deploy.community.said import Reply, State
 

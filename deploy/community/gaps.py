@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from agent.core.sync import Ack
+from agent.core.acknowledgement import Ack
 from deploy.community.ingest import Alarm
 
 LONG_S: Final = 60.0  # a door mends a gap within seconds

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from agent.core.acknowledgement import Ack
 from agent.core.journal import GENESIS, Row, Skipped, row_hash
-from agent.core.sync import Ack
 from agent.wire import Hello
 
 MAX_SEEN = 50

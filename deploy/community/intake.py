@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from agent.core.acknowledgement import Ack
 from agent.core.journal import Row, Skipped
-from agent.core.sync import Ack
 from agent.wire import WireError, parse_batch, parse_hello
 from deploy.community.boot_times import Placed
 from deploy.community.copies import Copies

@@ -13,8 +13,8 @@ import agent
 from agent.console.server import STATIC
 from agent.core import commands, door_table, passes, roster_feed
 from agent.core.access import Denial
+from agent.core.acknowledgement import Verdict
 from agent.core.events import Credential, Indication, Kind, Mode, Order
-from agent.core.sync import Verdict
 from agent.diagnostics import FIELDS
 from agent.outbox_quota import level
 from deploy.community.office import Role

@@ -2,15 +2,14 @@
 
 import pytest
 
+from agent.core.acknowledgement import Ack, Head, Verdict, judge
 from agent.core.sync import (
     BACKOFF_CAP_S,
     IDLE_S,
-    Ack,
     AckJudged,
     Batch,
     Connected,
     Disconnected,
-    Head,
     HeadMoved,
     Read,
     ReadPreviews,
@@ -18,8 +17,6 @@ from agent.core.sync import (
     SendHello,
     Sync,
     Tick,
-    Verdict,
-    judge,
     step,
 )
 

@@ -6,9 +6,10 @@ import random
 import shutil
 from pathlib import Path
 
+from agent.core.acknowledgement import Ack, Verdict
 from agent.core.events import Kind, Priority, Record
 from agent.core.journal import ClockQuality, Row, Skipped
-from agent.core.sync import WINDOW_ROWS, Ack, Verdict
+from agent.core.sync import WINDOW_ROWS
 from agent.outbox_open import open_journal
 from agent.outbox_quota import fold
 from agent.outbox_schema import Moment, key

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent import config as config_module
 from agent import wire
 from agent.core import bounded, commands, passes, roster, roster_feed, site_keys, vision_messages
+from agent.core.acknowledgement import Ack
 from agent.core.events import Kind, Record
 from agent.core.journal import canonical, fitting_body
-from agent.core.sync import Ack
 from agent.core.vision_messages import Finding, parse_from_vision, parse_to_vision
 from agent.errors import ConfigError, PictureError
 from agent.face_desk import _said

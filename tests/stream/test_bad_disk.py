@@ -103,8 +103,9 @@ sys.stderr.write(json.dumps(said) + "\\n")
 _FULL = """
 import contextlib, sys
 from pathlib import Path
+from agent.core.acknowledgement import Ack
 from agent.core.stream import Committed, StoreFailed, StoreRecovered
-from agent.core.sync import Ack, AckJudged
+from agent.core.sync import AckJudged
 from agent.outbox import Outbox, OutboxSettings
 from agent.outbox_report import listed
 from agent.outbox_verify import verify

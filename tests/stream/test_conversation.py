@@ -9,16 +9,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from agent.core.acknowledgement import Ack, Head, Verdict, judge
 from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, sealed
 from agent.core.sync import (
     IDLE_S,
     WINDOW_ROWS,
-    Ack,
     AckJudged,
     Batch,
     Connected,
     Disconnected,
-    Head,
     HeadMoved,
     Read,
     ReadPreviews,
@@ -26,8 +25,6 @@ from agent.core.sync import (
     SendHello,
     Sync,
     Tick,
-    Verdict,
-    judge,
     step,
 )
 from agent.wire import Hello

@@ -11,9 +11,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.properties import MalformedPacket
 
+from agent.core.acknowledgement import Ack
 from agent.core.events import Kind, Priority
 from agent.core.stream import CommandArrived, Committed, LinkAlarm, LinkDown, LinkUp, OutboxStatus, RosterArrived
-from agent.core.sync import Ack
 from agent.health import Health
 from agent.status import StatusBoard
 from agent.wire import MAX_ACK_BYTES, public_key, signed_ack

@@ -12,10 +12,11 @@ import sys
 
 import pytest
 
+from agent.core.acknowledgement import Ack, Verdict
 from agent.core.events import Kind, Priority, Record
 from agent.core.journal import ClockQuality, Row, Skipped, check_chain
 from agent.core.stream import Committed, StoreFailed, StoreRecovered, StoreReported
-from agent.core.sync import Ack, AckJudged, Batch, HeadMoved, Verdict
+from agent.core.sync import AckJudged, Batch, HeadMoved
 from agent.errors import StoreError
 from agent.outbox_report import listed
 from agent.outbox_store import Store

@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
+from agent.core.acknowledgement import Ack, Verdict
 from agent.core.events import Kind, Priority
 from agent.core.journal import originals
 from agent.core.stream import Committed
-from agent.core.sync import Ack, Verdict
 from agent.mqtt_link import MqttLink
 from agent.outbox_open import open_journal
 from agent.outbox_quota import Limits, prune, tidy

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.acknowledgement import Ack
 from agent.core.events import Kind, Priority
 from agent.core.stream import Committed, StoreRecovered, StoreReported
-from agent.core.sync import Ack
 from agent.outbox_report import listed
 from agent.outbox_store import Store
 from tests.stream.conftest import record, until
