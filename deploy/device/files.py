@@ -17,7 +17,8 @@ def replace(path: Path, data: bytes, mode: int) -> bool:
     if path.exists() and path.read_bytes() == data and path.stat().st_mode & 0o777 == mode:
         return False
     new = path.with_name(f".{path.name}.new")
-    with new.open("wb") as handle:
+    # for root alone until it has its mode: who opens it before goes on reading
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as handle:
         handle.write(data)
         handle.flush()
         os.fchmod(handle.fileno(), mode)

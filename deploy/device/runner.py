@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -141,6 +142,9 @@ def take_back() -> int:
 
 def main() -> None:
     """Pick the verb."""
+    # sudo hands down what the account or its image has, perhaps 077; the door's users have to run what is made here.
+    # What is for few gets its mode where it is written
+    os.umask(0o022)
     verb, rest = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
     if verb == "setup":
         sys.exit(setup())

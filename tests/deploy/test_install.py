@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from deploy.bundle import sign
-from deploy.device import files, install
+from deploy.device import files, install, runner
 from deploy.device.commands import InstallError
 from deploy.device.signature import check_signature
 from deploy.pki import Authority
@@ -225,3 +226,35 @@ _SETPRIV = """case "$*" in
 *" test -w .") ;;
 *) echo "setpriv $*"; [ "$HOME" = /var/lib/door-agent ] || echo "at home in $HOME";;
 esac"""
+
+
+def test_an_account_whose_umask_keeps_everybody_out_makes_a_release_that_the_doors_users_can_run(
+    tmp_path, device, monkeypatch
+):
+    """Its umask goes through sudo; what root puts in place is not owned by guard, agent and vision."""
+    monkeypatch.setattr(sys, "argv", ["runner.pyz", "install", str(make_bundle(tmp_path / "b.tar")), "--no-start"])
+    before = os.umask(0o077)
+    try:
+        with pytest.raises(SystemExit) as end:
+            runner.main()
+    finally:
+        os.umask(before)
+    assert end.value.code == 0
+    made = [path for top in ("opt", "weights", "units") for path in (tmp_path / top, *(tmp_path / top).rglob("*"))]
+    closed = [path for path in made if (want := 0o5 if path.is_dir() else 0o4) & path.stat().st_mode != want]
+    assert len(made) > len(FILES)
+    assert closed == []
+
+
+def test_a_file_for_few_is_open_to_nobody_else_from_its_first_byte(tmp_path, monkeypatch):
+    """A camera's password stands in the configuration; who opened it in time would go on reading."""
+    modes, real = [], os.fchmod
+
+    def fchmod(fd, mode):
+        modes.append(os.fstat(fd).st_mode & 0o777)
+        real(fd, mode)
+
+    monkeypatch.setattr(files.os, "fchmod", fchmod)
+    assert files.replace(tmp_path / "door.toml", b"password", 0o640)
+    assert modes == [0o600]
+    assert (tmp_path / "door.toml").stat().st_mode & 0o777 == 0o640
