@@ -244,9 +244,11 @@ class RemoteDesk:
         self._link.reply(event.correlation, {"id": f"keys-{found.number}", "stage": "done"})
 
     def _refuse(self, rejected: Rejected, correlation: bytes | None, now_s: float) -> None:
-        answer = {"id": rejected.command_id, "stage": "refused", "reason": str(rejected.reason)}
+        answer: dict[str, Any] = {"id": rejected.command_id, "stage": "refused", "reason": str(rejected.reason)}
         if rejected.result is not None:
             answer["result"] = rejected.result
+        if rejected.counter is not None:
+            answer["counter"] = rejected.counter
         self._link.reply(correlation, answer)
         self._write_refused(rejected.reason, rejected.command_id, now_s)
 

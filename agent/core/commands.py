@@ -24,6 +24,7 @@ MAX_TOKEN_BYTES: Final = 2048
 MAX_CHALLENGE_AGE_S: Final = 10.0
 MAX_LEASE_CHALLENGE_AGE_S: Final = 70.0  # of a roster's lease: opens nothing, only says that the server was there then
 CHALLENGE_EVERY_S: Final = 30.0
+MAX_COUNTER: Final = 2**53 - 1  # what every reader of JSON keeps whole
 WANT_CHALLENGE: Final = b'{"want":"challenge"}'  # unsigned: it only makes the door publish a new random number
 _REMEMBERED_RESULTS: Final = 128
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -90,11 +91,15 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A command that opens nothing. `result` is the stored one when the same id came before."""
+    """A command that opens nothing. `result` is the stored one when the same id came before.
+
+    `counter`, with COUNTER_NOT_ABOVE: the key's highest here. Only who signed the order is told.
+    """
 
     reason: Refusal
     command_id: str | None = None
     result: str | None = None
+    counter: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +204,9 @@ def _judge_claims(
         return Rejected(Refusal.REPEATED, command.command_id, book.results[command.command_id])
     if not challenges.fresh(challenge, now_s):
         return Rejected(Refusal.STALE_CHALLENGE, command.command_id)
-    if command.counter <= book.counters.get(command.key_id, 0):
-        return Rejected(Refusal.COUNTER_NOT_ABOVE, command.command_id)
+    highest = book.counters.get(command.key_id, 0)
+    if command.counter <= highest:
+        return Rejected(Refusal.COUNTER_NOT_ABOVE, command.command_id, counter=highest)
     return command
 
 
@@ -243,7 +249,7 @@ def _read(  # noqa: PLR0911  one return for each kind of fault
         return None
     texts = [value.get(name) for name in ("id", "door", "action", "actor", "challenge")]
     counter, for_s = value.get("counter"), value.get("for_s")
-    if not all(isinstance(text, str) for text in texts) or type(counter) is not int or not 0 < counter < 2**53:
+    if not all(isinstance(text, str) for text in texts) or type(counter) is not int or not 0 < counter <= MAX_COUNTER:
         return None
     duress, extended = value.get("duress", False), value.get("extended", False)
     if for_s is not None and (type(for_s) not in (int, float) or not 0 < for_s <= 86_400):  # noqa: PLR2004  one day

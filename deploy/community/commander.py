@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from agent.core.commands import WANT_CHALLENGE, Action
+from agent.core.commands import MAX_COUNTER, WANT_CHALLENGE, Action, Refusal
 from agent.order_keys import sign
 from deploy.community.news import News
 
@@ -45,7 +45,7 @@ class Commander:
         self._sending = threading.Lock()  # a door takes rising counters only: they leave in their order
         self._challenges: dict[str, str | None] = {}  # of doors that were asked
         self._orders: dict[str, tuple[str, list[dict[str, Any]]]] = {}  # command id -> door, what it said of it
-        self._counter = 0
+        self._counters: dict[str, int] = {}  # the last of each door, its own: one that lies spoils no other's orders
 
     def connect(self, send: Send) -> None:
         """Say how orders get to doors."""
@@ -74,16 +74,22 @@ class Commander:
         challenge = self._ask(device)
         if challenge is None:
             return {"stage": "not-sent", "reason": "the door is not connected or did not answer"}
+        claims = {"action": action, "actor": actor, "challenge": challenge, **more}
+        told = self._give(device, claims)
+        if told.get("reason") == Refusal.COUNTER_NOT_ABOVE and self._behind(device, told.get("counter")):
+            told = self._give(device, claims)  # the clock here was ahead once, or the door heard another server
+        return told
+
+    def _give(self, device: str, claims: Mapping[str, Any]) -> dict[str, Any]:
         command_id = secrets.token_hex(8)
-        claims = {"id": command_id, "action": action, "actor": actor, "challenge": challenge, **more}
         stages: list[dict[str, Any]] = []
         with self._heard:
             self._orders[command_id] = (device, stages)
             while len(self._orders) > _KEPT_ORDERS:
                 del self._orders[next(iter(self._orders))]
         with self._sending:
-            claims["counter"] = self._next_counter()
-            self._send(device, sign(self._key, self._key_id, device, claims), command_id.encode())
+            numbered = {"id": command_id, "counter": self._next_counter(device), **claims}
+            self._send(device, sign(self._key, self._key_id, device, numbered), command_id.encode())
         with self._heard:
             self._heard.wait_for(lambda: bool(stages) and stages[-1].get("stage") != "accepted", self._answer_wait_s)
             if stages:
@@ -104,8 +110,16 @@ class Commander:
             self._heard.wait_for(lambda: self._challenges.get(device) is not None, self._challenge_wait_s)
             return self._challenges[device]
 
-    def _next_counter(self) -> int:
+    def _next_counter(self, device: str) -> int:
         """Above every earlier one, over restarts too: microseconds since 1970, or one more than the last."""
         with self._heard:
-            self._counter = max(self._counter + 1, time.time_ns() // 1000)
-            return self._counter
+            self._counters[device] = max(self._counters.get(device, 0) + 1, time.time_ns() // 1000)
+            return self._counters[device]
+
+    def _behind(self, device: str, highest: int | None) -> bool:
+        """Note a door's own word on the highest counter it has seen; True where there is one above it."""
+        if highest is None or highest >= MAX_COUNTER:
+            return False
+        with self._heard:
+            self._counters[device] = max(self._counters.get(device, 0), highest)
+        return True

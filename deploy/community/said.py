@@ -119,6 +119,9 @@ class Reply(_Said):
     )
     reason: Word | None = Field(default=None, examples=[str(r) for r in Refusal])
     result: Word | None = Field(default=None, description="of the same command, when it came before")
+    counter: Count | None = Field(
+        default=None, description="with counter-not-above: the highest that the door has seen of this key"
+    )
     challenge: Name | None = None
     diagnostics: Annotated[dict[Word, int | float | bool | Text], Field(max_length=60)] | None = Field(
         default=None, description="how each part of the door is, when the command asked for it"

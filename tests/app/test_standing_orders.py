@@ -1,11 +1,14 @@
 """Lock-down and hold-open by signed command, to a real door through a real broker; a kill takes neither away."""
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from roster_world import Site, until
 
 from agent.core.commands import Action
+from deploy.community import commander
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +29,7 @@ def order(site: Site, action: Action, **more) -> dict:
 
 
 def test_a_locked_down_door_refuses_openings_over_a_kill_until_it_is_taken_back_and_can_be_held_open(
-    site: Site,
+    site: Site, monkeypatch
 ):
     site.serve()
     door = site.door().start(guard=True)
@@ -49,6 +52,11 @@ def test_a_locked_down_door_refuses_openings_over_a_kill_until_it_is_taken_back_
     door.wrote(kind="Door/State/DoorMode", state="Blocked")
     assert order(site, Action.OPEN)["reason"] == "Blocked"
     assert order(site, Action.UNBLOCK)["stage"] == "done"
+    with monkeypatch.context() as clock:  # an hour ahead, put right, and the server started anew
+        clock.setattr(commander, "time", SimpleNamespace(time_ns=lambda: time.time_ns() + 3600 * 10**9))
+        assert order(site, Action.IDENTIFY)["stage"] == "done"
+    site.commander = commander.Commander(site.authority.signing_key("manager").key.read_bytes(), "manager")
+    site.commander.connect(site.consumer.send_command)
     assert order(site, Action.HOLD_OPEN, for_s=1.0)["stage"] == "done"
     door.wrote(kind="Door/State/DoorMode", state="LockedOpen")
     door.wrote(kind="Door/State/LockPhysicalState", state="Unlocked")

@@ -2,6 +2,8 @@
 
 import json
 import threading
+import time
+from types import SimpleNamespace
 
 import pyseto
 import pytest
@@ -9,21 +11,21 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agent.core.commands import WANT_CHALLENGE, Action
+from agent.core.stream import CommandArrived
 from agent.order_keys import sign
+from agent.remote import RemoteDesk
 from deploy.community import commander
 from deploy.community.commander import Commander
 from deploy.community.news import News
+from deploy.community.said import Reply, read
 
 DOOR = "garden/gate-1"
 _KEY = Ed25519PrivateKey.generate()
 PRIVATE = _KEY.private_bytes(
     serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 )
-PUBLIC = pyseto.Key.new(
-    4,
-    "public",
-    _KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
-)
+PUBLIC_PEM = _KEY.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+PUBLIC = pyseto.Key.new(4, "public", PUBLIC_PEM)
 
 
 class Door:
@@ -114,3 +116,61 @@ def test_orders_given_at_the_same_time_reach_the_door_in_the_order_of_their_coun
         claims["action"] for claims in door.orders
     ]
     assert len(door.orders) == 2
+
+
+class RealDoor:
+    """The door's own judgement and memory behind a server that may be started anew."""
+
+    def __init__(self) -> None:
+        self.rows, self.shown = [], 0
+        self.desk = RemoteDesk(DOOR, {"manager": PUBLIC_PEM}, self, self, {})
+        self.serve()
+
+    def serve(self) -> None:
+        self.commander = Commander(PRIVATE, "manager", challenge_wait_s=0.5, answer_wait_s=0.5)
+        self.commander.connect(self.take)
+
+    def take(self, _device: str, payload: bytes, correlation: bytes) -> None:
+        now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.desk.arrived(CommandArrived(payload, retained=False, correlation=correlation), now_s)
+
+    def reply(self, _correlation: bytes | None, reply: dict) -> None:
+        self.commander.hear(News("reply", DOOR, read(Reply, json.dumps(reply).encode())))
+
+    def write(self, row) -> None:
+        self.rows.append(row.body)
+
+    def hint(self, _indication) -> None:
+        self.shown += 1
+
+    def order(self) -> dict:
+        return self.commander.order(DOOR, Action.IDENTIFY, "manager-1")
+
+
+def clock(monkeypatch, ahead_s: float) -> None:
+    wrong = SimpleNamespace(time_ns=lambda: time.time_ns() + int(ahead_s * 1e9))
+    monkeypatch.setattr(commander, "time", wrong)
+
+
+def test_a_door_takes_orders_again_after_the_servers_clock_was_a_year_ahead_and_the_server_was_restarted(monkeypatch):
+    """Counters come from the clock: every order was refused for a year, and no manager could lock the door down."""
+    door = RealDoor()
+    clock(monkeypatch, 365 * 86_400)
+    assert door.order()["stage"] == "done"
+    clock(monkeypatch, 0)
+    door.serve()
+    assert [door.order()["stage"], door.order()["stage"], door.shown] == ["done", "done", 3]
+    refused = [row for row in door.rows if row["outcome"] == "refused"]
+    assert [row["reason"] for row in refused] == ["counter-not-above"], "once: the server knows from then on"
+
+
+def test_a_door_that_says_a_counter_beyond_all_others_spoils_only_its_own_orders():
+    door = Door({"stage": "refused", "reason": "counter-not-above", "counter": 2**53 - 1})
+    assert door.commander.order(DOOR, Action.LOCK_DOWN, "manager-1")["reason"] == "counter-not-above"
+    assert len(door.orders) == 1, "no counter is above that"
+    door.stages = ({"stage": "refused", "reason": "counter-not-above", "counter": 2**53 - 3},)
+    assert door.commander.order(DOOR, Action.LOCK_DOWN, "manager-1")["reason"] == "counter-not-above"
+    assert [claims["counter"] for claims in door.orders[2:]] == [2**53 - 2], "tried once more, not for ever"
+    door.stages = ({"stage": "done"},)
+    assert door.commander.order("garden/other", Action.LOCK_DOWN, "manager-1")["stage"] == "done"
+    assert door.orders[-1]["counter"] < 2**52

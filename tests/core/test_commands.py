@@ -130,7 +130,7 @@ def test_a_repeat_gets_the_stored_result_also_after_a_reboot():
 
 def test_a_counter_that_is_not_above_the_last_is_refused():
     book = Book().with_command(decide(token()))
-    assert decide(token(id="cmd-00000002"), book=book) == Rejected(Refusal.COUNTER_NOT_ABOVE, "cmd-00000002")
+    assert decide(token(id="cmd-00000002"), book=book) == Rejected(Refusal.COUNTER_NOT_ABOVE, "cmd-00000002", counter=7)
     assert isinstance(decide(token(id="cmd-00000002", counter=8), book=book), Command)
 
 
