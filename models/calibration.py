@@ -77,7 +77,7 @@ class Calibration:
         similarity = self.weight * (own + (prior.allowance * several if prior else 0.0))
         if prior is not None:
             similarity += (1 - self.weight) * prior.similarity(rate, roster_size, several)
-            similarity += prior.one_picture * (1 - several) * _several(frames)
+            similarity += (prior.one_picture + prior.many_frames * _several(frames)) * (1 - several)
         return 1.0 - similarity
 
 

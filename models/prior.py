@@ -13,8 +13,9 @@ class Prior:
     `location` with ten people enrolled, falling by `per_people` with the logarithm of their number; `scale` is added
     for each factor e of strictness. Where several pictures stand behind each vector, strangers who resemble somebody
     do so more clearly: `many_pictures` is added to the prior and `allowance` to the roster's own tail. `one_picture` is
-    added to both where only one does and several frames of a stranger are averaged: those come nearer to a single
-    picture than other single pictures do, which is all that such a roster can show.
+    added to both where only one does: what a network with a high baseline needs. `many_frames` is added besides where
+    several frames of a stranger meet one picture: they come nearer to it than other single pictures do, which is all
+    that such a roster can show.
     """
 
     location: float
@@ -23,6 +24,7 @@ class Prior:
     many_pictures: float
     allowance: float
     one_picture: float = 0.0
+    many_frames: float = 0.0
 
     def similarity(self, rate: float, people: int, pictures: float) -> float:
         """Relative similarity that a share `rate` of strangers reaches."""
