@@ -99,6 +99,22 @@ def _groups(axes: Any, report: Mapping[str, Any], _curves: Curves) -> bool:  # n
     return bool(rows)
 
 
+def _clarity(axes: Any, report: Mapping[str, Any], _curves: Curves) -> bool:  # noqa: ANN401
+    """Most people, one picture, one probe, by fifths of how clear the face is that comes; bars: 95 % over people."""
+    groups = [row for row in report.get("groups") or [] if row["evaluation"] == "open_set_by_clarity"]
+    rows = [row for row in groups if row["fpir_target"] == _GROUP_RATE and row["enrolment"] == 1]
+    rows = [row for row in rows if row["n"] == max(one["n"] for one in rows)]
+    at = np.arange(len(rows))
+    for shift, share, label in ((-0.08, "fnir", "residents refused"), (0.08, "fpir", "strangers let in")):
+        values = np.array([row[share] for row in rows])
+        bars = np.abs(np.array([row[f"{share}_ci95"] for row in rows]).reshape(-1, 2).T - values)
+        axes.errorbar(at + shift, values, yerr=bars, fmt="o", capsize=3, label=label)
+    axes.axhline(_GROUP_RATE, color="black", lw=1, ls="--", label="stated share of strangers")
+    axes.set_xticks(at, [row["group"] for row in rows], fontsize=8)
+    axes.set(ylabel="share", ylim=(0, None))
+    return bool(rows)
+
+
 def _attacks(axes: Any, report: Mapping[str, Any], _curves: Curves) -> bool:  # noqa: ANN401
     """Accepted by match alone, accepted with liveness up to its upper bound, and what the living pay."""
     rows = report.get("attacks") or []
@@ -125,6 +141,7 @@ _PAINTERS: Final = {
     "open_set": _open_set,
     "distances": _distances,
     "groups": _groups,
+    "clarity": _clarity,
     "light": _light,
     "sessions": _sessions,
     "attacks": _attacks,

@@ -97,7 +97,7 @@ def test_every_part_is_broken_down_by_the_groups_that_the_data_knows(faces: dict
 def test_curves_are_drawn_and_named(faces: dict[str, Any]) -> None:
     for name in faces["pictures"]:
         assert (faces["folder"] / name).read_bytes().startswith(b"\x89PNG")
-    assert {"sessions.png", "light.png"} <= set(faces["pictures"])
+    assert {"sessions.png", "light.png", "clarity.png"} <= set(faces["pictures"])
 
 
 @pytest.mark.slow

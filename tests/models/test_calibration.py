@@ -153,7 +153,7 @@ def test_a_hundred_thousand_people_cost_no_more_than_two_thousand():
 
 @pytest.mark.parametrize(("net", "always", "besides"), [("dlib-resnet", 0.06, 0.0), ("reid0095", 0.0, 0.02)])
 def test_one_picture_a_person_is_judged_more_strictly_as_the_network_needs_it(monkeypatch, net, always, besides):
-    """dlib's network always, reid0095 where several frames of a stranger meet the one picture."""
+    """With dlib's network always, with reid0095 where several frames of a stranger meet the one picture."""
     people, rates = _population(200), (0.01, 0.001)
 
     def bounds(pictures: float, *frames: float) -> np.ndarray:
