@@ -150,11 +150,14 @@ def _enrol(people: People, _settings: Settings, given: argparse.Namespace) -> di
     consent = consent_now(int(time.time()), guardian=given.guardian, under_14=given.under_14, purpose=SITE_PURPOSE)
     if not consent.lawful:
         raise ConfigError("a person under 14 needs a guardian's consent: add --guardian NAME")
+    is_known = given.id in people.roster().persons
     reader = PictureReader(PipelineSettings(), people.networks())
     found = reader.faces(given.pictures)
     alike = _look_alikes(people, reader, found, given)
-    marked = [people.put({"id": one, "second_factor": True}) for one in (given.id, *alike) if alike]
-    people.put({"id": given.id, "consent": written(consent)})
+    mark = {"second_factor": True} if alike else {}  # whoever is removed while pictures are read does not come back
+    marked = [people.put({"id": one, **mark}, known=True) for one in alike]
+    enrolled = people.put({"id": given.id, "consent": written(consent), **mark}, known=is_known)
+    marked += [enrolled] if alike else []
     people.add_faces(given.id, found.faces, *reader.network)
     notes = [*found.notes, *(f"{one}: has no phone yet, so the face opens nothing" for one in need_phones(marked))]
     shown = _shown(people.roster().persons[given.id])

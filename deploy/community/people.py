@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from agent.core.bounded import Rejected
+from agent.core.bounded import Rejected, written
 from agent.core.journal import canonical
 from agent.core.networks import Network
 from agent.core.roster import (
@@ -22,6 +22,7 @@ from agent.core.roster import (
     FaceTemplate,
     Person,
     PersonKind,
+    PhoneKey,
     Roster,
     parse,
     parse_person,
@@ -67,17 +68,23 @@ class People(DoorRosters):
         with self._store() as store:
             return Residents(store).view.networks
 
-    def put(self, changes: Mapping[str, Any]) -> Person:
+    def put(self, changes: Mapping[str, Any], *, phone: PhoneKey | None = None, known: bool = False) -> Person:
         """Change or add one person: `id`, and fields of agent/core/roster.py's Person; what is left out stays.
 
-        Faces are not taken here; a consent that no longer allows one purges it everywhere.
+        `phone` joins those that she has at that moment. `known`: only somebody who is there, also if she was removed
+        since the caller looked. Faces are not taken here; a consent that no longer allows one purges it everywhere.
         """
         if "faces" in changes:
             raise ConfigError("faces are enrolled, not written: see `manage enrol`")
         with self._changing() as store:
-            known = store.known(str(changes.get("id", "")))
-            before = known if isinstance(known, Person) else Person(id="")
-            found = parse_person({**person_json(before), **changes})
+            there = store.known(str(changes.get("id", "")))
+            if known and not isinstance(there, Person):
+                raise ConfigError(f"{changes.get('id')}: nobody of this id (any more); nothing was changed")
+            wanted = {**person_json(there if isinstance(there, Person) else Person(id="")), **changes}
+            if phone is not None:
+                others = [one for one in wanted["phones"] if one["key_id"] != phone.key_id]
+                wanted["phones"] = [*others, written(phone)]
+            found = parse_person(wanted)
             if isinstance(found, Rejected):
                 raise ConfigError(found.reason)
             if found.kind is PersonKind.WATCHED:

@@ -14,8 +14,7 @@ from typing import Any, Final
 
 from flask import Flask, Response, abort, jsonify, request
 
-from agent.core.bounded import written
-from agent.core.roster import Person, PersonKind
+from agent.core.roster import Person, PersonKind, PhoneKey
 from agent.pass_desk import phone_key
 from deploy.community.feed import Feed
 from deploy.community.gate import json_object, needs, session
@@ -26,6 +25,7 @@ from deploy.community.visitor_passes import HONEST, PassDesk, VisitorPass
 _TEXTS: Final = ("name", "kind")
 _GROUP_MOST: Final = 64  # characters
 _FLAGS: Final = ("enabled", "extended_release", "second_factor")
+_LISTED: Final = ("groups", "valid_until_utc_s")
 
 
 def add_people(app: Flask, office: Office, people: People, passes: PassDesk | None, public_url: str | None) -> None:
@@ -48,9 +48,15 @@ def _add_residents(app: Flask, office: Office, people: People) -> None:
     @app.post("/api/people")
     @needs(Role.MANAGER)
     def put_person() -> Response:
-        changes = _changes(_body(), people)
-        found = people.put(changes)
-        office.note(session().manager, "put-person", found.id, ", ".join(sorted(set(changes) - {"id"})))
+        body = _body()
+        changes, phone, is_new = _changes(body), _phone(body), body.get("id") is None
+        if is_new:
+            changes["id"] = f"p-{secrets.token_hex(6)}"
+        else:
+            _known(people, changes["id"])
+        found = people.put(changes, phone=phone, known=not is_new)
+        named = {*changes, *(() if phone is None else ("phones",))} - {"id"}
+        office.note(session().manager, "put-person", found.id, ", ".join(sorted(named)))
         return jsonify(_shown(found))
 
     @app.post("/api/people/<person_id>/withdraw")
@@ -137,24 +143,18 @@ def _body() -> Mapping[str, Any]:
     return json_object() or abort(400, "a JSON object is needed")
 
 
-def _changes(body: Mapping[str, Any], people: People) -> dict[str, Any]:
+def _changes(body: Mapping[str, Any]) -> dict[str, Any]:
     """What a manager may change of a person, in the roster's own words; parsing it is the roster's business."""
-    wanted = {name: body[name] for name in (*_TEXTS, *_FLAGS) if name in body}
-    if "groups" in body:
-        wanted["groups"] = body["groups"]
-    if "valid_until_utc_s" in body:
-        wanted["valid_until_utc_s"] = body["valid_until_utc_s"]
-    known = people.roster().persons.get(str(body.get("id", "")))
-    if body.get("id") is not None and known is None:
-        abort(404, "nobody of this id")
-    if wanted.get("kind", PersonKind.RESIDENT) not in set(PersonKind):
+    wanted = {name: body[name] for name in (*_TEXTS, *_FLAGS, *_LISTED) if name in body}
+    if wanted.get("kind", PersonKind.RESIDENT) not in list(PersonKind):
         abort(400, f"kind: one of {', '.join(PersonKind)}")
+    return {"id": str(body.get("id", "")), **wanted}
+
+
+def _phone(body: Mapping[str, Any]) -> PhoneKey | None:
+    """One that is to be registered."""
     code = body.get("phone_code")
-    if isinstance(code, str) and code.strip():
-        phones = known.phones if known else ()
-        key = phone_key(code)
-        wanted["phones"] = [written(phone) for phone in (*(p for p in phones if p.key_id != key.key_id), key)]
-    return {"id": known.id if known else f"p-{secrets.token_hex(6)}", **wanted}
+    return phone_key(code) if isinstance(code, str) and code.strip() else None
 
 
 def _known(people: People, person_id: str) -> None:

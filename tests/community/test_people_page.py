@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent.residents import NewFace, consent_now
 from deploy.community.office import Role
+from deploy.community.people import People
 from tests.community.manager_site import Client
 
 ADDRESSES = [("GET", "/api/people"), ("POST", "/api/people"), ("POST", "/api/people/p-1/withdraw"),
@@ -20,6 +21,24 @@ ADDRESSES = [("GET", "/api/people"), ("POST", "/api/people"), ("POST", "/api/peo
 @pytest.fixture
 def manager(page):
     return page.signed_in(Role.MANAGER, "Lin")
+
+
+@pytest.fixture
+def meanwhile(page, monkeypatch):
+    """Something that another hand does right after the next look at the people."""
+
+    def do(act):
+        look, left = page.people.roster, [act]
+
+        def looked():
+            found = look()
+            if left:
+                left.pop()(People(page.people.folder))
+            return found
+
+        monkeypatch.setattr(page.people, "roster", looked)
+
+    return do
 
 
 def code():
@@ -63,12 +82,30 @@ def test_a_lost_phone_goes_alone_and_at_no_door_opens_any_more(page, manager):
     assert [(a.action, a.reason) for a in page.office.acts()][:1] == [("remove-phone", lost)]
 
 
+def test_who_is_removed_while_a_phone_is_being_registered_stays_removed(page, manager, meanwhile):
+    """A phone's registration wrote the person anew, with a phone that opened the doors."""
+    made = manager.ask("POST", "/api/people", {"name": "陈美玲", "phone_code": code()}).json
+    meanwhile(lambda people: people.remove(made["id"]))
+    told = manager.ask("POST", "/api/people", {"id": made["id"], "name": "陈美玲", "phone_code": code()})
+    assert (told.status, "nobody of this id" in told.json["error"]) == (400, True)
+    assert page.people.roster().persons == {}
+
+
+def test_a_lost_phone_that_is_removed_while_the_new_one_is_registered_does_not_come_back(page, manager, meanwhile):
+    made = manager.ask("POST", "/api/people", {"name": "陈美玲", "phone_code": code()}).json
+    (lost,) = made["phone_names"]
+    meanwhile(lambda people: people.remove_phone(made["id"], lost))
+    told = manager.ask("POST", "/api/people", {"id": made["id"], "phone_code": code()}).json
+    assert (told["phones"], lost in told["phone_names"]) == (1, False)
+
+
 @pytest.mark.parametrize(
     "body",
     [
         {"name": "x" * 201},
         {"name": 3},
         {"kind": "king"},
+        {"kind": ["resident"]},
         {"groups": "tower-a"},
         {"groups": [3]},
         {"phone_code": "not a code"},
