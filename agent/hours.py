@@ -23,6 +23,7 @@ FACT: Final = "unlock_hours_over"  # windows that are over for good, kept over a
 _SETTLED_S: Final = INTENT_WAIT_S + 2 * BEAT_S  # by then the core has answered an order
 _LONGEST_S: Final = 26 * 3600  # a window of a whole day, on the day the clocks go back, and time to order the next
 _REMEMBERED_S: Final = 2 * 24 * 3600  # longer than any window: older ones cannot hold again
+_FORCED_REMEMBERED: Final = 16  # more than can stand at once
 _OF_THE_HOUSE: Final = {PersonKind.RESIDENT, PersonKind.STAFF}
 
 Stretch: TypeAlias = tuple[str, int]  # one day's window: schedule id, and when it began in UTC seconds
@@ -64,16 +65,20 @@ class Hours:
         self._asked: frozenset[Stretch] = frozenset()  # what the standing order was given for
         self._holding: frozenset[Stretch] = frozenset()  # as last known
         self._entry_s: float | None = None
+        self._forced: tuple[Json, ...] = ()  # requests of openings under duress; their row comes before the entry's
         self._due_s = self._settled_s = 0.0
 
     def wrote(self, record: Record, now_s: float) -> None:
         """Hear of every row: somebody who came in may be the first person in.
 
-        Only residents and staff are: a courier let in from afar or a visitor must not unlock an empty house. When
-        she came is kept on the clock that is never set, so a wrong wall clock at that moment does no harm.
+        Only residents and staff are: a courier let in from afar or a visitor must not unlock an empty house, nor
+        whoever is forced to open. When she came is kept on the clock that is never set, so a wrong wall clock at that
+        moment does no harm.
         """
-        person_id = record.body.get("person_id")
-        if record.kind is not Kind.ACCESS_TAKEN or not isinstance(person_id, str):
+        person_id, request_id = record.body.get("person_id"), record.body.get("request_id")
+        if record.kind is Kind.DURESS:
+            self._forced = (*self._forced, request_id)[-_FORCED_REMEMBERED:]
+        if record.kind is not Kind.ACCESS_TAKEN or not isinstance(person_id, str) or request_id in self._forced:
             return
         person = self._roster().persons.get(person_id)
         if person is not None and person.kind in _OF_THE_HOUSE:

@@ -111,10 +111,10 @@ class World:
     def order(self, order: Order) -> None:
         self.tell(ModeOrdered(order, "li"))
 
-    def walk_in(self, person_id: str | None = "p-li") -> None:
+    def walk_in(self, person_id: str | None = "p-li", *, duress: bool = False) -> None:
         """A grant, the leaf opens and closes: taken."""
         request_id = f"r-{self.now_s}"
-        self.controller.step(AccessAllowed(request_id, Credential.FACE, person_id))
+        self.controller.step(AccessAllowed(request_id, Credential.PHONE, person_id, duress=duress))
         for active in (True, False):
             self.controller.step(LineChanged(Input.CONTACT, active=active, at_s=self.now_s))
 

@@ -214,6 +214,20 @@ def test_first_person_in_is_somebody_of_the_house_and_counts_at_once(
     assert world.run(minutes=1 / 60, step_s=0.25) == then
 
 
+def test_who_is_forced_to_open_is_no_first_person_in_and_later_counts_as_always(residents: Residents):
+    """The coercer had the house stand unlocked for the rest of the day."""
+    put(residents, FIRST_IN)
+    world = World(residents, "2026-11-23 08:30")
+    world.walk_in(duress=True)
+    assert [row.kind for row in world.rows if row.kind in (Kind.DURESS, Kind.ACCESS_TAKEN)] == [
+        Kind.DURESS,
+        Kind.ACCESS_TAKEN,
+    ]
+    assert world.run(minutes=30) == Mode.LOCKED
+    world.walk_in()
+    assert world.run() == Mode.UNLOCKED
+
+
 def test_the_first_person_counts_although_the_clock_was_set_after_she_came(residents: Residents):
     """A Pi boots with a wrong clock: she comes in, then NTP says what time it was."""
     put(residents, FIRST_IN)
