@@ -8,12 +8,20 @@ from typing import Any, Final, Protocol
 from agent.clock import Clock
 from agent.core.events import Json, Kind, Priority, Record
 from agent.core.journal import ClockQuality
-from agent.core.roster_feed import NOTHING, RosterAnnounced, RosterApplied, RosterRefused
+from agent.core.roster_feed import NOTHING
 from agent.core.stream import Committed
 from agent.identity import Identity
 from agent.roster_clerk import RosterClerk
 from agent.roster_entries import Purge
-from agent.roster_news import Purged, RosterOpened, RosterRead, RosterUnusable
+from agent.roster_news import (
+    Purged,
+    RosterAnnounced,
+    RosterApplied,
+    RosterOpened,
+    RosterRead,
+    RosterRefused,
+    RosterUnusable,
+)
 
 DRIFT_AFTER_S: Final = 60.0  # a difference that lasts so long is told
 _NAMED: Final = 20  # entries that cannot be read, in one row

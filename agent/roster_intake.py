@@ -21,8 +21,6 @@ from agent.core.roster_feed import (
     Held,
     Part,
     Refusal,
-    RosterAnnounced,
-    RosterRefused,
     Template,
     digest,
     read,
@@ -33,6 +31,7 @@ from agent.core.stream import RosterArrived
 from agent.errors import StoreError
 from agent.identity import Identity
 from agent.roster_entries import FeedRefusedError
+from agent.roster_news import RosterAnnounced, RosterRefused
 from agent.roster_store import RosterStore
 
 _TOLD_EVERY_S: Final = 1.0  # refusals: junk can't fill the journal

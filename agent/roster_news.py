@@ -36,6 +36,36 @@ class RosterOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class RosterAnnounced:
+    """A signed head: what the server says this door should have. `challenge` as in roster_feed.Head."""
+
+    revision: int
+    digest: str
+    challenge: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RosterApplied:
+    """A revision is stored, whole."""
+
+    revision: int
+    digest: str
+    base: int | None
+    persons: int
+    templates: int
+
+
+@dataclass(frozen=True, slots=True)
+class RosterRefused:
+    """Something was not taken, for this reason; `more` others before it were not told."""
+
+    reason: str
+    detail: str = ""
+    revision: int | None = None
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Purged:
     """Templates of somebody are gone from the store and its write-ahead log; the receipt is to be written."""
 

@@ -16,9 +16,10 @@ from typing import Any
 from agent.core import roster_feed
 from agent.core.bounded import Rejected
 from agent.core.roster import Consent, Person, parse_person
-from agent.core.roster_feed import PERSON, REVOKED, WITHDRAWN, Entries, Operation, Part, Refusal, RosterApplied
+from agent.core.roster_feed import PERSON, REVOKED, WITHDRAWN, Entries, Operation, Part, Refusal
 from agent.errors import StoreError
 from agent.roster_entries import ChangedPeople, FeedRefusedError, Purge, StoredTemplate, UnfitError, purge_reason
+from agent.roster_news import RosterApplied
 from agent.roster_seal import TextSeal
 
 

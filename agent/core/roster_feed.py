@@ -268,39 +268,6 @@ def _way(p: Part) -> tuple[object, ...]:
     return p.sending, p.revision, p.base, p.digest, p.parts
 
 
-# ---------------------------------------------------------------- what the door's clerk tells the controller
-
-
-@dataclass(frozen=True, slots=True)
-class RosterAnnounced:
-    """A signed head: what the server says this door should have. `challenge` as in Head."""
-
-    revision: int
-    digest: str
-    challenge: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class RosterApplied:
-    """A revision is stored, whole."""
-
-    revision: int
-    digest: str
-    base: int | None
-    persons: int
-    templates: int
-
-
-@dataclass(frozen=True, slots=True)
-class RosterRefused:
-    """Something was not taken, for this reason; `more` others before it were not told."""
-
-    reason: str
-    detail: str = ""
-    revision: int | None = None
-    more: int = 0
-
-
 def seal_binding(door: str, person_id: str, template_id: str, model_id: str, alignment_id: str) -> bytes:
     """What a sealed template is bound to: it opens for no other door, person, template or network."""
     return json.dumps(["roster-template", door, person_id, template_id, model_id, alignment_id]).encode()

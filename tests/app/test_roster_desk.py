@@ -8,9 +8,9 @@ from agent.core.access import Denial, Denied, Granted, Moment, Rules, decide
 from agent.core.events import Credential, Record
 from agent.core.journal import ClockQuality
 from agent.core.roster import Person, PersonKind
-from agent.core.roster_feed import RosterAnnounced, RosterApplied
 from agent.core.schedule import Calendar
 from agent.roster_desk import DRIFT_AFTER_S, RosterDesk
+from agent.roster_news import RosterAnnounced, RosterApplied
 
 LEASE_S = 72 * 3600.0
 
