@@ -23,6 +23,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias, assert_never
 
+from hardware.debounce import Line, debounced, first_seen
+
 MAX_LEASE_S = 2.0
 REST_S = 1.0  # after the bound, before a new id may release
 EXIT_AT_LEAST_S = 1.0  # a person who pressed can reach the handle, whatever the agent orders
@@ -47,16 +49,6 @@ class ReflexSettings:
     continuous_duty: bool  # may the lock be energised for ever (magnets: yes; most strikes: no)
     release_time_s: float = 5.0
     cap_s: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One input: the last level seen and since when, and what is believed after debouncing."""
-
-    raw: bool
-    raw_since_s: float
-    active: bool
-    active_since_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,27 +279,13 @@ def _sample(
     lines = dict(state.lines)
     for name, raw in levels.items():
         old = lines.get(name)
-        new = _first(name, raw, now_s) if old is None else _debounce(old, raw, now_s, settings.debounce_s[name])
+        new = first_seen(name, raw, now_s) if old is None else debounced(old, raw, now_s, settings.debounce_s[name])
         lines[name] = new
         if old is not None and new.active != old.active:
             reports.append(InputReport(name, new.active))
             if name == "exit":
                 state = _exit(state, new.active, now_s, settings)
     return state if lines == state.lines else replace(state, lines=lines)
-
-
-def _first(name: str, raw: bool, now_s: float) -> Line:  # noqa: FBT001  a level
-    # A line is believed as it is found, so that a stuck exit button does not open the door at every start. Only fire
-    # begins inactive: found active, it becomes active after its debounce time, as an edge would.
-    return Line(raw, now_s, active=raw and name != "fire", active_since_s=now_s)
-
-
-def _debounce(line: Line, raw: bool, now_s: float, debounce_s: float) -> Line:  # noqa: FBT001  a level
-    if raw != line.raw:
-        line = replace(line, raw=raw, raw_since_s=now_s)
-    if raw != line.active and now_s - line.raw_since_s >= debounce_s:
-        line = replace(line, active=raw, active_since_s=now_s)
-    return line
 
 
 def _exit(state: State, active: bool, now_s: float, settings: ReflexSettings) -> State:  # noqa: FBT001  a level
