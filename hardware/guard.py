@@ -27,6 +27,7 @@ from hardware.gpio import lgpio_board
 from hardware.indicate import GREEN, lamps
 from hardware.memory import lock_memory
 from hardware.notify import Notifier
+from hardware.orders import release_ordered
 from hardware.ports import Board
 from hardware.seqpacket import Connection, Listener, Message, own_users
 from hardware.settings import GuardSettings, load_settings
@@ -47,8 +48,6 @@ OFF_WAIT_S = 0.2  # the pin must show what is driven within this time (a relay b
 CHIP_WAIT_S = 15.0  # at a boot; below TimeoutStartSec of systemd/door-guard.service
 MAX_AGENTS = 4  # the agent, and room for its next incarnation or a person with a tool
 MESSAGES_PER_TURN = 32
-MAX_ID_CHARS = 80
-_MAX_LEASE_MS = round(reflex.MAX_LEASE_S * 1000)
 
 
 class Guard:
@@ -145,7 +144,7 @@ class Guard:
 
     def _obey(self, agent: Connection, message: Message, now_s: float) -> None:
         match message:
-            case {"type": "release", **terms} if (order := _release(terms)) is not None:
+            case {"type": "release", **terms} if (order := release_ordered(terms)) is not None:
                 self._ordering.add(agent)
                 self._step(order, now_s)
             case {"type": "secure", **terms}:
@@ -220,23 +219,6 @@ class Guard:
         for name in (lit ^ self._lit) & self._lamps.keys():
             self._lamps[name].drive(on=name in lit)
         self._lit = lit
-
-
-def _release(terms: Mapping[Any, Any]) -> reflex.Ordered | None:
-    """The order, or None for one that is out of bounds."""
-    lease_ms, id_ = terms.get("lease_ms"), terms.get("id")
-    hold, until_s = terms.get("hold", False), terms.get("until_s", float("inf"))
-    echo = terms.get("echo", False)
-    if (
-        type(lease_ms) is not int
-        or not 0 < lease_ms <= _MAX_LEASE_MS
-        or not isinstance(hold, bool)
-        or not isinstance(echo, bool)
-    ):
-        return None
-    if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID_CHARS or type(until_s) not in (int, float):
-        return None
-    return reflex.Ordered(id_, lease_ms / 1000, hold, until_s, echo)
 
 
 def run(settings: GuardSettings, allowed_uids: frozenset[int]) -> None:

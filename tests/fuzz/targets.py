@@ -33,7 +33,8 @@ from agent.order_keys import sign
 from agent.pass_desk import phone_key, verify_p256
 from agent.remote import RemoteDesk
 from agent.roster_intake import Intake, signed
-from hardware import guard, reflex
+from hardware import reflex
+from hardware.orders import release_ordered
 from hardware.seqpacket import _parse as parse_packet
 
 NAME = "garden/gate-1"
@@ -191,7 +192,7 @@ def guard_order(data: bytes) -> None:
     message = parse_packet(data)
     if not isinstance(message, dict) or message.get("type") != "release":
         return
-    order = guard._release({key: value for key, value in message.items() if key != "type"})
+    order = release_ordered({key: value for key, value in message.items() if key != "type"})
     if order is not None:
         state, _ = reflex.step(_IDLE, order, 10.0, _REFLEXES)
         assert not state.energised or (state.lease is not None and state.lease.until_s <= 10.0 + reflex.MAX_LEASE_S)
