@@ -18,6 +18,7 @@ from agent.core.stream import CommandArrived, LinkDown, LinkUp, RosterArrived, R
 from agent.core.vision_messages import Enrolment, Finding, GalleryLoaded, Hello, Pass, Preview
 from agent.directory import Directory
 from agent.door_facts import DoorFacts
+from agent.door_standing import standing
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
 from agent.face_desk import FaceDesk
 from agent.factors import Factors
@@ -140,18 +141,7 @@ class Reception:
         now_s = self._clock.now_s()
         wanted = door.wanted(state)
         released_for_s = None if wanted is None or wanted.until_s == float("inf") else round(wanted.until_s - now_s, 1)
-        facts = {
-            "mode": door.mode(state).value,
-            "lock": {"Unlocked": "released", "Locked": "secured"}.get(self._lock(state), "unknown"),
-            "contact": door.door_physical(state).lower(),
-            "relay": "energised" if state.relay_energised else "dropped",
-            "fire": state.fire,
-            "alarms": [word for word in (door.alarm(state),) if word != "Normal"],
-            "faults": list(door.faults(state, self._controller.settings)),
-            "tamper": state.tamper,
-            "lockout_for_s": round(max(0.0, state.lockout_until_s - now_s), 1) if door.locked_out(state) else 0,
-            "indication": door.indication(state, self._controller.settings).value,
-        }
+        facts = standing(state, self._controller.settings, now_s)
         shown = {"released_for_s": released_for_s, "indication": self._controller.shown.value}  # hints stay at the door
         self._board.update(door_state={**facts, **shown})
         self._board.update(guard={"up": state.guard_missing_from_s is None})
@@ -296,6 +286,3 @@ class Reception:
     def _roster_row(self, state: str, **more: Json) -> None:
         body: dict[str, Json] = {"state": state, "epoch": self._residents.roster.epoch, **more}
         self._controller.write(Record(Kind.ROSTER, body))
-
-    def _lock(self, state: door.DoorState) -> str:
-        return door.lock_physical(state, self._controller.settings)
