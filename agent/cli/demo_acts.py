@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from agent.core.passes import base45_encode, phone_message, reference
-from deploy.community.ledger import SqliteConnection
+from deploy.community.database import SqliteConnection
 from deploy.community.people import People
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from agent.console.entry import ConsoleKey
 from agent.console.server import link
 from agent.errors import ConfigError, DoorAgentError
 from deploy.broker import SERVER_NAME, Broker, free_port
+from deploy.community.database import SqliteConnection
 from deploy.community.history import History
-from deploy.community.ledger import SqliteConnection
 from deploy.community.people import EVERYBODY, People
 from deploy.pki import device_name
 from deploy.site_pki import SiteAuthority

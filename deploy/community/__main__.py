@@ -27,10 +27,11 @@ from deploy.community import rollout_command
 from deploy.community.bundle_server import BundleServer, server_context
 from deploy.community.commander import Commander
 from deploy.community.consumer import Consumer
+from deploy.community.database import Connection, SqliteConnection
 from deploy.community.feed import Feed
 from deploy.community.history import History
 from deploy.community.key_news import KeyNews
-from deploy.community.ledger import Connection, Ledger, SqliteConnection
+from deploy.community.ledger import Ledger
 from deploy.community.manager_command import add_parser, manage
 from deploy.community.news import News
 from deploy.community.office import Office

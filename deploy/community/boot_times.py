@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final
 
 from agent.core.journal import ClockQuality, Row
+from deploy.community.database import Connection
 
 RECKONED: Final = "reckoned"
 Placed = tuple[int, str]  # at_ms, at_clock
@@ -19,17 +20,10 @@ _MOVED_MS: Final = 1000  # a clock drifts; so much is worth a write
 _REMEMBERED: Final = 20_000
 
 
-class Database(Protocol):
-    """What this needs of a ledger.Connection."""
-
-    def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement, return its rows."""
-
-
 class BootTimes:
     """Within the ledger's transactions; what it remembers is forgotten when one of them fails."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Connection) -> None:
         self._db = db
         self._offsets: OrderedDict[tuple[str, str, str], int | None] = OrderedDict()
 

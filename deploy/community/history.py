@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from agent.clock import rfc3339
-from deploy.community.ledger import Connection
+from deploy.community.database import Connection
 
 _CHUNK: Final = 500
 _FIELDS: Final = ("id", "device", "epoch", "seq", "kind", "priority", "wall_ms", "clock", "at_ms", "at_clock", "body")

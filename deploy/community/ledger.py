@@ -9,62 +9,19 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from agent.core.events import Kind
 from agent.core.journal import Row, canonical, originals
-from agent.errors import StoreError
 from deploy.community.boot_times import BootTimes, Placed
+from deploy.community.database import Connection
 from deploy.community.ingest import Alarm, Chain, Taken
 from deploy.community.ledger_schema import prepare
 
 _EPOCH: Final = re.compile("[0-9a-f]{32}")
 _FORGET_AT_ONCE: Final = 5000  # rows a turn: the doors wait meanwhile
-
-
-class Connection(Protocol):
-    """What is needed of a database: statements with `?`, each committed by itself unless between BEGIN and COMMIT."""
-
-    serial: str
-
-    def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement, return its rows."""
-
-    def hold(self, devices: Sequence[str]) -> None:
-        """Within a transaction, before anything is read: nobody else works on these doors until it ends."""
-
-    def close(self) -> None:
-        """Let go."""
-
-
-class SqliteConnection:
-    """A file. WAL and FULL: what was acknowledged survives a power cut."""
-
-    serial = "INTEGER PRIMARY KEY"
-
-    def __init__(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-        except (OSError, sqlite3.Error) as e:
-            raise StoreError(f"{path}: cannot be opened as the server's database ({e})") from e
-
-    def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """See Connection."""
-        return self._db.execute(sql, params).fetchall()
-
-    def hold(self, devices: Sequence[str]) -> None:
-        """See Connection: a file has one server process, so there is nobody else."""
-
-    def close(self) -> None:
-        """See Connection."""
-        self._db.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 from agent.core.events import Kind
 from agent.errors import StoreError
+from deploy.community.database import Connection
 
 SCHEMA_VERSION: Final = 2
 # wall time minus time since boot, where a row of that boot had a synchronised clock; see boot_times.py
@@ -68,16 +69,7 @@ _FROM: Final = {
 }  # fmt: skip
 
 
-class Executes(Protocol):
-    """What this needs of a ledger.Connection."""
-
-    serial: str
-
-    def execute(self, sql: str) -> list[tuple[object, ...]]:
-        """Run one statement."""
-
-
-def prepare(db: Executes) -> None:
+def prepare(db: Connection) -> None:
     """Make the tables, or bring older ones up to date (within a transaction).
 
     Raises:

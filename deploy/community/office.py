@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from agent.core.journal import GENESIS, canonical
 from agent.errors import DoorAgentError
-from deploy.community.ledger import Connection
+from deploy.community.database import Connection
 
 LINK_MS: Final = 30 * 60_000
 SESSION_MS: Final = 30 * 86_400_000

@@ -44,7 +44,7 @@ class PostgresConnection:
             raise StoreError(f"PostgreSQL at {where} can't be used: {e}; check the URL and that it runs") from e
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """See ledger.Connection."""
+        """See database.Connection."""
         if self._connection is None:
             self._connect()
         pieces = sql.split("?")
@@ -57,12 +57,12 @@ class PostgresConnection:
         return [tuple(row) for row in found or ()]
 
     def hold(self, devices: Sequence[str]) -> None:
-        """See ledger.Connection. Everybody takes the locks in one order, so nobody waits in a circle."""
+        """See database.Connection. Everybody takes the locks in one order, so nobody waits in a circle."""
         keys = sorted({int.from_bytes(sha256(d.encode()).digest()[:8], signed=True) for d in devices})
         self.execute("SELECT pg_advisory_xact_lock(k) FROM unnest(CAST(? AS bigint[])) AS k", (keys,))
 
     def close(self) -> None:
-        """See ledger.Connection."""
+        """See database.Connection."""
         if self._connection is not None:
             with contextlib.suppress(Exception):  # it may be lost already
                 self._connection.close()

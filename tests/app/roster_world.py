@@ -18,9 +18,10 @@ from deploy.broker import SERVER_NAME, Broker
 from deploy.community import publisher
 from deploy.community.commander import Commander
 from deploy.community.consumer import Consumer, ConsumerSettings
+from deploy.community.database import SqliteConnection
 from deploy.community.feed import Feed
 from deploy.community.key_news import KeyNews
-from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.ledger import Ledger
 from deploy.community.news import News
 from deploy.community.people import People
 from deploy.community.publisher import Publisher

@@ -11,10 +11,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from agent.core.commands import Action
+from deploy.community.database import SqliteConnection
 from deploy.community.feed import Feed
 from deploy.community.history import History
 from deploy.community.ingest import Alarm
-from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.ledger import Ledger
 from deploy.community.news import News
 from deploy.community.office import Office, Role
 from deploy.community.orders import Orders

@@ -7,9 +7,9 @@ import pytest
 
 from agent.core.events import Kind, Priority
 from agent.core.journal import Row
+from deploy.community.database import SqliteConnection
 from deploy.community.history import History
 from deploy.community.ingest import Alarm, Chain, Taken
-from deploy.community.ledger import SqliteConnection
 from deploy.community.office import Role
 
 

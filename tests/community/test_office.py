@@ -13,8 +13,8 @@ from flask import Flask
 import deploy.community
 from agent.errors import DoorAgentError, StoreError
 from deploy.community.__main__ import main
+from deploy.community.database import SqliteConnection
 from deploy.community.gate import Gate
-from deploy.community.ledger import SqliteConnection
 from deploy.community.manager_command import add_parser, manage
 from deploy.community.office import IDLE_MS, LINK_MS, SESSION_MS, Office, Role
 

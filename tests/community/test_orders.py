@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from agent.core.commands import Action
-from deploy.community.ledger import SqliteConnection
+from deploy.community.database import SqliteConnection
 from deploy.community.news import News
 from deploy.community.office import Office, Role
 from deploy.community.orders import Orders

@@ -9,8 +9,8 @@ import pytest
 
 from agent.core.commands import Action
 from deploy.community.__main__ import main
+from deploy.community.database import SqliteConnection
 from deploy.community.feed import Feed
-from deploy.community.ledger import SqliteConnection
 from deploy.community.news import News
 from deploy.community.office import Office
 from deploy.community.rollout_desk import RolloutDesk

@@ -16,8 +16,9 @@ from agent.outbox_schema import Moment, key
 from agent.outbox_store import Store
 from agent.outbox_work import Weigh, carry, weighed
 from agent.wire import Hello
+from deploy.community.database import SqliteConnection
 from deploy.community.ingest import Chain, Taken, take_hello, take_rows
-from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.ledger import Ledger
 from tests.faults.tamper_edits import (
     ROWS,
     Edit,

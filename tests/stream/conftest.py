@@ -21,7 +21,8 @@ from agent.mqtt_link import MqttLink
 from agent.outbox import Outbox, OutboxSettings
 from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.consumer import Consumer, ConsumerSettings
-from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.database import SqliteConnection
+from deploy.community.ledger import Ledger
 from deploy.site_pki import SiteAuthority
 from tests.programs import needed
 

@@ -9,10 +9,11 @@ import pytest
 from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, sealed
 from deploy.community import ledger as ledger_module
 from deploy.community.boot_times import RECKONED
+from deploy.community.database import SqliteConnection
 from deploy.community.gaps import LONG_S, Gaps
 from deploy.community.history import History
 from deploy.community.ingest import Chain, Taken
-from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.ledger import Ledger
 from deploy.community.postgres import PostgresConnection
 
 DEVICE, NOON_MS = "s1/d1", 1_795_406_400_000

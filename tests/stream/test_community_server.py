@@ -17,12 +17,13 @@ from agent.errors import ConfigError
 from deploy.community import consumer, settings
 from deploy.community.__main__ import _publisher, end_with_any_thread
 from deploy.community.consumer import doors_like
+from deploy.community.database import SqliteConnection
 from deploy.community.describe import examples
 from deploy.community.feed import Feed
 from deploy.community.history import History
 from deploy.community.ingest import Chain, Taken
 from deploy.community.intake import Intake, Message
-from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.ledger import Ledger
 from deploy.community.people import People
 from deploy.community.publisher import Publisher
 from deploy.pki import Authority

@@ -12,8 +12,9 @@ from agent.core.journal import GENESIS, ClockQuality, Row, sealed
 from agent.errors import StoreError
 from agent.wire import Hello
 from deploy.broker import free_port
+from deploy.community.database import SqliteConnection
 from deploy.community.ingest import Chain, take_hello, take_previews, take_rows
-from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.ledger import Ledger
 from deploy.community.postgres import PostgresConnection
 
 DEVICE, EPOCH = "s1/d1", "e" * 32

@@ -20,8 +20,9 @@ from agent.outbox_schema import Moment, key
 from agent.outbox_store import Store
 from agent.outbox_verify import verify
 from agent.wire import batch_json, parse_batch
+from deploy.community.database import SqliteConnection
 from deploy.community.ingest import Chain, take_rows
-from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.ledger import Ledger
 from tests.stream.conftest import record
 
 pytestmark = pytest.mark.slow

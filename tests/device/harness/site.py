@@ -16,7 +16,8 @@ from agent.core.commands import Action
 from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.commander import Commander
 from deploy.community.consumer import Consumer, ConsumerSettings
-from deploy.community.ledger import Ledger, SqliteConnection
+from deploy.community.database import SqliteConnection
+from deploy.community.ledger import Ledger
 from deploy.community.news import News
 from deploy.pki import device_name
 from deploy.site_pki import SiteAuthority
