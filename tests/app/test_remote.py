@@ -1,93 +1,17 @@
 """The desk for commands from afar: staged answers, one opening an id, junk is counted and not written."""
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from remote_world import DOOR, PUBLIC, World, new_key
 
-from agent.controller import Intent
-from agent.core.commands import WANT_CHALLENGE, Action
-from agent.core.events import AccessAllowed, Credential, Indication, ModeOrdered, Order, Record
+from agent.core.commands import WANT_CHALLENGE
+from agent.core.events import AccessAllowed, Credential, Indication, ModeOrdered, Order
 from agent.core.stream import CommandArrived
-from agent.core.updates import Bundle
-from agent.diagnostics import diagnostics
 from agent.errors import ConfigError
 from agent.order_keys import load_command_keys, sign
 from agent.remote import RemoteDesk
 from deploy.community.said import Reply, read
-
-DOOR = "garden/gate-1"
-
-
-def new_key() -> tuple[bytes, bytes]:
-    key = Ed25519PrivateKey.generate()
-    return (
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-        key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
-    )
-
-
-PRIVATE, PUBLIC = new_key()
-
-
-@dataclass
-class World:
-    """The desk between a link and a controller that only note what they are asked."""
-
-    facts: dict[str, Any] = field(default_factory=dict)
-    replies: list[dict[str, Any]] = field(default_factory=list)
-    intents: list[Intent] = field(default_factory=list)
-    rows: list[Record] = field(default_factory=list)
-    hints: list[Indication] = field(default_factory=list)
-    now_s: float = 1000.0
-    counter: int = 0
-    face_needed: bool = False
-    updates: Any = None
-    board: dict[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.desk = RemoteDesk(
-            DOOR,
-            {"manager1": PUBLIC},
-            self,
-            self,
-            self.facts,
-            face_needed=self.face_needed,
-            updates=self.updates,
-            diagnostics=lambda: diagnostics(self.board),
-        )
-        self.desk.renew_if_due(self.now_s)
-
-    def reply(self, correlation: bytes | None, reply: dict[str, Any]) -> None:
-        self.replies.append(dict(reply))
-
-    def admit(self, intent: Intent) -> None:
-        self.intents.append(intent)
-
-    def write(self, record: Record) -> None:
-        self.rows.append(record)
-
-    def hint(self, indication: Indication) -> None:
-        self.hints.append(indication)
-
-    def order(self, action: str, command_id: str = "", **more: Any) -> bytes:
-        self.counter += 1
-        claims = {
-            "id": command_id or f"command-{self.counter}",
-            "action": action,
-            "actor": "li",
-            "counter": self.counter,
-            "challenge": self.desk.challenge(),
-        }
-        token = sign(PRIVATE, "manager1", DOOR, claims | more)
-        self.arrive(token)
-        return token
-
-    def arrive(self, payload: bytes, *, retained: bool = False) -> None:
-        self.desk.arrived(CommandArrived(payload, retained, b"c"), self.now_s)
 
 
 def test_an_opening_is_answered_stage_by_stage_and_its_result_is_stored():
@@ -268,60 +192,3 @@ def test_keys_are_the_pem_files_of_a_folder(tmp_path):
     assert load_command_keys(tmp_path / "absent") == {}
     with pytest.raises(ConfigError, match="manager1: is not a public Ed25519 key"):
         RemoteDesk(DOOR, {"manager1": b"rubbish"}, World(), World(), {})
-
-
-BUNDLE = {"release": "0.1.1+aaaaaaaaaa", "sha256": "ab" * 32, "bytes": 1000, "rollout": "r1"}
-
-
-class Updates:
-    def __init__(self, why: str = "") -> None:
-        self.why, self.orders = why, []
-
-    def refusal(self, command: Any) -> str:
-        return self.why
-
-    def ordered(self, command: Any) -> None:
-        self.orders.append((command.action, command.bundle))
-
-
-def test_a_release_from_afar_is_an_order_like_all_others_and_is_taken_once():
-    updates = Updates()
-    world = World(updates=updates)
-    token = world.order("update", "command-a", bundle=BUNDLE)
-    world.arrive(token)
-    world.order("cancel-update")
-    assert updates.orders == [(Action.UPDATE, Bundle.read(BUNDLE)), (Action.CANCEL_UPDATE, None)]
-    assert [r["stage"] for r in world.replies] == ["done", "refused", "done"]
-    assert world.replies[1]["reason"] == "repeated"
-    assert world.rows[0].facts["commands"]["counters"] == {"manager1": 1}, "with the order's own row, before anything"
-
-
-def test_a_door_that_takes_no_release_from_afar_says_so_and_one_that_can_not_says_why():
-    for updates, why in ((None, "updates-off"), (Updates("no-room"), "no-room")):
-        world = World(updates=updates)
-        world.order("update", bundle=BUNDLE)
-        assert world.replies == [{"id": "command-1", "stage": "refused", "reason": why}]
-        [row] = world.rows
-        assert (row.body["outcome"], row.body["reason"], int(row.priority)) == ("refused", why, 2)
-        assert row.facts["commands"]["counters"] == {"manager1": 1}, "used up all the same"
-
-
-@pytest.mark.parametrize(
-    "more",
-    [{"bundle": None}, {"bundle": {}}, {}]
-    + [{"bundle": {**BUNDLE, **one}} for one in (
-        {"release": "../../etc"}, {"release": "a" * 90}, {"release": ""}, {"sha256": "AB" * 32}, {"sha256": "ab"},
-        {"bytes": 0}, {"bytes": True}, {"bytes": 2**40}, {"bytes": "1"}, {"rollout": "a/b"}, {"url": "https://elsewhere"},
-    )],
-)  # fmt: skip
-def test_an_order_for_a_release_that_names_no_proper_file_is_malformed(more):
-    updates = Updates()
-    world = World(updates=updates)
-    world.order("update", **more)
-    assert (world.replies[-1]["reason"], updates.orders) == ("malformed", [])
-
-
-def test_other_orders_bring_no_bundle():
-    world = World()
-    world.order("open", bundle=BUNDLE)
-    assert (world.replies[-1]["reason"], world.intents) == ("malformed", [])
