@@ -123,10 +123,12 @@ class Office:
     # ------------------------------------------------------------ people
 
     def add(self, name: str, role: Role) -> Manager:
-        """Raises DoorAgentError when the name is empty, too long or taken."""
+        """Raises DoorAgentError when the name is empty, too long, a number or taken."""
         name = " ".join(name.split())
         if not 0 < len(name) <= MAX_NAME:
             raise DoorAgentError(f"a manager's name has 1 to {MAX_NAME} characters", exit_code=2)
+        if name.isdigit():
+            raise DoorAgentError(f"{name} would be taken for somebody's number; add a letter to the name", exit_code=2)
         if any(m.name == name for m in self.managers()):
             raise DoorAgentError(f"{name} is a manager already; ask for a new link instead", exit_code=2)
         found = self._run("INSERT INTO managers (name, role, active) VALUES (?,?,1) RETURNING id", (name, str(role)))
@@ -140,12 +142,13 @@ class Office:
         """Id -> name, of those who left too: for what they did."""
         return {HOME_ASSISTANT.id: HOME_ASSISTANT.name} | {int(row[0]): str(row[1]) for row in self._run(_PERSON)}
 
-    def named(self, name: str) -> Manager:
-        """By name or number. Raises DoorAgentError when there is nobody."""
-        for m in self.managers():
-            if name in (m.name, str(m.id)):
-                return m
-        raise DoorAgentError(f"nobody here is called {name}; `manager list` shows who there is", exit_code=2)
+    def named(self, name: str | int) -> Manager:
+        """By number, or else by name; an int is a number only. Raises DoorAgentError when there is nobody."""
+        there = self.managers()
+        found = [m for m in there if str(m.id) == str(name)] or [m for m in there if m.name == name]
+        if not found:
+            raise DoorAgentError(f"nobody here is called {name}; `manager list` shows who there is", exit_code=2)
+        return found[0]
 
     def remove(self, manager: Manager) -> None:
         """They may not sign in any more; open pages end. Raises DoorAgentError for the last owner."""

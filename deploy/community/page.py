@@ -164,19 +164,19 @@ def _add_managers(app: Flask, parts: PageParts) -> None:
     def add() -> Response:
         body = json_object()
         name, role = body.get("name"), body.get("role")
-        if not isinstance(name, str) or role not in set(Role):
+        if not isinstance(name, str) or role not in list(Role):
             abort(400, f"name, and role: one of {', '.join(Role)}")
         return _with_link(office.add(name, Role(role)), "add-manager")
 
     @app.post("/api/managers/<int:number>/link")
     @needs(Role.OWNER)
     def link(number: int) -> Response:
-        return _with_link(office.named(str(number)), "sign-in-link")
+        return _with_link(office.named(number), "sign-in-link")
 
     @app.delete("/api/managers/<int:number>")
     @needs(Role.OWNER)
     def remove(number: int) -> Response:
-        manager = office.named(str(number))
+        manager = office.named(number)
         office.remove(manager)
         office.note(session().manager, "remove-manager", manager.name)
         return jsonify({})

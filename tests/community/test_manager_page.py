@@ -1,6 +1,7 @@
 """The manager's page to HTTP: who gets past, who may do what, what is written down, what the files say."""
 
 import json
+import sqlite3
 import threading
 from dataclasses import replace
 
@@ -267,3 +268,16 @@ def test_no_page_or_a_proxy_before_it_may_listen_anywhere(tmp_path, more):
     path = tmp_path / "community.toml"
     path.write_text(f"{FILES}\n{more}\n")
     assert settings.load(path).http_host == "0.0.0.0"  # noqa: S104  what is asked for
+
+
+def test_the_buttons_beside_a_manager_never_meet_another_one_whose_name_is_that_number(page):
+    """`remove` beside number 3 removed number 2, who is called 3; a new link signed in as that one, or as an owner."""
+    owner = page.signed_in(Role.OWNER, "Chen")
+    with sqlite3.connect(page.folder / "managers.db") as db:  # as an earlier server took them
+        db.execute("INSERT INTO managers (name, role, active) VALUES ('3', 'owner', 1), ('Lin', 'viewer', 1)")
+    assert owner.ask("POST", "/api/managers/3/link", {}).json["name"] == "Lin"
+    assert owner.ask("DELETE", "/api/managers/3", {}).status == 200
+    assert [m.name for m in page.office.managers()] == ["Chen", "3"]
+    assert owner.ask("DELETE", "/api/managers/3", {}).status == 400
+    assert page.office.named("3").id == 2, "on the command line the name counts where nobody has the number"
+    assert owner.ask("POST", "/api/managers", {"name": "Wang", "role": ["owner"]}).status == 400

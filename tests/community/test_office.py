@@ -84,7 +84,7 @@ def test_who_is_removed_is_out_at_once_and_the_last_owner_stays(book):
         book.office.remove(chen)
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 81, "Chen"])
+@pytest.mark.parametrize("name", ["", "   ", "x" * 81, "Chen", "7", " 12 ", "\uff11\uff12"])
 def test_a_name_is_short_and_one_persons(book, name):
     book.office.add("Chen", Role.VIEWER)
     with pytest.raises(DoorAgentError):
