@@ -60,29 +60,34 @@ def update(
         (wait or wait_until_quiet)(talk)
     keep_runner()
     replace(ROOT / ".config-before", CONFIG.read_bytes(), 0o600)
-    replace(TRIAL, json.dumps(trial).encode(), 0o600)
-    note("begin", f"update to {new}")
     # this process may be killed between here and the verdict
     deadman.arm(GATE_TIMER, GATE_WITHIN_S, "systemctl", "start", "--no-block", "door-settle.service")
     try:
+        note("begin", f"update to {new}")
+        replace(TRIAL, json.dumps(trial).encode(), 0o600)  # last: where it lies, something will be switched or led back
         down_s = attempt(trial, talk)
     finally:
-        deadman.disarm(GATE_TIMER)
+        if not TRIAL.exists():  # else the timer has it judged; the next boot may be years away
+            deadman.disarm(GATE_TIMER)
     note("done", f"update to {new}")
-    prune({new, old})
     return {"release": new, "from": old, "seconds_down": down_s}
 
 
 def prepare(installer: Installer) -> None:
-    """The release beside the old one, judged as far as it can be without running it."""
+    """The release beside the one that runs and no other, judged as far as it can be without running it."""
     for left in ROOT.glob(".bundle-*"):
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=ROOT, prefix=".bundle-") as folder:
         stage = Path(folder)
         installer.unpack(stage)
+        prune({installer.release.name})  # now, and not after it went well: what failed before would fill the card
         installer.install_release(stage)
     program = str(installer.release / "venv/bin/door-agent")
-    call(program, "check-config", "--config", str(CONFIG))
+    try:
+        call(program, "check-config", "--config", str(CONFIG))
+    except InstallError:
+        prune(())
+        raise
 
 
 def attempt(trial: Mapping[str, Any], talk: Talk) -> float:

@@ -36,6 +36,14 @@ def push_runner(session: Session, scratch: Path) -> str:
     return f"{FOLDER}/runner.pyz"
 
 
+def push_bundle(session: Session, path: Path, show: Show) -> str:
+    """The bundle's path on the device, where it was begun before gone on with; what failed runs left of others goes."""
+    session.run(f"find {FOLDER} -maxdepth 1 -name '*.tar' ! -name {quote(path.name)} -delete")
+    target = f"{FOLDER}/{path.name}"
+    session.send(path, target, lambda done, size: show({"t": "copy", "done": done, "of": size}))
+    return target
+
+
 def converse(
     session: Session, command: str, first: Mapping[str, Any], answers: Mapping[str, Answer], show: Show
 ) -> Outcome:

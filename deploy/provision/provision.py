@@ -14,7 +14,7 @@ from agent.errors import DoorAgentError
 from deploy.device.setup import NEEDED_FACTOR
 from deploy.pki import device_name
 from deploy.provision import bundles, hostkey, preflight
-from deploy.provision.conversation import FOLDER, Outcome, converse, push_runner, quote
+from deploy.provision.conversation import FOLDER, Outcome, converse, push_bundle, push_runner, quote
 from deploy.provision.hostkey import HostKeyError, KnownDoors
 from deploy.provision.sitefile import SiteFile, door_config, load
 from deploy.provision.ssh import KEY_NAME, Address, Session
@@ -122,8 +122,7 @@ class Provision:
             preflight.room(device, bundle.mib, NEEDED_FACTOR)
             preflight.pins(device, bundle)
             runner = push_runner(session, Path(scratch))
-            target = f"{FOLDER}/{bundle.path.name}"
-            session.send(bundle.path, target, lambda done, size: self.show({"t": "copy", "done": done, "of": size}))
+            target = push_bundle(session, bundle.path, self.show)
             words = f"{runner} update {quote(target)}" + " --allow-older" * older + " --now" * self.wish.now
             outcome = converse(session, words, {}, {}, self.show)
             session.run(f"rm -rf {FOLDER}")
@@ -195,9 +194,7 @@ class Provision:
 
     def _answers(self, session: Session, bundle: Path) -> dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]:
         def send_bundle(_: Mapping[str, Any]) -> Mapping[str, Any]:
-            target = f"{FOLDER}/{bundle.name}"
-            session.send(bundle, target, lambda done, size: self.show({"t": "copy", "done": done, "of": size}))
-            return {"path": target}
+            return {"path": push_bundle(session, bundle, self.show)}
 
         def certificate(said: Mapping[str, Any]) -> Mapping[str, Any]:
             try:

@@ -64,6 +64,7 @@ _SSHD = """#!/bin/bash
 """
 _RELEASE = {
     "door-agent": """#!/bin/bash
+[ "$1" != check-config ] || [ ! -e "$DEVICE/failing/check-config" ] || exit 2
 [ "$1" != check-config ] || exit 0
 case "$*" in
   "events list --kind "*) grep -F "kind\\": \\"$4" "$DEVICE/rows" 2>/dev/null || true; exit 0;;

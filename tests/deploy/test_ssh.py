@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from deploy.broker import free_port
-from deploy.provision import hostkey
+from deploy.provision import conversation, hostkey
 from deploy.provision.hostkey import KnownDoors
 from deploy.provision.ssh import Address, DeviceError, Session, make_key
 from tests.programs import needed
@@ -115,6 +115,18 @@ def test_a_copy_goes_on_where_it_broke_off_and_a_damaged_one_is_made_again(conne
     target.write_bytes(b"x" * 700_000)
     connected.send(source, str(target))
     assert target.read_bytes() == data
+
+
+def test_bundles_of_runs_that_failed_do_not_fill_the_card(connected, tmp_path, monkeypatch):
+    """A run that failed leaves its bundle, so that the next one need not copy it again; another one's is of no use."""
+    there = tmp_path / "device"
+    there.mkdir()
+    monkeypatch.setattr(conversation, "FOLDER", str(there))
+    (there / "runner.pyz").touch()
+    for name in ("one.tar", "two.tar"):
+        (tmp_path / name).write_bytes(b"a bundle")
+        conversation.push_bundle(connected, tmp_path / name, lambda _: None)
+        assert {path.name for path in there.iterdir()} == {name, "runner.pyz"}
 
 
 def test_the_doors_page_is_led_to_the_laptop_as_long_as_the_command_runs(connected):

@@ -9,6 +9,7 @@ from played_device import SERVICES, WELL, PlayedDevice
 from deploy.device import health, update
 from deploy.device.commands import InstallError
 from deploy.device.files import link
+from deploy.device.install import Installer
 from deploy.device.steps import Talk
 
 ALL = set(SERVICES)
@@ -18,9 +19,20 @@ ALL = set(SERVICES)
 def device(tmp_path, monkeypatch):
     played = PlayedDevice(tmp_path)
     played.take_over(monkeypatch)
-    monkeypatch.setattr(update, "prepare", lambda installer: setattr(installer, "manifest", {"version": "new"}))
+    offers(played, monkeypatch, "new")
     yield played
     played.close()
+
+
+def offers(device: PlayedDevice, monkeypatch, name: str) -> None:
+    """The bundle is of this release, which is installed when it is not there."""
+
+    def install(*_):
+        if name not in device.releases:
+            device.release(name)
+
+    monkeypatch.setattr(Installer, "unpack", lambda self, _: setattr(self, "manifest", {"version": name}))
+    monkeypatch.setattr(Installer, "install_release", install)
 
 
 def updated(**more):
@@ -195,6 +207,35 @@ def test_what_judges_at_boot_is_exchanged_only_when_its_release_has_proved_well(
     assert unit.read_text().startswith("# new")
 
 
+def test_without_a_timer_for_the_gate_nothing_is_changed_and_nothing_is_left_on_trial(device):
+    """The agent would wait for a verdict until the next boot, which would lead back to the settings of today."""
+    device.fails("systemd-run")
+    with pytest.raises(InstallError, match=r"no timer.*nothing was changed"):
+        updated()
+    assert is_old_and_whole(device)
+    assert not any(call.startswith("systemctl stop door-agent") for call in device.calls if ".timer" not in call)
+
+
+def test_a_journal_that_takes_nothing_leaves_nothing_on_trial(device, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(update, "note", full)
+    with pytest.raises(OSError, match="No space"):
+        updated()
+    assert is_old_and_whole(device)
+    assert not any("restart" in call for call in device.calls)
+
+
+def test_what_could_not_be_led_back_is_taken_up_by_the_timer_and_not_only_by_the_next_boot(device, monkeypatch):
+    device.sick("new", "door-agent")
+    monkeypatch.setattr(update, "_stores_back", lambda _: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(OSError, match="No space"):
+        updated()
+    assert update.TRIAL.exists()
+    assert device.calls[-1] != f"systemctl reset-failed {update.GATE_TIMER}.service"
+
+
 def test_a_gate_that_is_killed_is_replaced_by_a_timer(device):
     """SIGKILL, out of memory: systemd starts the boot's own judgement later; not when there was a verdict."""
     updated()
@@ -224,6 +265,24 @@ def test_the_installer_at_the_door_can_say_now(device):
     assert device.current == "new"
 
 
+@pytest.mark.parametrize("why", ["somebody is at the door", "door-agent check-config"])
+def test_updates_that_fail_again_and_again_do_not_fill_the_card(device, monkeypatch, why):
+    """What an earlier try left goes before the next one is written, and not only once one went well."""
+    if why == "somebody is at the door":
+        device.status("busy: a face is in view")
+        monkeypatch.setattr(update, "QUIET_WAIT_S", 0.0)
+    else:
+        device.fails("check-config")
+    most = 0
+    for name in ("first", "second", "third"):
+        offers(device, monkeypatch, name)
+        with pytest.raises(InstallError, match=why):
+            updated()
+        most = max(most, len(device.releases))
+    assert (device.current, most) == ("old", 2 if "somebody" in why else 1)
+    assert "new" not in device.releases, "nor what an earlier one left"
+
+
 @pytest.mark.parametrize("kept", [{"old"}, set()])
 def test_only_what_is_named_and_what_runs_are_kept(device, kept):
     """By name: the newest folder may be the one that was taken back."""
@@ -236,8 +295,11 @@ def test_only_what_is_named_and_what_runs_are_kept(device, kept):
 @pytest.mark.parametrize("how", ["led back", "pruned"])
 def test_a_release_that_was_half_removed_when_the_power_went_is_not_taken_for_a_whole_one(device, monkeypatch, how):
     """Its mark goes first: another try must not begin with what is left of it."""
+    real = update.shutil.rmtree
 
-    def cut(_folder, **_options):
+    def cut(folder, **options):
+        if Path(folder).parent.name != "releases":
+            return real(folder, **options)
         raise KeyboardInterrupt  # before anything else of it is gone
 
     monkeypatch.setattr(update.shutil, "rmtree", cut)
