@@ -22,7 +22,8 @@ from multiprocessing import get_context
 from typing import Any
 
 from tests.fuzz import guided
-from tests.fuzz.targets import SEEDS, TARGETS, Target
+from tests.fuzz.seeds import SEEDS
+from tests.fuzz.targets import TARGETS, Target
 
 _NASTY: tuple[bytes, ...] = (
     b"null", b"true", b"-1", b"0", b"1e999", b"-1e999", b"1e-999", b"9007199254740993", b"1" + b"0" * 400, b'"\\ud800"',

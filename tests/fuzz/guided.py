@@ -64,7 +64,8 @@ def _fuzz(name: str, seconds: int, seed: int, folder: Path) -> None:
     import atheris  # type: ignore[import-not-found,unused-ignore]
 
     with atheris.instrument_imports(include=["agent", "hardware"]):
-        from tests.fuzz.targets import SEEDS, TARGETS
+        from tests.fuzz.seeds import SEEDS
+        from tests.fuzz.targets import TARGETS
     from tests.fuzz.fuzz import MAX_BYTES, Watch, warm_up
 
     warm_up([name])

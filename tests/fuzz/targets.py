@@ -1,8 +1,8 @@
 """Everything that takes bytes from outside, as functions that a fuzzer may call: a fault is an exception.
 
 Each target takes bytes as they would arrive and goes on as the product does: what a parser lets through is handed to
-the next one. Signature checks are replaced by "holds" where what lies behind them is the target. `SEEDS` are good
-inputs to start from.
+the next one. Signature checks are replaced by "holds" where what lies behind them is the target. Good inputs to start
+from stand in seeds.py.
 """
 
 from __future__ import annotations
@@ -14,30 +14,23 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pyseto
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from agent import config as config_module
 from agent import wire
 from agent.core import bounded, commands, passes, roster, roster_feed, site_keys, vision_messages
-from agent.core.acknowledgement import Ack
 from agent.core.events import Kind, Record
 from agent.core.journal import canonical, fitting_body
 from agent.core.vision_messages import Finding, parse_from_vision, parse_to_vision
 from agent.errors import ConfigError, PictureError
 from agent.face_desk import _said
 from agent.guard_link import GuardLink
-from agent.order_keys import sign
 from agent.pass_desk import phone_key, verify_p256
 from agent.remote import RemoteDesk
-from agent.roster_intake import Intake, signed
+from agent.roster_intake import Intake
 from hardware import reflex
 from hardware.orders import release_ordered
 from hardware.seqpacket import _parse as parse_packet
+from tests.fuzz.seeds import CHECKING, GOOD_TOKEN, NAME, PHONE, PUBLIC_PEM
 
-NAME = "garden/gate-1"
 for _codec in (
     "utf-16-le",
     "utf-16-be",
@@ -48,22 +41,8 @@ for _codec in (
     codecs.lookup(_codec)
 _ZONES = config_module.available_timezones()  # reads the system's list: once, so that no input is seen to open a file
 config_module.available_timezones = lambda: _ZONES
-_KEY = Ed25519PrivateKey.generate()
-_PEM = _KEY.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-_PUBLIC_PEM = _KEY.public_key().public_bytes(
-    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-)
-_PHONE = (
-    ec.generate_private_key(ec.SECP256R1())
-    .public_key()
-    .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-)
-_SIGNING = pyseto.Key.new(4, "public", _PEM)
-_CHECKING = pyseto.Key.new(4, "public", _PUBLIC_PEM)
-_DESK: Any = RemoteDesk(NAME, {"manager1": _PUBLIC_PEM}, None, None, {})  # type: ignore[arg-type]
+_DESK: Any = RemoteDesk(NAME, {"manager1": PUBLIC_PEM}, None, None, {})  # type: ignore[arg-type]
 _CHALLENGES = commands.Challenges().renewed("challenge-1", 0.0)
-_CLAIMS = {"id": "c-00000001", "action": "open", "actor": "li", "counter": 1, "challenge": "challenge-1", "for_s": 5.5}
-_GOOD_TOKEN = sign(_PEM, "manager1", NAME, _CLAIMS)
 
 
 def _judged(token: bytes, verify: commands.Verify) -> commands.Command | commands.Rejected:
@@ -75,7 +54,7 @@ def _judged(token: bytes, verify: commands.Verify) -> commands.Command | command
 def command(data: bytes) -> None:
     """A message on dn/command, its signature really checked: nothing but the seed may be taken."""
     found = _judged(data, _DESK._verify)
-    if isinstance(found, commands.Command) and data != _GOOD_TOKEN:
+    if isinstance(found, commands.Command) and data != GOOD_TOKEN:
         raise AssertionError("a message that nobody signed was taken")
 
 
@@ -93,7 +72,7 @@ def keys_list(data: bytes) -> None:
 
 def command_claims(data: bytes) -> None:
     """Claims of a command whose signature holds; what is taken can be stored and read back."""
-    found = _judged(_GOOD_TOKEN, lambda _token, _key: data)
+    found = _judged(GOOD_TOKEN, lambda _token, _key: data)
     if isinstance(found, commands.Command):
         book = commands.Book().with_command(found)
         assert commands.Book.from_fact(json.loads(canonical(book.to_fact()))) == book
@@ -102,10 +81,10 @@ def command_claims(data: bytes) -> None:
 
 def code(data: bytes) -> None:
     """A picture's bytes, as if every signature held."""
-    for key in (passes.Key(_PHONE, "p-1"), passes.Key(_PHONE, None)):
+    for key in (passes.Key(PHONE, "p-1"), passes.Key(PHONE, None)):
         for utc_s in (None, 1_796_000_000.0):
             found = passes.judge(
-                data, door=NAME, keys={passes.reference(_PHONE): key}.get, verify=lambda *_: True, book=passes.Book(),
+                data, door=NAME, keys={passes.reference(PHONE): key}.get, verify=lambda *_: True, book=passes.Book(),
                 utc_s=utc_s,
             )  # fmt: skip
             if isinstance(found, passes.Accepted):
@@ -115,7 +94,7 @@ def code(data: bytes) -> None:
 
 def code_signature(data: bytes) -> None:
     """A signature of a pass: any 64 bytes."""
-    assert not verify_p256(_PHONE, b"message", data.ljust(64, b"\0")[:64])
+    assert not verify_p256(PHONE, b"message", data.ljust(64, b"\0")[:64])
 
 
 def registration(data: bytes) -> None:
@@ -126,7 +105,7 @@ def registration(data: bytes) -> None:
 
 def roster_token(data: bytes) -> None:
     """A message on dn/roster, its signature really checked."""
-    _INTAKE._opened(_CHECKING, data)
+    _INTAKE._opened(CHECKING, data)
 
 
 def roster_claims(data: bytes) -> None:
@@ -155,7 +134,7 @@ def roster_file(data: bytes) -> None:
 def ack(data: bytes) -> None:
     """A message on dn/ack, and its claims if the signature held."""
     with contextlib.suppress(wire.WireError):
-        wire.read_ack(_CHECKING, NAME, data)
+        wire.read_ack(CHECKING, NAME, data)
     with contextlib.suppress(wire.ValidationError):
         wire.AckData.model_validate_json(data)
 
@@ -225,83 +204,4 @@ TARGETS: dict[str, Target] = {
         command, keys_list, command_claims, code, code_signature, registration, roster_token, roster_claims,
         roster_file, ack, uplink, config, vision_packet, guard_order, guard_news,
     )
-}  # fmt: skip
-
-
-def _packet(value: object) -> bytes:
-    return b"J" + json.dumps(value).encode()
-
-
-_KEYS = site_keys.unsigned(site_keys.SiteKeys("garden", 1, "pem", {"manager": "pem"}, {"site": "pem"}))
-_PERSON = {
-    "id": "p-1", "name": "Li Mei", "kind": "resident", "enabled": True, "groups": [], "schedules": ["always"],
-    "valid_from_utc_s": None, "valid_until_utc_s": None, "extended_release": False, "second_factor": False,
-    "consent": {"purpose": "face-at-the-door", "given_utc_s": 1, "under_14": False, "guardian": None,
-                "withdrawn_utc_s": None},
-    "faces": [{"template_id": "t-1", "model_id": "net", "alignment_id": "five"}],
-    "phones": [{"key_id": "k", "public_key": base64.b64encode(_PHONE).decode(), "enabled": True}],
-}  # fmt: skip
-_PART = {
-    "type": "part", "revision": 2, "base": None, "digest": "0" * 64, "sending": "s", "number": 1, "parts": 1,
-    "operations": [{"type": "put", "kind": "person", "id": "p-1", "body": _PERSON},
-                   {"type": "drop", "kind": "person", "id": "p-2"}],
-}  # fmt: skip
-_FINDING = {
-    "type": "finding", "track": 1, "verdict": "recognised", "person_id": "p-1", "needs_phone": False, "reason": "match",
-    "hint": None, "first_frame_at_s": 1.5, "decided_at_s": 2.0, "frames": 3, "receipt": {"a": [1, 2.5], "b": {}},
-}  # fmt: skip
-_CONFIG = b"""[door]
-site = "garden"
-id = "gate-1"
-lock_type = "fail-safe"
-[hardware.relay]
-pin = 17
-[hardware.inputs.contact]
-pin = 22
-[camera]
-source = "none"
-"""
-_PHONE_CODE = passes.base45_encode(passes.phone_message(_PHONE, NAME, 1_796_000_000, b"nonce-01") + bytes(64))
-_VISIT = passes.visitor_message(_PHONE, (NAME,), 1_795_999_000, 1_796_009_000, 2, b"visit-01")
-_BUNDLE = {"release": "0.1.1+9b1c07aa52", "sha256": "0" * 64, "bytes": 7, "rollout": "r1"}
-SEEDS: dict[str, tuple[bytes, ...]] = {
-    "command": (_GOOD_TOKEN,),
-    "keys_list": (
-        site_keys.with_signature(_KEYS, b"signature"),
-        base64.urlsafe_b64decode(_KEYS.removeprefix(site_keys.PREFIX) + b"=="),
-    ),
-    "command_claims": (
-        json.dumps({**_CLAIMS, "door": NAME}).encode(),
-        json.dumps({**_CLAIMS, "door": NAME, "action": "update", "bundle": _BUNDLE}).encode(),
-    ),
-    "code": (_PHONE_CODE, passes.base45_encode(_VISIT + bytes(64))),
-    "code_signature": (bytes(64), b"\xff" * 64),
-    "registration": (base64.urlsafe_b64encode(_PHONE),),
-    "roster_token": (signed(_SIGNING, NAME, _PART),),
-    "roster_claims": (
-        json.dumps(_PART).encode(),
-        json.dumps({"type": "head", "revision": 1, "digest": "0" * 64, "challenge": None}).encode(),
-    ),
-    "roster_file": (
-        json.dumps(_PERSON).encode(),
-        json.dumps(
-            {"v": 1, "epoch": 1, "schedules": [], "holidays": [], "unlock_hours": [], "persons": [_PERSON]}
-        ).encode(),
-    ),
-    "ack": (
-        wire.ack_data(Ack("0" * 32, 5, "0" * 64, "abcdef01", None, None, ())).model_dump_json().encode(),
-        wire.signed_ack(_SIGNING, NAME, Ack("0" * 32, 5, "0" * 64, "abcdef01", None, None, ())),
-    ),
-    "uplink": (b"[]", b'{"v":1,"device":"a/b"}'),
-    "config": (_CONFIG,),
-    "vision_packet": (
-        _packet(_FINDING),
-        _packet({"type": "pass", "payload": "QUJD", "at_s": 1.0}),
-        _packet({"type": "alive", "fps": 1.0, "camera_state": "ok"}),
-    ),
-    "guard_order": (_packet({"type": "release", "lease_ms": 1500, "id": "a", "hold": False, "until_s": 12.5}),),
-    "guard_news": (
-        _packet({"type": "input", "line": "exit", "active": True, "at_s": 1.0}),
-        _packet({"type": "relay", "energised": True, "why": "order", "at_s": 1.0}),
-    ),
 }  # fmt: skip

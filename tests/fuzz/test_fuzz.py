@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.fuzz import guided
 from tests.fuzz.fuzz import Watch, changed, run, warm_up
-from tests.fuzz.targets import SEEDS, TARGETS
+from tests.fuzz.seeds import SEEDS
+from tests.fuzz.targets import TARGETS
 
 WATCH = Watch()
 warm_up(TARGETS)
