@@ -1,8 +1,10 @@
 """A door with unlocked hours: a real controller and a real roster store on one virtual clock."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,10 +27,20 @@ from agent.core.stream import Committed
 from agent.hours import Hours
 from agent.mailbox import Mailbox
 from agent.residents import Residents
+from agent.roster_store import RosterStore
 
 XIAMEN, BERLIN = "Asia/Shanghai", "Europe/Berlin"
 WEEK = ["mon", "tue", "wed", "thu", "fri"]
 ALL_DAYS = [*WEEK, "sat", "sun", "holiday"]
+DONE = [("unlock", "accepted"), ("unlock", "done")]  # what a window that unlocked has ordered
+
+
+@contextlib.contextmanager
+def nobody_yet(folder: Path) -> Iterator[Residents]:
+    """An empty roster, its store in `folder`."""
+    (folder / "state").mkdir()
+    with contextlib.closing(RosterStore(folder / "state")) as store:
+        yield Residents(store)
 
 
 def hours(*windows: tuple[list[str], int, int], first: bool = False, holidays: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Unlocked hours: windows, first person in, clocks, lock-downs and restarts at a real controller and roster store."""
+"""Unlocked hours: windows, clocks, lock-downs and restarts at a real controller and roster store."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hours_world import ALL_DAYS, BERLIN, FIRST_IN, OFFICE, WEEK, World, hours, put, turn_until
+from hours_world import ALL_DAYS, BERLIN, DONE, OFFICE, WEEK, World, hours, nobody_yet, put, turn_until
 
 from agent.app import DoorAgent
 from agent.config import parse
@@ -13,19 +13,13 @@ from agent.core.events import Input, Kind, LineChanged, Mode, Order, Record
 from agent.core.journal import ClockQuality
 from agent.hours import FACT
 from agent.residents import Residents
-from agent.roster_store import RosterStore
 from fixtures.plain_door import MAGNET, plain_door
 
 
 @pytest.fixture
 def residents(tmp_path: Path) -> Iterator[Residents]:
-    (tmp_path / "state").mkdir()
-    store = RosterStore(tmp_path / "state")
-    yield Residents(store)
-    store.close()
-
-
-DONE = [("unlock", "accepted"), ("unlock", "done")]
+    with nobody_yet(tmp_path) as residents:
+        yield residents
 
 
 def test_the_door_unlocks_with_the_window_and_locks_after_it_with_one_order_each(residents: Residents):
@@ -197,72 +191,6 @@ def test_fire_and_a_manager_s_hold_open_neither_end_nor_repeat_it(residents: Res
     world.tell(LineChanged(Input.FIRE, active=False, at_s=world.now_s))
     world.order(Order.END_HOLD_OPEN)
     assert world.run() == Mode.UNLOCKED
-    assert world.orders() == DONE
-
-
-@pytest.mark.parametrize(
-    ("person_id", "then"), [("p-li", Mode.UNLOCKED), ("p-guest", Mode.LOCKED), (None, Mode.LOCKED)]
-)
-def test_first_person_in_is_somebody_of_the_house_and_counts_at_once(
-    *, residents: Residents, person_id: str | None, then: Mode
-):
-    put(residents, FIRST_IN)
-    world = World(residents, "2026-11-23 07:50")
-    world.walk_in()  # before the window: does not count
-    assert world.run_to("2026-11-23 08:30:01") == Mode.LOCKED
-    world.walk_in(person_id)
-    assert world.run(minutes=1 / 60, step_s=0.25) == then
-
-
-def test_who_is_forced_to_open_is_no_first_person_in_and_later_counts_as_always(residents: Residents):
-    """The coercer had the house stand unlocked for the rest of the day."""
-    put(residents, FIRST_IN)
-    world = World(residents, "2026-11-23 08:30")
-    world.walk_in(duress=True)
-    assert [row.kind for row in world.rows if row.kind in (Kind.DURESS, Kind.ACCESS_TAKEN)] == [
-        Kind.DURESS,
-        Kind.ACCESS_TAKEN,
-    ]
-    assert world.run(minutes=30) == Mode.LOCKED
-    world.walk_in()
-    assert world.run() == Mode.UNLOCKED
-
-
-def test_the_first_person_counts_although_the_clock_was_set_after_she_came(residents: Residents):
-    """A Pi boots with a wrong clock: she comes in, then NTP says what time it was."""
-    put(residents, FIRST_IN)
-    world = World(residents, "2020-01-01 00:00", trusted=False)
-    world.walk_in()
-    world.run()
-    world.trusted = True
-    world.set_clock("2026-11-23 09:00")
-    assert world.run() == Mode.UNLOCKED
-
-
-def test_a_restart_inside_a_window_unlocks_again_but_first_person_in_waits_for_a_person(residents: Residents):
-    put(residents, OFFICE)
-    world = World(residents, "2026-11-23 12:00")
-    world.run()
-    assert world.again().run() == Mode.UNLOCKED
-    put(residents, FIRST_IN)
-    world = world.again()
-    world.walk_in()
-    assert world.run() == Mode.UNLOCKED
-    world = world.again()
-    assert world.run() == Mode.LOCKED
-    world.walk_in()
-    assert world.run() == Mode.UNLOCKED
-
-
-def test_somebody_who_comes_in_before_the_order_is_committed_changes_nothing(residents: Residents):
-    put(residents, FIRST_IN)
-    world = World(residents, "2026-11-23 09:00", commits=False)
-    world.walk_in()
-    world.hours.tend(world.now_s)
-    world.now_s += 0.1
-    world.walk_in()
-    world.hours.tend(world.now_s)
-    assert world.run(minutes=1, step_s=0.25) == Mode.UNLOCKED
     assert world.orders() == DONE
 
 
