@@ -233,6 +233,16 @@ class PlayedDevice:
         patch.setattr(update.shutil, "chown", lambda *_: None)
         patch.setattr(update.time, "sleep", lambda _: None)
 
+    def offers(self, patch: pytest.MonkeyPatch, name: str) -> None:
+        """The bundle is of this release, which is installed when it is not there."""
+
+        def install_release(*_: object) -> None:
+            if name not in self.releases:
+                self.release(name)
+
+        patch.setattr(install.Installer, "unpack", lambda one, _: setattr(one, "manifest", {"version": name}))
+        patch.setattr(install.Installer, "install_release", install_release)
+
 
 def _as_anybody(command, *, timeout_s, group="door", told=""):
     """The door's users are not here; everything else of it is."""

@@ -9,7 +9,6 @@ from played_device import SERVICES, WELL, PlayedDevice
 from deploy.device import health, update
 from deploy.device.commands import InstallError
 from deploy.device.files import link
-from deploy.device.install import Installer
 from deploy.device.steps import Talk
 
 ALL = set(SERVICES)
@@ -19,20 +18,9 @@ ALL = set(SERVICES)
 def device(tmp_path, monkeypatch):
     played = PlayedDevice(tmp_path)
     played.take_over(monkeypatch)
-    offers(played, monkeypatch, "new")
+    played.offers(monkeypatch, "new")
     yield played
     played.close()
-
-
-def offers(device: PlayedDevice, monkeypatch, name: str) -> None:
-    """The bundle is of this release, which is installed when it is not there."""
-
-    def install(*_):
-        if name not in device.releases:
-            device.release(name)
-
-    monkeypatch.setattr(Installer, "unpack", lambda self, _: setattr(self, "manifest", {"version": name}))
-    monkeypatch.setattr(Installer, "install_release", install)
 
 
 def updated(**more):
@@ -263,53 +251,3 @@ def test_the_installer_at_the_door_can_say_now(device):
     device.status("busy: a face is in view")
     updated(now=True)
     assert device.current == "new"
-
-
-@pytest.mark.parametrize("why", ["somebody is at the door", "door-agent check-config"])
-def test_updates_that_fail_again_and_again_do_not_fill_the_card(device, monkeypatch, why):
-    """What an earlier try left goes before the next one is written, and not only once one went well."""
-    if why == "somebody is at the door":
-        device.status("busy: a face is in view")
-        monkeypatch.setattr(update, "QUIET_WAIT_S", 0.0)
-    else:
-        device.fails("check-config")
-    most = 0
-    for name in ("first", "second", "third"):
-        offers(device, monkeypatch, name)
-        with pytest.raises(InstallError, match=why):
-            updated()
-        most = max(most, len(device.releases))
-    assert (device.current, most) == ("old", 2 if "somebody" in why else 1)
-    assert "new" not in device.releases, "nor what an earlier one left"
-
-
-@pytest.mark.parametrize("kept", [{"old"}, set()])
-def test_only_what_is_named_and_what_runs_are_kept(device, kept):
-    """By name: the newest folder may be the one that was taken back."""
-    device.release("sick")
-    link(device.root / "current", "releases/new")
-    update.prune(kept)
-    assert device.releases == {"new"} | kept
-
-
-@pytest.mark.parametrize("how", ["led back", "pruned"])
-def test_a_release_that_was_half_removed_when_the_power_went_is_not_taken_for_a_whole_one(device, monkeypatch, how):
-    """Its mark goes first: another try must not begin with what is left of it."""
-    real = update.shutil.rmtree
-
-    def cut(folder, **options):
-        if Path(folder).parent.name != "releases":
-            return real(folder, **options)
-        raise KeyboardInterrupt  # before anything else of it is gone
-
-    monkeypatch.setattr(update.shutil, "rmtree", cut)
-    if how == "led back":
-        device.sick("new", "door-agent")
-        with pytest.raises(KeyboardInterrupt):
-            updated()
-    else:
-        with pytest.raises(KeyboardInterrupt):
-            update.prune(set())
-    assert device.current == "old"
-    assert (device.root / "releases" / "new").is_dir()
-    assert not (device.root / "releases" / "new" / ".complete").exists()
