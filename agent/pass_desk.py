@@ -97,6 +97,9 @@ class PassDesk:
         self._showings[event.payload] = _Showing(now_s, now_s)
         if isinstance(judged, Rejected):
             self._refuse(judged.reason.value, judged.person_id, event.at_s, now_s, judged.pass_id)
+            if judged.forced is not None and judged.person_id is not None:
+                self._book = judged.forced.book  # a film of it is no second alarm
+                self._alarm(judged.person_id, now_s)
         elif judged.person_id is None:
             visit = self._visitor(judged, moment, event.at_s, now_s)
             self._showings[event.payload] = _Showing(now_s, now_s, visit)

@@ -82,11 +82,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A code that opens nothing. `person_id` or, of a visitor, `pass_id` where the signature proved whose it is."""
+    """A code that opens nothing. `person_id` or, of a visitor, `pass_id` where the signature proved whose it is.
+
+    `forced`: fresh, made under duress, and refused only because the phone or the person is switched off.
+    """
 
     reason: Refusal
     person_id: str | None = None
     pass_id: str | None = None
+    forced: Accepted | None = None
 
 
 Revoked = Container[str]  # hex of pass_id
@@ -119,10 +123,11 @@ def judge(  # noqa: PLR0911  one return for each reason, in the order they are c
         return Rejected(Refusal.UNKNOWN_KEY)
     if not verify(key.public, message, signature):
         return Rejected(Refusal.BAD_SIGNATURE)
-    if not key.enabled:
-        return Rejected(Refusal.REVOKED, key.person_id)
     if kind is _PHONE:
-        return _phone(message, key, door, book, utc_s, floor_utc_s)
+        found = _phone(message, key, door, book, utc_s, floor_utc_s)
+        return found if key.enabled else _switched_off(found, key)
+    if not key.enabled:
+        return Rejected(Refusal.REVOKED)
     pass_id = message[_PASS_ID].hex()
     if pass_id in revoked:
         return Rejected(Refusal.REVOKED, pass_id=pass_id)
@@ -149,6 +154,12 @@ def _phone(
         return Rejected(Refusal.NOT_YET_VALID, key.person_id)
     used = book.with_steps(name, steps.used(step, time_known=utc_s is not None))
     return Accepted(key.person_id, nonce.hex(), bool(flags & DURESS), used)
+
+
+def _switched_off(found: Accepted | Rejected, key: Key) -> Rejected:
+    """Refused as always, but whoever is forced with such a phone is still heard."""
+    forced = found if isinstance(found, Accepted) and found.duress else None
+    return Rejected(Refusal.REVOKED, key.person_id, forced=forced)
 
 
 def _newest_s(utc_s: float | None, floor_utc_s: float) -> float:

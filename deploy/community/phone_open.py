@@ -6,6 +6,7 @@ the order only with its own fresh challenge, and says what came of it. What a ph
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
@@ -24,10 +25,12 @@ from agent.core.bounded import BadValueError, flag, integer, text
 from agent.core.commands import PHONE_ACTOR
 from agent.core.events import Credential
 from agent.core.roster import Person, PhoneKey, Roster
+from agent.errors import DoorAgentError
 from agent.pass_desk import verify_p256
 from deploy.community.door_rosters import Door
 from deploy.community.gate import json_object
 from deploy.community.limits import PerMinute
+from deploy.community.news import SERVER
 from deploy.community.people import EVERYBODY, People
 from deploy.phone.serve import HEADERS
 
@@ -95,7 +98,7 @@ class PhoneOpenings:
         alarm: Callable[[str, str], None] = lambda _device, _person_id: None,
     ) -> None:
         self._people, self._open, self._zone, self._high_security = people, open_, ZoneInfo(timezone), high_security
-        self._alarm = alarm
+        self._alarm, self._forced = alarm, PerMinute(1)
         self._lock, self._reading = threading.Lock(), threading.Lock()
         self._phones: _Phones | None = None
         self._presses: dict[str, list[float]] = {}
@@ -106,8 +109,8 @@ class PhoneOpenings:
 
     def doors(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The doors that this phone's owner may use, for the buttons."""
-        roster, person = self._known(asked, "doors")
-        del roster
+        _, person, phone = self._signed(asked, "doors")
+        self._may_press(asked, person, phone)
         return {"doors": [d.device for d in self._people.doors().values() if _may_use(d, person)]}
 
     def open(self, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,16 +119,31 @@ class PhoneOpenings:
         Raises:
             RefusedError: with the reason; nothing was ordered, or (NOT_KNOWN) nobody can tell what came of it.
         """
-        roster, person = self._known(asked, "open")
-        device, forced = str(asked["door"]), asked.get("duress") is True
+        roster, person, phone = self._signed(asked, "open")
         try:
-            return self._order(device, roster, person, str(asked["key"]), forced=forced)
-        except RefusedError:
-            if forced:  # the door raises the alarm for what it refuses itself, or can't if it is not reached
-                self._alarm(device, person.id)
+            self._may_press(asked, person, phone)
+            return self._order(asked, roster, person)
+        except (RefusedError, DoorAgentError) as e:  # to whoever holds the phone, duress looks like any other refusal
+            if asked.get("duress") is True:
+                self._forced_in_vain(asked, person, str(e))
             raise
 
-    def _order(self, device: str, roster: Roster, person: Person, key_id: str, *, forced: bool) -> dict[str, Any]:
+    def _forced_in_vain(self, asked: Mapping[str, Any], person: Person, reason: str) -> None:
+        """The silent alarm, once a minute at most: the phone signed it, so it is meant, whatever it is refused for.
+
+        The door raises it as well where it refuses itself. What somebody copied and sends again raises no second one.
+        """
+        device, copied = SERVER, reason == Reason.REPLAYED
+        with contextlib.suppress(DoorAgentError):  # a file that cannot be used keeps no alarm back
+            if str(asked["door"]) in self._people.doors():
+                device = str(asked["door"])
+            if reason == Reason.WRONG_TIME and not self._forced.spent(f"{device} {person.id}"):
+                copied = not self._people.press(str(asked["nonce"]), int(time.time()))
+        if not copied and self._forced.allows(f"{device} {person.id}"):
+            self._alarm(device, person.id)
+
+    def _order(self, asked: Mapping[str, Any], roster: Roster, person: Person) -> dict[str, Any]:
+        device, forced = str(asked["door"]), asked.get("duress") is True
         door = self._people.doors().get(device)
         if door is None or not _may_use(door, person):
             raise RefusedError(Reason.WRONG_DOOR)
@@ -136,7 +154,7 @@ class PhoneOpenings:
         answer = decide(person, Credential.REMOTE, Rules(roster.calendar), moment)
         if isinstance(answer, Denied):
             raise RefusedError(answer.reason)
-        who = person.id if _ACTOR.fullmatch(person.id) else key_id
+        who = person.id if _ACTOR.fullmatch(person.id) else str(asked["key"])
         claims = {"duress": forced, "extended": isinstance(answer, Granted) and answer.extended}
         said = self._open(device, f"{PHONE_ACTOR}{who}", {name: True for name, holds in claims.items() if holds})
         stage = str(said.get("stage"))
@@ -146,8 +164,8 @@ class PhoneOpenings:
             raise RefusedError(_NO_WORD[stage])
         return {"stage": stage}
 
-    def _known(self, asked: Mapping[str, Any], action: str) -> tuple[Roster, Person]:
-        """Whose phone this is; it may still be nobody who may come in."""
+    def _signed(self, asked: Mapping[str, Any], action: str) -> tuple[Roster, Person, PhoneKey]:
+        """Whose phone this is, proven; it may still be nobody who may come in, and the request an old one."""
         message, signature = _read(asked, action)
         known, key_id = self._known_phones(), str(asked["key"])
         if key_id not in known.owners:
@@ -155,12 +173,14 @@ class PhoneOpenings:
         person, phone = known.owners[key_id]
         if not verify_p256(phone.public_key, message, signature):
             raise RefusedError(Reason.BAD_SIGNATURE)
+        return known.roster, person, phone
+
+    def _may_press(self, asked: Mapping[str, Any], person: Person, phone: PhoneKey) -> None:
         if not phone.enabled or not person.enabled:
             raise RefusedError("CredentialNotEnabled")
         if abs(time.time() - int(asked["at_utc_s"])) > MAX_WRONG_S:
             raise RefusedError(Reason.WRONG_TIME)
-        self._once(str(asked["nonce"]), key_id, int(asked["at_utc_s"]))
-        return known.roster, person
+        self._once(str(asked["nonce"]), phone.key_id, int(asked["at_utc_s"]))
 
     def _known_phones(self) -> _Phones:
         """Read once for each change of the people: whoever asks without a right must not cost a look at them all."""

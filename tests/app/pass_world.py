@@ -50,6 +50,7 @@ class World:
     phone: ec.EllipticCurvePrivateKey
     site: ec.EllipticCurvePrivateKey
     high_security: bool = False
+    time_known: bool = True
     networks: tuple[str, str] | None = ("net", "five")
     now_s: float = 100.0
     intents: list[Intent] = field(default_factory=list)
@@ -73,7 +74,7 @@ class World:
         return Rules(Calendar(), self.high_security, None)
 
     def moment(self) -> Moment:
-        return Moment(datetime.fromtimestamp(UTC_S + self.now_s, UTC))
+        return Moment(datetime.fromtimestamp(UTC_S + self.now_s, UTC) if self.time_known else None)
 
     def admit(self, intent: Intent) -> None:
         self.intents.append(intent)

@@ -275,7 +275,14 @@ def test_duress_is_not_lost_between_the_two_factors_and_the_code_is_used_up_with
     ]  # committed with the opening: a reboot does not make the code good again
 
 
-@pytest.mark.parametrize("why", ["locked down", "not for this door", "let in a moment ago"])
+def switch_off(world: World, *, phone_only: bool) -> None:
+    person = world.residents.person(world.li)
+    phones = tuple(replace(phone, enabled=False) for phone in person.phones)
+    changed = replace(person, phones=phones) if phone_only else replace(person, enabled=False)
+    world.residents.roster = replace(world.residents.roster, persons={world.li: changed})
+
+
+@pytest.mark.parametrize("why", ["locked down", "not for this door", "let in a moment ago", "person off", "phone off"])
 def test_a_duress_code_that_opens_nothing_raises_the_silent_alarm_once_all_the_same(world: World, why: str):
     if why == "locked down":
         world.state = replace(world.state, locked_down=True)
@@ -283,6 +290,8 @@ def test_a_duress_code_that_opens_nothing_raises_the_silent_alarm_once_all_the_s
         person = world.residents.person(world.li)
         roster = world.residents.roster
         world.residents.roster = replace(roster, persons={world.li: replace(person, schedules=())})
+    elif why in ("person off", "phone off"):
+        switch_off(world, phone_only=why == "phone off")
     else:
         world.show()
         world.now_s += 5
@@ -292,6 +301,20 @@ def test_a_duress_code_that_opens_nothing_raises_the_silent_alarm_once_all_the_s
         world.now_s += 4
     assert len(world.allowed) == opened
     assert [(row.kind, row.body["opened"]) for row in world.rows] == [(Kind.DURESS, False)]
+
+
+def test_a_film_of_a_duress_code_of_a_phone_that_is_switched_off_raises_one_alarm(world: World):
+    """A door that knows no time would take each showing of the film for one more, as often as somebody liked."""
+    switch_off(world, phone_only=True)
+    world.time_known = False
+    film = sign(world.phone, phone_message(public_of(world.phone), None, UTC_S + world.now_s, bytes(8), duress=True))
+    for _ in range(3):
+        world.show(film)
+        world.now_s += 70
+    world.show()
+    assert [row.kind for row in world.rows] == [Kind.DURESS]
+    assert [refusal.reason for refusal in world.refusals] == ["Revoked"] * 4
+    assert world.allowed == []
 
 
 # ---------------------------------------------------------------- what a confirmed visit teaches

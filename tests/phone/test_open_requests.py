@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from flask import Flask
 
 from agent.core.bounded import written
+from agent.errors import StoreError
 from agent.pass_desk import phone_key
 from deploy.community import phone_open
 from deploy.community.people import People
@@ -168,6 +169,53 @@ def test_a_press_under_duress_that_is_refused_is_an_alarm_and_a_forged_one_is_no
     assert office.alarms == [(DOOR, "p-li")]
     assert office.refused({**office.request(), "duress": True}) == "bad-signature"
     assert len(office.alarms) == 1
+
+
+@pytest.mark.parametrize("why", ["person off", "phone off", "too many", "wrong time", "no such door", "full disk"])
+def test_a_press_under_duress_is_an_alarm_whatever_it_is_refused_for_and_the_answer_is_as_always(
+    office: Office, why: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Forced with a phone that was switched off, after ten presses or with a wrong clock: nobody heard of it."""
+    change: dict[str, Any] = {}
+    if why == "person off":
+        office.people.put({"id": "p-li", "enabled": False})
+    elif why == "phone off":
+        office.people.put({"id": "p-li", "phones": [{**written(office.phone), "enabled": False}]})
+    elif why == "too many":
+        for _ in range(phone_open._PER_MINUTE):
+            office.desk.open(office.request())
+    elif why == "wrong time":
+        change = {"at_utc_s": int(time.time()) - 3600}
+    elif why == "no such door":
+        change = {"door": "garden/nowhere/#"}
+    else:
+
+        def torn(*_: object) -> bool:
+            raise StoreError("site.db: cannot be used (disk I/O error)")
+
+        monkeypatch.setattr(People, "press", torn)
+    app = Flask("forced")
+    app.register_error_handler(StoreError, lambda error: ({"error": str(error)}, 400))
+    app.register_blueprint(blueprint(office.desk))
+
+    def press(*, duress: bool) -> tuple[int, bytes]:
+        answer = app.test_client().post("/phone/api/open", json=office.request(duress=duress, **change))
+        return answer.status_code, answer.data
+
+    free = press(duress=False)
+    assert office.alarms == []
+    assert [press(duress=True), press(duress=True)] == [free, free], "nothing on the screen tells"
+    assert office.alarms == [("server" if why == "no such door" else DOOR, "p-li")], "once a minute, not at each press"
+
+
+def test_a_press_under_duress_that_somebody_copied_raises_no_second_alarm(office: Office):
+    late, good = office.request(duress=True, at_utc_s=int(time.time()) - 3600), office.request(duress=True)
+    office.desk.open(good)
+    for _ in range(2):  # and after a restart
+        assert [office.refused(late), office.refused(good)] == ["wrong-time", "replayed"]
+        office.desk = PhoneOpenings(People(office.folder / "people"), office._open, "Asia/Shanghai", lambda _: False,
+                                    lambda device, who: office.alarms.append((device, who)))  # fmt: skip
+    assert office.alarms == [(DOOR, "p-li")]
 
 
 def test_a_stranger_costs_no_look_at_everybody_and_is_soon_sent_away(office: Office, monkeypatch):
