@@ -13,7 +13,8 @@ verdict, `conclude`. Pure: numbers in, verdict out, told the time. What holds wh
   phone would do.
 
 A match distance is relative: 1 - (similarity to the best person - what is nothing special in it), the latter 0.7 times
-the mean similarity of the face to the next ten people and 0.7 times that of the best person to the ten nearest to him.
+the mean similarity of the face to the next ten people and 0.7 times that of the best person to the ten nearest to him,
+and what both owe to being clear (models/scale.py).
 Lower is closer. So one bound fits faces that resemble many of those enrolled and faces that resemble none, which plain
 similarity does not do (models/EVALUATION.md has what it does for East-Asian strangers).
 """
