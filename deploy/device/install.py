@@ -139,7 +139,9 @@ class Installer:
                 raise InstallError(f"{name} in the bundle is damaged; copy the bundle again")
         here = {"machine": platform.machine(), "python": f"cp{sys.version_info.major}{sys.version_info.minor}"}
         if self.serial < (newest := serial_of(ROOT / "current")) and not self.older:
-            raise InstallError(f"older than what runs here ({self.serial} < {newest}); see --allow-older")
+            raise InstallError(
+                f"older than what runs here ({self.serial} < {newest}); if meant: `door-agent update … --allow-older`"
+            )
         if self.manifest["for"] != here:
             raise InstallError(f"the bundle is for {self.manifest['for']}, this device is {here}; make one with --for")
 

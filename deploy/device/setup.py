@@ -83,7 +83,9 @@ class Setup:
             detached(lambda talk: update.update(bundle, talk, now=now), self.talk)
             did = f"updated to {self.release.name}, which is well"
         else:
-            Installer(bundle, None, note=lambda what: self.talk.tell("progress", what=what)).run(start=False)
+            # older than what a run before this one began with will do: nobody relies on it yet
+            installer = Installer(bundle, None, older=True, note=lambda what: self.talk.tell("progress", what=what))
+            installer.run(start=False)
             did = f"installed {self.release.name}"
         replace(STATE / f"release-{self.release.name}", b"", 0o600)
         bundle.unlink()

@@ -91,13 +91,9 @@ class KnownDoors:
         return None
 
     def pin(self, alias: str, key: str) -> None:
-        """Believe this key for this door from now on."""
-        before = self.path.read_text() if self.path.exists() else ""
-        write_file(self.path, f"{before}{alias} {key}\n".encode(), 0o644)
-
-    def forget(self, alias: str) -> None:
-        """For a device that was replaced or whose card was written anew."""
-        lines = [line for line in self.path.read_text().splitlines() if not line.startswith(f"{alias} ")]
+        """Believe this key for this door from now on, and no other."""
+        before = self.path.read_text().splitlines() if self.path.exists() else []
+        lines = [*(line for line in before if not line.startswith(f"{alias} ")), f"{alias} {key}"]
         write_file(self.path, "".join(f"{line}\n" for line in lines).encode(), 0o644)
 
     def check(self, alias: str, key: str) -> bool:
@@ -111,6 +107,7 @@ class KnownDoors:
             raise HostKeyError(
                 f"this is not the device that was pinned as {alias}. Nothing was sent to it.\n"
                 f"  pinned: {words(pinned)}\n  found:  {words(key)}\n"
-                "Wrong address? If the device was replaced or its card written anew, say so with --forget-host-key"
+                "Wrong address? If the device was replaced or its card written anew: "
+                "`door-agent provision … --forget-host-key`"
             )
         return pinned is not None

@@ -147,10 +147,9 @@ class Provision:
             self.show({"t": "note", "words": words})
 
     def _pin(self, address: Address) -> str:
-        if self.wish.forget_host_key and self.known.pinned(self.name):
-            self.known.forget(self.name)
         key = hostkey.scan(address.host, address.port)
-        if self.known.check(self.name, key):
+        # to be forgotten: what is pinned stays all the same until somebody has vouched for this one
+        if not self.wish.forget_host_key and self.known.check(self.name, key):
             return key
         said, words, print_ = self.wish.host_key, hostkey.words(key), hostkey.fingerprint(key)
         self.show({"t": "host-key", "words": words, "fingerprint": print_})
@@ -158,7 +157,7 @@ class Provision:
             if said.strip().lower() not in {words, print_.lower()}:
                 raise HostKeyError(f"the device shows {words}\n({print_}), not what --host-key says. Nothing was sent")
         elif self.confirm is None:
-            raise HostKeyError(f"first contact: say --host-key '{words}' after comparing it, see the installer's guide")
+            raise HostKeyError(f"first contact: say --host-key '{words}' to provision when compared, see the guide")
         elif not self.confirm("Are these the words of this device?"):
             raise HostKeyError("not pinned, nothing was sent to the device")
         self.known.pin(self.name, key)

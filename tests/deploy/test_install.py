@@ -5,6 +5,7 @@ import io
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tarfile
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.cli.main import make_parser
 from deploy.bundle import sign
 from deploy.device import files, install, runner
 from deploy.device.commands import InstallError
@@ -192,6 +194,10 @@ def test_the_serial_number_is_signed_too_and_an_older_release_is_refused(tmp_pat
     status, _, err = run(older, "--no-start", capsys=capsys)
     assert status == 1
     assert "older than what runs here (4 < 5)" in err
+    command = re.search(r"`door-agent (.*) … --allow-older`", err)
+    assert command, "what to do, in words that can be typed"
+    update = [command[1], "pi@door-1.local", "--site", "site.toml", "--door", "door-1", "--allow-older"]
+    assert make_parser().parse_args(update).allow_older
     with tarfile.open(older) as tar:
         described = tar.extractfile("manifest.json").read()
     forged = tmp_path / "signature.json"

@@ -67,8 +67,27 @@ def test_a_pinned_key_is_known_by_the_doors_name_and_another_key_is_refused(tmp_
     with pytest.raises(HostKeyError, match=hostkey.words(OTHER)) as refused:
         known.check("garden/door-1", OTHER)
     assert "--forget-host-key" in str(refused.value)
-    known.forget("garden/door-1")
-    assert known.check("garden/door-1", OTHER) is False
+    known.pin("garden/door-1", OTHER)
+    assert known.check("garden/door-1", OTHER) is True
+
+
+@pytest.mark.parametrize("end", ["nobody answers", "other words than --host-key", "nobody is there", "no", "yes"])
+def test_a_pin_that_is_to_be_forgotten_stays_until_somebody_vouched_for_the_new_one(site_file, monkeypatch, end):
+    """Else the next run takes whatever answers for a first contact, and does not warn of another device."""
+    SiteAuthority.create(site_file.parent / "pki", "garden")
+    known = KnownDoors(site_file.parent / "known_hosts")
+    known.pin("garden/door-1", KEY)
+    known.pin("garden/door-2", KEY)
+    if end != "nobody answers":
+        monkeypatch.setattr(hostkey, "scan", lambda *_: OTHER)
+    said = hostkey.words(KEY) if end.startswith("other words") else None
+    wish = Wish("pi@127.0.0.1", site_file, "door-1", port=1, host_key=said, forget_host_key=True)
+    confirm = None if end == "nobody is there" else lambda _: end == "yes"
+    with pytest.raises((HostKeyError, DeviceError)):  # nothing listens on that port
+        Provision(wish, lambda _: None, confirm).run()
+    assert known.pinned("garden/door-1") == (OTHER if end == "yes" else KEY)
+    assert known.pinned("garden/door-2") == KEY
+    assert len(known.path.read_text().splitlines()) == 2
 
 
 def test_nobody_at_an_address_is_said_with_what_to_look_at():
