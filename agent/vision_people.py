@@ -19,7 +19,7 @@ from agent.core.vision_messages import (
     Settings,
 )
 from agent.vision_facts import bound_of
-from models.calibration import Calibration, Steps, fit_in_steps
+from models.calibration import SAMPLE, Calibration, Steps, fit_in_steps
 from models.gallery import Gallery
 from models.pipeline import Pipeline
 from models.scale import is_a_face
@@ -84,7 +84,13 @@ class People:
     def _fit(self) -> Steps[Calibration]:
         gallery = self.gallery
         pictures = gallery.template_count / max(1, len(gallery))
-        return fit_in_steps(gallery.matrix, model_id=gallery.model_id, pictures=pictures, scale=gallery.scale)
+        return fit_in_steps(
+            gallery.some(SAMPLE),
+            model_id=gallery.model_id,
+            pictures=pictures,
+            scale=gallery.scale,
+            people=len(gallery),
+        )
 
     def bound(self, settings: Settings) -> Bound:
         """How near is near enough for this roster and the operator's numbers, after what `calibrate` has left to do."""

@@ -20,7 +20,7 @@ from typing import Final, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Floats
+from models.arrays import Floats, sample
 from models.gallery import COHORT, SHARE
 from models.manifest import known
 from models.prior import Prior
@@ -34,7 +34,7 @@ _DOUBLE_OWN_RATE: Final = 1e-4  # and than the second nearest of 1 person in 10,
 _LEAST_SCALE: Final = 0.02
 _FEWEST: Final = 30  # people from whom a tail can be read at all
 _ENOUGH: Final = 100  # people who can speak for a network that nobody has measured
-_SAMPLE: Final = 2000  # people compared with each other: 0.3 s, and more people only make the bound less strict
+SAMPLE: Final = 2000  # people compared with each other: 0.3 s, and more people only make the bound less strict
 _ROWS_A_STEP: Final = 100  # compared with everybody: some 6 ms
 _PRIOR_PEOPLE: Final = 75.0  # the prior counts like this many people
 MANY: Final = 3.0  # pictures or frames, from which on more change little
@@ -90,14 +90,16 @@ def fit(matrix: Floats, *, model_id: str, pictures: float = MANY, scale: Scale =
     return finished(fit_in_steps(matrix, model_id=model_id, pictures=pictures, scale=scale))
 
 
-def fit_in_steps(matrix: Floats, *, model_id: str, pictures: float = MANY, scale: Scale = PLAIN) -> Steps[Calibration]:
-    """`fit`, a few milliseconds at a time, so that somebody before the camera is not kept waiting; on a copy."""
-    people = len(matrix)
+def fit_in_steps(
+    matrix: Floats, *, model_id: str, pictures: float = MANY, scale: Scale = PLAIN, people: int | None = None
+) -> Steps[Calibration]:
+    """`fit`, a few milliseconds at a time, so that somebody before the camera is not kept waiting; on a copy.
+
+    `people`: how many there are, where the matrix holds only some of them (Gallery.some).
+    """
     prior = _prior(model_id)
-    rows = matrix.copy()
-    if people > _SAMPLE:
-        rows = matrix[np.random.default_rng(0).permutation(people)[:_SAMPLE]]
-    looked_at = len(rows)
+    rows = matrix[sample(len(matrix), SAMPLE)]
+    looked_at, people = len(rows), len(matrix) if people is None else people
     rows = yield from _distinct(rows, prior, _several(pictures), scale)
     distinct = people * len(rows) // max(1, looked_at)
     if distinct < _FEWEST:
@@ -146,7 +148,7 @@ def nearest_others(rows: Floats, scale: Scale = PLAIN) -> list[tuple[int, float]
     """For each person the row of the one who resembles him most, and how much; for at most 2,000 people."""
     if len(rows) < 3:  # noqa: PLR2004  two people and a cohort of one
         return []
-    best, relative = finished(_as_strangers(rows[:_SAMPLE], scale))
+    best, relative = finished(_as_strangers(rows[:SAMPLE], scale))
     return [(int(row), float(value)) for row, value in zip(best, relative, strict=True)]
 
 

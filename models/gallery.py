@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Floats
+from models.arrays import Floats, sample
 from models.errors import TemplateMixError
 from models.neighbours import Kept, Look, Neighbours
 from models.scale import PLAIN, Scale, clarity, unit
@@ -96,7 +96,12 @@ class Gallery:
     @property
     def matrix(self) -> Floats:
         """float32[people, dim]: a copy, each row of the length of its clarity."""
-        return np.asarray(self._units * self._clarities[: len(self), None], np.float32)
+        return self.some(len(self))
+
+    def some(self, most: int) -> Floats:
+        """float32[n, dim]: a copy of at most so many people's vectors, the same ones each time."""
+        rows = sample(len(self), most)
+        return np.asarray(self._rows[rows] * self._clarities[rows, None], np.float32)
 
     @property
     def _units(self) -> Floats:
