@@ -1,4 +1,4 @@
-"""Array types shared by the package."""
+"""Array types shared by the package, and which rows of an array stand for all."""
 
 from __future__ import annotations
 

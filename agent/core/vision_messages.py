@@ -9,7 +9,7 @@ From vision: Hello at connect, Alive every second, CameraChanged, GalleryLoaded,
 Pass, Enrolment. To vision: GalleryBegin, GalleryAdd, GalleryCommit, GalleryRemove, Settings, Preview, Enrol,
 EnrolCancel, UseNetwork. GalleryAdd between GalleryBegin and GalleryCommit fills the next gallery while the present one
 is in use; on its own it adds to the present one at once, and so does GalleryRemove take from it (and from the next
-one); a GalleryCommit ends such changes.
+one); a GalleryCommit ends such changes. All of it stands in this one file, longer than others: it is one protocol.
 """
 
 from __future__ import annotations
