@@ -41,13 +41,12 @@ class DoorRosters(SiteFile):
 
     def set_door(self, device: str, groups: Iterable[str]) -> None:
         """Keep the roster of this door from now on; `groups` may come in, EVERYBODY is all."""
-        with self.site() as db:
+        with self.changing() as db:
             db.execute(
                 "INSERT INTO doors (device, groups) VALUES (?, ?)"
                 " ON CONFLICT (device) DO UPDATE SET groups = excluded.groups",
                 (device, json.dumps(sorted(set(groups)))),
             )
-        self.changed()
 
     def doors(self) -> dict[str, Door]:
         """Every door whose roster is kept here."""
@@ -59,9 +58,8 @@ class DoorRosters(SiteFile):
 
     def sealing_key(self, device: str, public: bytes, name: str) -> None:
         """A door's key for templates, once the site's authority vouched for it."""
-        with self.site() as db:
+        with self.changing() as db:
             db.execute("UPDATE doors SET sealing = ?, sealing_name = ? WHERE device = ?", (public, name, device))
-        self.changed()
 
     def held(self, device: str, revision: int, digest_: str) -> None:
         """What a door says that it has."""

@@ -63,6 +63,14 @@ class People(DoorRosters):
             raise ConfigError(f"{person_id or 'the hours'}: cannot be read ({why}); {cure}")
         return found
 
+    def change(self) -> tuple[int, int]:
+        """Another one after every change that a door might have to hear of; read from what was committed itself.
+
+        So whoever is killed right after a commit has told the doors.
+        """
+        with self._store() as store:
+            return self.site_change(), store.epoch
+
     def networks(self) -> Mapping[Network, int]:
         """With which face networks how many people are enrolled here."""
         with self._store() as store:
@@ -123,16 +131,12 @@ class People(DoorRosters):
             StoreError: nobody of this id, or no phone of that name is hers.
         """
         with self._store() as store:
-            changed = RosterChanges(store).remove_phone(person_id, key_id)
-        self.changed()
-        return changed
+            return RosterChanges(store).remove_phone(person_id, key_id)
 
     def remove(self, person_id: str) -> bool:
         """Somebody moved out: gone here and, with the next revision, from every door."""
         with self._store() as store:
-            gone = RosterChanges(store).remove(person_id)
-        self.changed()
-        return gone
+            return RosterChanges(store).remove(person_id)
 
     def withdraw(self, person_id: str) -> int:
         """A consent is withdrawn: no face here from now on, and at no door, also where only a door knows the person.
@@ -140,11 +144,9 @@ class People(DoorRosters):
         Returns the time of it. Each door that had a template answers with a signed receipt, see `withdrawals`.
         """
         now_s = int(time.time())
-        with self._store() as store:
-            RosterChanges(store).withdraw(person_id, now_s)
-        with self.site() as db:
+        with self.changing() as db, self._store() as store:  # one right after the other: doors hear of both at once
             db.execute("INSERT OR REPLACE INTO withdrawals VALUES (?, ?)", (person_id, now_s))
-        self.changed()
+            RosterChanges(store).withdraw(person_id, now_s)
         return now_s
 
     def set_hours(self, hours: Mapping[str, Any]) -> None:
@@ -157,7 +159,6 @@ class People(DoorRosters):
             if isinstance(found, Rejected):
                 raise ConfigError(found.reason)
             known.replace(found)
-        self.changed()
 
     def forget(self, expired_days: int, passes_days: int, proof_days: int) -> None:
         """What has been kept long enough: people whose validity ended, passes that are over, proofs of withdrawals."""
@@ -166,12 +167,10 @@ class People(DoorRosters):
             until_s = person.valid_until_utc_s
             if until_s is not None and until_s <= now_s - expired_days * day_s:
                 self.remove(person.id)
-        with self.site() as db:
+        with self.changing() as db:
             db.execute("DELETE FROM passes WHERE until_utc_s <= ?", (now_s - passes_days * day_s,))
             db.execute("DELETE FROM receipts WHERE utc_s <= ?", (now_s - proof_days * day_s,))
-            gone = db.execute("DELETE FROM withdrawals WHERE at_utc_s <= ?", (now_s - proof_days * day_s,)).rowcount
-        if gone:
-            self.changed()
+            db.execute("DELETE FROM withdrawals WHERE at_utc_s <= ?", (now_s - proof_days * day_s,))
 
     # ------------------------------------------------------------ what doors get
 
@@ -212,7 +211,7 @@ class People(DoorRosters):
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[RosterStore]:
-        """A change of the store, whole or not at all; doors are to hear of it."""
+        """A change of the store, whole or not at all."""
         with self._store() as store:
             try:
                 with store.transaction():
@@ -220,7 +219,6 @@ class People(DoorRosters):
             except UnfitError as e:
                 raise ConfigError(str(e)) from e
             store.scrub()
-        self.changed()
 
 
 def _for_door(person: Person, *, sealed: bool) -> Person:

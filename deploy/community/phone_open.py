@@ -78,7 +78,7 @@ class RefusedError(Exception):
 class _Phones:
     """Everybody as of one change, and whose each phone is."""
 
-    change: int
+    change: tuple[int, int]
     roster: Roster
     owners: Mapping[str, tuple[Person, PhoneKey]]
 

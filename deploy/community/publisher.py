@@ -39,6 +39,7 @@ from deploy.community.news import SERVER, News
 from deploy.community.people import People
 
 _LOOK_EVERY_S: Final = 1.0
+_LOOK_AGAIN_S: Final = 10.0  # after one that failed
 _AGAIN_S: Final = 5.0  # between two sendings of one revision to one door
 _LEASE_EVERY_S: Final = 60.0
 _DRIFT_S: Final = 60.0
@@ -78,7 +79,8 @@ class Publisher:
         self._asked_s: dict[str, float] = {}
         self._head_s: dict[str, float] = {}
         self._drift_s: dict[str, float] = {}
-        self._seen = -1
+        self._seen: tuple[int, int] | None = None
+        self._look_s, self._look_failed = 0.0, ""
         self._often = PerMinute(_ALARMS_PER_MINUTE)
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
@@ -145,20 +147,34 @@ class Publisher:
         if time.monotonic() >= self._forget_s:
             self._forget_s = time.monotonic() + _FORGET_EVERY_S
             self._forget()
-        number = self._people.change()
-        if number != self._seen:
-            first, self._seen = self._seen < 0, number
-            roster = self._people.roster()
-            for device, door in self._people.doors().items():
-                entries, newest = self._people.entries(door, roster), self._people.published(device)
-                if newest is None or newest.entries != entries:
-                    self._published(door, self._people.publish(device, entries))
-                elif first:
-                    self._head(device, newest)
+        if time.monotonic() >= self._look_s:
+            self._look_at_people()
         for device, since_s in list(self._drift_s.items()):
             if time.monotonic() - since_s >= _DRIFT_S:
                 self._drift_s[device] = float("inf")
                 self._alarm(device, "roster-drift", "the door does not have the roster it should have")
+
+    def _look_at_people(self) -> None:
+        """A change counts as seen once it is published for every door; what keeps it from that is told once."""
+        try:
+            change = self._people.change()
+            if change != self._seen:
+                self._publish(first=self._seen is None)
+            self._seen, self._look_failed = change, ""
+        except Exception as e:
+            self._look_s, told = time.monotonic() + _LOOK_AGAIN_S, self._look_failed
+            self._look_failed = str(e)
+            if told != self._look_failed:
+                raise
+
+    def _publish(self, *, first: bool) -> None:
+        roster = self._people.roster()
+        for device, door in self._people.doors().items():
+            entries, newest = self._people.entries(door, roster), self._people.published(device)
+            if newest is None or newest.entries != entries:
+                self._published(door, self._people.publish(device, entries))
+            elif first:
+                self._head(device, newest)
 
     def _published(self, door: Door, newest: Published) -> None:
         self._head(door.device, newest)

@@ -44,14 +44,16 @@ class SiteFile:
         with self.site() as db:
             db.executescript(_SCHEMA)
 
-    def change(self) -> int:
-        """Rises with every change that a door might have to hear of."""
+    def site_change(self) -> int:
+        """Rises with every change of this file that a door might have to hear of."""
         with self.site() as db:
             return int(db.execute("SELECT number FROM change").fetchone()[0])
 
-    def changed(self) -> None:
-        """Say that doors might have to hear of something."""
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[sqlite3.Connection]:
+        """As `site`, for what a door might have to hear of: that it changed is committed with the change."""
         with self.site() as db:
+            yield db
             db.execute("UPDATE change SET number = number + 1")
 
     def receipts_read(self) -> int:

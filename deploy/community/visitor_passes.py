@@ -135,12 +135,11 @@ class PassDesk:
     def revoke(self, pass_id: str) -> bool:
         """Refuse it from now on, at each door as soon as its roster says so. False: no such pass, or over already."""
         now_s = int(time.time())
-        with self._people.site() as db:
+        with self._people.changing() as db:
             found = db.execute(
                 "UPDATE passes SET revoked_utc_s = coalesce(revoked_utc_s, ?) WHERE pass_id = ? AND until_utc_s > ?",
                 (now_s, pass_id, now_s),
             ).rowcount
-        self._people.changed()
         return found > 0
 
 

@@ -120,7 +120,7 @@ def test_a_distributed_face_goes_from_every_door_and_from_one_that_was_offline_a
     until(lambda: receipts(site, "p-li") == {"garden/gate-1": 1}, doors[0]._words, BOUND_S)
     # a process that was killed leaves its write-ahead log as it lay: there, in the store, or in both
     assert {"roster.db", "roster.db-wal"} >= set(left_over(doors[1].folder, pieces)) != set()
-    assert site.people.withdrawals()[0]["waiting"] == ["garden/gate-2"]
+    until(lambda: site.people.withdrawals()[0]["waiting"] == ["garden/gate-2"], "gate-1 knows, gate-2 does not")
     doors[1].start()
     until(lambda: receipts(site, "p-li") == {"garden/gate-1": 1, "garden/gate-2": 1}, doors[1]._words, BOUND_S)
     assert left_over(site.folder, pieces) == []
