@@ -2,17 +2,18 @@
 
 Used twice: by the agent for what it fetched, and by root for the copy that the agent cannot reach. Standard library
 alone. What is not the shape of a tar made by deploy/bundle.py is refused before the library's reader sees it, so that a
-file made up to fill memory does not.
+file made up to fill memory does not; so it is wherever a bundle is read (`opened`), on laptop and device.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import platform
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -64,11 +65,23 @@ def judge(bundle: Path, key: Path, *, newest: int) -> Offered:
     """
     if not key.exists():
         raise NotTakenError(f"{key} is missing: provision this door again", "no-release-key")
+    with opened(bundle) as tar:
+        return _judged(tar, key, newest)
+
+
+@contextlib.contextmanager
+def opened(bundle: Path) -> Iterator[tarfile.TarFile]:
+    """Its tar, which holds plain files and nothing else; nobody has said yet whose it is.
+
+    Raises:
+        NotTakenError: it is not the shape of a bundle, or whoever reads it finds what no bundle has.
+        OSError: the file cannot be read.
+    """
     with bundle.open("rb") as file:
         _scan(file, bundle.stat().st_size)
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
-                return _judged(tar, key, newest)
+                yield tar
         except _NO_BUNDLE as error:
             raise NotTakenError(f"not a whole bundle: {error}") from error
 
@@ -78,7 +91,7 @@ def _judged(tar: tarfile.TarFile, key: Path, newest: int) -> Offered:
     members = {member.name: member for member in listed}
     if len(members) != len(listed):
         raise NotTakenError("it holds two files of one name")
-    described = _small(tar, members, MANIFEST)
+    described = small(tar, members, MANIFEST)
     serial = _serial(described, tar, members, key)
     manifest = json.loads(described)
     if manifest["for"] != (here := this_machine()):
@@ -96,7 +109,7 @@ def _judged(tar: tarfile.TarFile, key: Path, newest: int) -> Offered:
 def _serial(described: bytes, tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], key: Path) -> int:
     if SIGNATURE not in members:
         raise NotTakenError("the bundle is not signed", "unsigned")
-    said = json.loads(_small(tar, members, SIGNATURE))
+    said = json.loads(small(tar, members, SIGNATURE))
     serial, signature = int(said["serial"]), bytes.fromhex(said["signature"])
     if not signed_by(key, SIGNED_WORDS % serial + described, signature):
         raise NotTakenError("the bundle is not signed by this site's release key", "bad-signature")
@@ -112,12 +125,17 @@ def _same(tar: tarfile.TarFile, member: tarfile.TarInfo, facts: Mapping[str, Any
         raise NotTakenError(f"{member.name} in the bundle is not as its manifest says")
 
 
-def _small(tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], name: str) -> bytes:
-    member = members[name]
-    source = tar.extractfile(member) if member.isreg() and member.size <= _MANIFEST_BYTES else None
-    if source is None:
-        raise NotTakenError(f"its {name} is not a file of a fair size")
-    return source.read()
+def small(tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], name: str) -> bytes:
+    """Manifest or signature, read as a whole. Raises KeyError, NotTakenError."""
+    fair(members[name])
+    source = tar.extractfile(members[name])
+    return source.read() if source else b""
+
+
+def fair(member: tarfile.TarInfo) -> None:
+    """Raises NotTakenError for a manifest or a signature that would fill memory: nobody has vouched for it yet."""
+    if member.name in (MANIFEST, SIGNATURE) and member.size > _MANIFEST_BYTES:
+        raise NotTakenError(f"its {member.name} is not a file of a fair size")
 
 
 def _scan(file: IO[bytes], size: int) -> None:

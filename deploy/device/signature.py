@@ -63,7 +63,7 @@ def check_signature(described: bytes, signature_file: Path, key: Path) -> int:
         serial, signature = int(said["serial"]), bytes.fromhex(said["signature"])
     except FileNotFoundError as error:
         raise InstallError("the bundle is not signed; make it with `door-agent bundle --key release.key`") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise InstallError("the bundle's signature cannot be read; copy the bundle again") from error
     if not signed_by(key, SIGNED_WORDS % serial + described, signature):
         raise InstallError("the bundle is not signed by this site's release key: it is another site's, or changed")

@@ -6,8 +6,9 @@ Standard library alone, and none of tarfile's extraction filters: they came with
 from __future__ import annotations
 
 import shutil
-import tarfile
 from pathlib import Path
+
+from deploy.device.offered import fair, opened
 
 
 class UnpackError(OSError):
@@ -15,24 +16,20 @@ class UnpackError(OSError):
 
 
 def unpack(bundle: Path, into: Path) -> None:
-    """Regular files and folders only, each below `into`; owner, modes, links and devices of the tar count for nothing.
+    """Regular files only, each below `into`, in folders as they need; owner and modes of the tar count for nothing.
 
     Raises:
-        UnpackError: a link, a device, or a name that leads elsewhere. What came before it is there already.
-        tarfile.TarError, OSError: not a tar, or the disk's refusal.
+        UnpackError: a name that leads elsewhere. What came before it is there already.
+        NotTakenError: not a tar of plain files, or cut off.
+        OSError: the disk's refusal.
     """
     into = into.resolve()
-    with tarfile.open(bundle) as tar:
+    with opened(bundle) as tar:
         for member in tar:
-            path = (into / member.name).resolve()
-            if not path.is_relative_to(into) or not (member.isreg() or member.isdir()):
+            fair(member)
+            path, source = (into / member.name).resolve(), tar.extractfile(member)
+            if source is None or not path.is_relative_to(into):
                 raise UnpackError(f"the bundle holds {member.name!r}, not a plain file inside it; do not use it")
-            if member.isdir():
-                path.mkdir(parents=True, exist_ok=True)
-                continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            source = tar.extractfile(member)
-            if source is None:
-                raise UnpackError(f"the bundle's {member.name!r} has no content; copy it again")
             with source, path.open("wb") as out:
                 shutil.copyfileobj(source, out)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.bundle import Target
+from deploy.device.offered import MANIFEST, SIGNATURE, NotTakenError, opened, small
 from deploy.own_wheel import BundleError
 
 
@@ -32,16 +32,15 @@ class Bundle:
 def read(path: Path) -> Bundle:
     """What a bundle says of itself. Raises BundleError for what is none."""
     try:
-        with tarfile.open(path) as tar:
-            member = tar.extractfile("manifest.json")
-            said = json.load(member) if member else {}
-            signed = "signature.json" in tar.getnames()
-        target = Target(said["for"]["machine"], said["for"]["python"])
-        lgpio = any(name.startswith("wheels/lgpio-") for name in said["files"])
-        return Bundle(path, str(said["version"]), target, signed, lgpio)
+        with opened(path) as tar:
+            members = {member.name: member for member in tar}
+            said = json.loads(small(tar, members, MANIFEST))
+            target = Target(said["for"]["machine"], said["for"]["python"])
+            lgpio = any(name.startswith("wheels/lgpio-") for name in said["files"])
+            return Bundle(path, str(said["version"]), target, SIGNATURE in members, lgpio)
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (tarfile.TarError, KeyError, ValueError, TypeError) as error:
+    except NotTakenError as error:
         raise BundleError(f"{path}: not a bundle; `door-agent bundle` makes one") from error
 
 
