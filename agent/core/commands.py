@@ -26,6 +26,7 @@ MAX_LEASE_CHALLENGE_AGE_S: Final = 70.0  # of a roster's lease: opens nothing, o
 CHALLENGE_EVERY_S: Final = 30.0
 MAX_COUNTER: Final = 2**53 - 1  # what every reader of JSON keeps whole
 WANT_CHALLENGE: Final = b'{"want":"challenge"}'  # unsigned: it only makes the door publish a new random number
+_CHALLENGES_MOST: Final = 32  # the door makes two a second at most
 _REMEMBERED_RESULTS: Final = 128
 _ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # the name of a file in the door's command keys
@@ -104,13 +105,17 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Challenges:
-    """The current and the previous challenge, with their ages on CLOCK_BOOTTIME."""
+    """The current and the previous challenge, and all of the last 10 s, with when they were issued (CLOCK_BOOTTIME).
+
+    Whoever asks renews: if two only were kept, the presses of others would make stale what a manager just signed.
+    """
 
     issued: tuple[tuple[str, float], ...] = ()
 
     def renewed(self, value: str, now_s: float) -> Challenges:
         """A new current one; what was current becomes the previous."""
-        return Challenges(((value, now_s), *self.issued[:1]))
+        young = (one for one in self.issued[1:_CHALLENGES_MOST] if now_s - one[1] <= MAX_CHALLENGE_AGE_S)
+        return Challenges(((value, now_s), *self.issued[:1], *young))
 
     def current(self) -> str | None:
         """What `up/state` publishes."""

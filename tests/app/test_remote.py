@@ -5,7 +5,7 @@ import json
 import pytest
 from remote_world import DOOR, PUBLIC, World, new_key
 
-from agent.core.commands import WANT_CHALLENGE
+from agent.core.commands import MAX_CHALLENGE_AGE_S, WANT_CHALLENGE
 from agent.core.events import AccessAllowed, Credential, Indication, ModeOrdered, Order
 from agent.core.stream import CommandArrived
 from agent.errors import ConfigError
@@ -114,6 +114,23 @@ def test_asking_for_a_challenge_gets_a_new_one_but_not_without_end():
     challenges = {reply["challenge"] for reply in world.replies}
     assert len(world.replies) == 1000
     assert 2 <= len(challenges) <= 3
+
+
+def test_every_challenge_that_was_asked_for_is_good_for_ten_seconds_however_many_ask_meanwhile():
+    """Two residents' presses while a manager's order was on its way made it stale: a lock-down, refused."""
+    world = World()
+    world.arrive(WANT_CHALLENGE)
+    asked, asked_s = world.replies[-1]["challenge"], world.now_s
+    for _ in range(12):
+        world.now_s += 0.6
+        world.arrive(WANT_CHALLENGE)
+    assert len({reply["challenge"] for reply in world.replies}) == 13
+    world.order("lock-down", challenge=asked)
+    assert [intent.then.order for intent in world.intents] == [Order.LOCK_DOWN]
+    world.now_s = asked_s + MAX_CHALLENGE_AGE_S + 0.1
+    world.arrive(WANT_CHALLENGE)
+    world.order("open", challenge=asked)
+    assert (world.replies[-1]["reason"], len(world.intents)) == ("stale-challenge", 1)
 
 
 def test_a_retained_request_for_a_challenge_is_refused():
