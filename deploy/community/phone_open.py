@@ -104,8 +104,11 @@ class PhoneOpenings:
         self._presses: dict[str, list[float]] = {}
 
     def has_met(self, key_id: object) -> bool:
-        """Whether a phone here had this name when the people were last looked at; looks at nothing itself."""
-        return self._phones is not None and isinstance(key_id, str) and key_id in self._phones.owners
+        """Whether a phone here had this name when the people were last looked at; looks only where nobody has yet."""
+        known = self._phones
+        with contextlib.suppress(DoorAgentError):
+            known = known or self._known_phones()
+        return known is not None and isinstance(key_id, str) and key_id in known.owners
 
     def doors(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """The doors that this phone's owner may use, for the buttons."""

@@ -241,6 +241,16 @@ def test_a_stranger_costs_no_look_at_everybody_and_is_soon_sent_away(office: Off
     assert office.refused(office.request()) == "CredentialNotEnabled"
 
 
+def test_a_stranger_who_comes_first_after_a_restart_shuts_nobody_behind_the_same_address_out(office: Office):
+    """Junk without a key's name had nobody looked up, so every resident on that Wi-Fi was taken for a stranger."""
+    app = Flask("strangers")
+    app.register_blueprint(blueprint(office.desk))
+    client = app.test_client()
+    codes = [client.post("/phone/api/open", json={"key": 5}).status_code for _ in range(61)]
+    assert codes == [403] * 60 + [429]
+    assert client.post("/phone/api/open", json=office.request()).status_code == 200
+
+
 def test_addresses_of_one_customer_count_as_one():
     assert phone_open._network("2001:db8::1") == phone_open._network("2001:db8::ffff:0:0:2")
     assert phone_open._network("192.0.2.1") != phone_open._network("192.0.2.2")
