@@ -6,8 +6,10 @@ is written: a support bundle in the clear would lie about on laptops.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import ipaddress
 import json
 import re
 import subprocess
@@ -34,15 +36,18 @@ _COMMANDS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _RULES: Final = (
     (re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----", re.DOTALL), "[key]"),
-    (re.compile(r"(?i)\b([a-z]+://)[^\s/@\"']+@"), r"\1[login]@"),
+    # up to the last @ of the word: a password may have / @ and quotes, and too much gone is no harm
+    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)\S*@"), r"\1[login]@"),
     (re.compile(r"(?i)\b(password|passwd|secret|token|credential)(\s*[=:]\s*)\S+"), r"\1\2[secret]"),
     (re.compile(r"\bv4\.(?:public|local)\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?"), "[token]"),
     (re.compile(r"\bAGE-SECRET-KEY-1[A-Z0-9]+"), "[key]"),
     (re.compile(r"\b[0-9a-f]{2}(?::[0-9a-f]{2}){5}\b", re.IGNORECASE), "[mac]"),
     (re.compile(r"\b(?!127\.)(?:\d{1,3}\.){3}\d{1,3}\b"), "[address]"),
-    (re.compile(r"\b(?:[0-9a-f]{1,4}:){4,7}[0-9a-f]{1,4}\b", re.IGNORECASE), "[address]"),
+    (re.compile(r"[^\s/]+@(?=\[address\])"), "[login]@"),
     (re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+"), "[mail]"),
 )
+# whatever may be an IPv6 address, a port without brackets or a dotted end with it; the library says what is one
+_COLONS: Final = re.compile(r"(?i)(?<![0-9a-z])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,}(?:(?:\.\d{1,3}){3})?")
 _PERSON_KEYS: Final = frozenset(
     {"person", "person_id", "actor", "subject", "credential_id", "guardian", "name", "host"}
 )
@@ -54,15 +59,19 @@ class SupportError(DoorAgentError):
 
 @dataclass(frozen=True, slots=True)
 class Redactor:
-    """Takes people, secrets and addresses out of text; `names` are words to take out besides what has a shape."""
+    """Takes people, secrets and addresses out of text; `names` and `secrets` are words without a shape of their own."""
 
     names: tuple[str, ...] = ()
     salt: bytes = b""
+    secrets: tuple[str, ...] = ()
 
     def text(self, text: str) -> str:
         """The text without them."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, "[secret]")
         for name in sorted(self.names, key=len, reverse=True):
             text = text.replace(name, self.alias(name))
+        text = _COLONS.sub(_without_address, text)
         for pattern, instead in _RULES:
             text = pattern.sub(instead, text)
         return text
@@ -82,6 +91,16 @@ class Redactor:
         return value
 
 
+def _without_address(found: re.Match[str]) -> str:
+    """What looks like an IPv6 address, if it is one: also before a colon or a port; this machine's own says nothing."""
+    whole = found[0]
+    for address, rest in ((whole, ""), (whole[: (at := whole.rfind(":"))], whole[at:])):
+        with contextlib.suppress(ValueError):
+            parsed = ipaddress.IPv6Address(address)
+            return whole if parsed.is_loopback or parsed.is_unspecified else f"[address]{rest}"
+    return whole
+
+
 def outputs(redact: Redactor) -> Iterator[tuple[str, str]]:
     """(file, text) of each command that this machine has."""
     for name, command in _COMMANDS.items():
@@ -90,7 +109,7 @@ def outputs(redact: Redactor) -> Iterator[tuple[str, str]]:
         except (OSError, subprocess.TimeoutExpired) as error:
             yield name, f"not to be had: {error}\n"
             continue
-        yield name, redact.text((done.stdout + done.stderr)[-_MAX_TEXT:].decode(errors="replace"))
+        yield name, redact.text((done.stdout + done.stderr).decode(errors="replace"))[-_MAX_TEXT:]
 
 
 def pack(files: Mapping[str, str]) -> bytes:

@@ -9,6 +9,7 @@ import sqlite3
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from agent.cli.common import add_command, print_json
 from agent.errors import DoorAgentError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from agent.config import Config
 
 _NEWEST_ROWS = 500
+_TOO_SHORT = 2  # a word that is everywhere
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from deploy.pki import write_file
 
     config = load(arguments.config)
-    redact = support.Redactor(_names(config), secrets.token_bytes(16))
+    redact = support.Redactor(_names(config), secrets.token_bytes(16), _logins(config))
     files = dict(support.outputs(redact))
     files["config.json"] = json.dumps(redact.value(config.model_dump()), indent=1, ensure_ascii=False)
     files["doctor.json"] = json.dumps(redact.value(_doctor(config, arguments.config)), indent=1, ensure_ascii=False)
@@ -70,6 +72,13 @@ def _names(config: Config) -> tuple[str, ...]:
         return tuple(word for p in people for word in (p.name, p.id) if len(word) > 1)
     finally:
         store.close()
+
+
+def _logins(config: Config) -> tuple[str, ...]:
+    """The camera's login as it stands in its address, whatever it is made of, and its password by itself."""
+    login, _, _ = config.camera.source.partition("://")[2].rpartition("@")
+    words = (login, login.partition(":")[2])
+    return tuple(word for one in words for word in (one, unquote(one)) if len(word) > _TOO_SHORT)
 
 
 def _doctor(config: Config, path: str) -> list[dict[str, object]]:
