@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any, Final, Protocol, TypeAlias
 
 from agent.controller import BEAT_S, INTENT_WAIT_S, Intent
@@ -23,7 +24,7 @@ FACT: Final = "unlock_hours_over"  # windows that are over for good, kept over a
 _SETTLED_S: Final = INTENT_WAIT_S + 2 * BEAT_S  # by then the core has answered an order
 _LONGEST_S: Final = 26 * 3600  # a window of a whole day, on the day the clocks go back, and time to order the next
 _REMEMBERED_S: Final = 2 * 24 * 3600  # longer than any window: older ones cannot hold again
-_FORCED_REMEMBERED: Final = 16  # more than can stand at once
+_FORCED_S: Final = 60.0  # an opening and a duress code so close to each other are one visit
 _OF_THE_HOUSE: Final = {PersonKind.RESIDENT, PersonKind.STAFF}
 
 Stretch: TypeAlias = tuple[str, int]  # one day's window: schedule id, and when it began in UTC seconds
@@ -65,7 +66,7 @@ class Hours:
         self._asked: frozenset[Stretch] = frozenset()  # what the standing order was given for
         self._holding: frozenset[Stretch] = frozenset()  # as last known
         self._entry_s: float | None = None
-        self._forced: tuple[Json, ...] = ()  # requests of openings under duress; their row comes before the entry's
+        self._forced_s: dict[str, float] = {}  # who opened under duress or tried to, and when
         self._due_s = self._settled_s = 0.0
 
     def wrote(self, record: Record, now_s: float) -> None:
@@ -75,13 +76,19 @@ class Hours:
         whoever is forced to open. When she came is kept on the clock that is never set, so a wrong wall clock at that
         moment does no harm.
         """
-        person_id, request_id = record.body.get("person_id"), record.body.get("request_id")
+        person_id = record.body.get("person_id")
+        if not isinstance(person_id, str):
+            return
         if record.kind is Kind.DURESS:
-            self._forced = (*self._forced, request_id)[-_FORCED_REMEMBERED:]
-        if record.kind is not Kind.ACCESS_TAKEN or not isinstance(person_id, str) or request_id in self._forced:
+            self._forced_s[person_id] = self._due_s = now_s
+            if person_id == self._entered and self._entry_s is not None and now_s - self._entry_s <= _FORCED_S:
+                self._entry_s = self._entry_before_s  # her face had opened the door before the phone was out
+        if record.kind is not Kind.ACCESS_TAKEN or now_s - self._forced_s.get(person_id, -inf) <= _FORCED_S:
             return
         person = self._roster().persons.get(person_id)
         if person is not None and person.kind in _OF_THE_HOUSE:
+            if person_id != self._entered or self._entry_s is None or now_s - self._entry_s > _FORCED_S:
+                self._entered, self._entry_before_s = person_id, self._entry_s
             self._entry_s = self._due_s = now_s
 
     def tend(self, now_s: float) -> None:

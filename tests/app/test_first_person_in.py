@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hours_world import DONE, FIRST_IN, OFFICE, World, nobody_yet, put
 
-from agent.core.events import Kind, Mode
+from agent.core.events import Kind, Mode, Record
 from agent.residents import Residents
 
 
@@ -28,6 +28,23 @@ def test_first_person_in_is_somebody_of_the_house_and_counts_at_once(
     assert world.run_to("2026-11-23 08:30:01") == Mode.LOCKED
     world.walk_in(person_id)
     assert world.run(minutes=1 / 60, step_s=0.25) == then
+
+
+def test_who_shows_a_duress_code_after_her_face_has_opened_the_door_was_no_first_person_in(residents: Residents):
+    """A face opens by itself before the phone is out: the hours had begun, and went on for the day."""
+    put(residents, FIRST_IN)
+    world = World(residents, "2026-11-23 08:30")
+    for _ in range(2):
+        world.walk_in()
+        assert world.run(minutes=1 / 12, step_s=0.25) == Mode.UNLOCKED
+    world.controller.write(Record(Kind.DURESS, {"person_id": "p-li", "opened": False}))
+    assert world.run(minutes=1 / 12, step_s=0.25) == Mode.LOCKED
+    world.walk_in()  # still the same visit
+    assert world.run(minutes=30) == Mode.LOCKED
+    world.walk_in()
+    assert world.run(minutes=30) == Mode.UNLOCKED
+    world.controller.write(Record(Kind.DURESS, {"person_id": "p-li", "opened": False}))
+    assert world.run() == Mode.UNLOCKED, "she came in freely half an hour ago"
 
 
 def test_who_is_forced_to_open_is_no_first_person_in_and_later_counts_as_always(residents: Residents):
