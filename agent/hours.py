@@ -66,6 +66,8 @@ class Hours:
         self._asked: frozenset[Stretch] = frozenset()  # what the standing order was given for
         self._holding: frozenset[Stretch] = frozenset()  # as last known
         self._entry_s: float | None = None
+        self._entered = ""  # who that was
+        self._entry_before_s: float | None = None  # the last one before her visit
         self._forced_s: dict[str, float] = {}  # who opened under duress or tried to, and when
         self._due_s = self._settled_s = 0.0
 
