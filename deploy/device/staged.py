@@ -93,6 +93,8 @@ def take(talk: Talk) -> None:
             answer.tell("waiting", "", str(error))
         except CalledOffError as error:
             answer.tell("cancelled", "called-off", str(error))
+        except deadman.NoTimerError as error:  # before the switch: the release is not to blame
+            answer.tell("failed", "not-installed", str(error))
         except _FAULTS as error:
             if update.TRIAL.exists():
                 raise  # the next boot judges it; until then nobody knows

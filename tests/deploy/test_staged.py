@@ -192,6 +192,15 @@ def test_a_release_that_can_not_be_installed_is_a_failure(device, monkeypatch):
     assert device.untouched
 
 
+def test_a_release_that_was_never_tried_is_not_told_to_be_ill(device):
+    """Without a timer for the gate nothing is switched: whoever rolls it out looks at the door, not at the release."""
+    device.fails("systemd-run")
+    answer = device.ask()
+    assert (answer["state"], answer["why"], "no timer" in answer["detail"]) == ("failed", "not-installed", True)
+    assert device.current == "old"
+    assert not update.TRIAL.exists()
+
+
 def test_killed_between_switch_and_verdict_nobody_says_how_it_ended(device, monkeypatch):
     """The next boot judges; `switching` is what the agent finds then, and looks which release runs."""
 
