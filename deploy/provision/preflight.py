@@ -100,7 +100,7 @@ def pins(device: Device, bundle: Bundle) -> None:
 
 
 def room(device: Device, bundle_mib: int, factor: int) -> None:
-    """Room for the release, its copy and its predecessor.
+    """Room for the release beside the one that runs, and for its copies on the way.
 
     Raises:
         DeviceError: the disk is too full.
