@@ -26,11 +26,11 @@ from models.manifest import known
 from models.prior import Prior
 from models.scale import PLAIN, Scale, clarity, unit
 
-_TAIL: Final = 0.1  # share of the roster that is fitted
+_TAIL: Final = 0.2  # share of the roster that is fitted: with a tenth, a hundred people make a bound of luck
 _SHAPE: Final = -0.15  # of the generalised Pareto tail: it ends; fitting it too needs more people than sites have
-_LOOK_ALIKES: Final = 0.1  # of the tail, its upper end: relatives; look-alikes get their own rule (core/recognition)
+_LOOK_ALIKES: Final = 0.05  # of the tail, its upper end: relatives; look-alikes get their own rule (core/recognition)
 _DOUBLE_RATE: Final = 0.01  # nearer than the prior says of 1 % of strangers,
-_DOUBLE_OWN_RATE: Final = 1e-4  # and than the second nearest of 1 person in 10,000 here: one person, or twins
+_DOUBLE_OWN_RATE: Final = 1e-5  # and than the second nearest of 1 person in 100,000 here: one person, or twins
 _LEAST_SCALE: Final = 0.02
 _FEWEST: Final = 30  # people from whom a tail can be read at all
 _ENOUGH: Final = 100  # people who can speak for a network that nobody has measured
@@ -51,7 +51,7 @@ class Calibration:
 
     `method`: "roster" (roster and prior, the roster counting `weight`), "prior" (fewer than 30 people), or "none": a
     network without measured prior and too few people, so that no face is near enough. `location` is the relative
-    similarity that 10 % of the roster reach against the others, `scale` the size of the tail above it.
+    similarity that 20 % of the roster reach against the others, `scale` the size of the tail above it.
     """
 
     version: str
@@ -194,7 +194,7 @@ def _above(tail: tuple[float, float], rate: float) -> float:
 
 
 def _tail(values: Floats, gone: int = 0) -> tuple[float, float]:
-    """Location and scale of the upper tenth; its own upper end only counts as "at least so much".
+    """Location and scale of the upper fifth; its own upper end only counts as "at least so much".
 
     `gone`: values left out before as doubles. A few may have been this tail's own upper end, and count as that.
     """

@@ -149,14 +149,18 @@ def _one_draw(
     setting: tuple[int, int, int],
     table: Mapping[float, _Row],
 ) -> None:
-    """Two thirds of the people with two sessions live here; they are enrolled in one and come in the other."""
+    """Two thirds of the people with two sessions live here; they are enrolled in one and come in the other.
+
+    The roster is filled first with those who have as many pictures, since who has one is judged by another bound.
+    """
     size, enrolment, draw = setting
     live, first = seen.live(), draw % 2
     rng = np.random.default_rng((draw, 1))
     twice = [str(person) for person in rng.permutation(sorted(seen.twice()))]
     residents = set(twice[: min(size, _enrolled(len(twice)))])
     known = {person: seen.vectors(seen.rows[live[person][first]], enrolment) for person in sorted(residents)}
-    filling = [str(name) for name in rng.permutation(sorted(others))][: size - len(residents)]
+    mixed = [str(name) for name in rng.permutation(sorted(others))]
+    filling = sorted(mixed, key=lambda name: len(others[name]) < enrolment)[: size - len(residents)]
     roster = known | {name: others[name][:enrolment] for name in filling}
     for row in table.values():
         row.fully.append(sum(len(vectors) == enrolment for vectors in roster.values()))
