@@ -256,3 +256,4 @@ def test_strangers_at_several_addresses_keep_no_manager_from_signing_in(tmp_path
     assert tried == ([403] * 10 + [429]) * 7
     assert enter("\ud800", "192.0.2.8") == 403  # half a character: no text that could be a link
     assert enter(link, "192.0.2.9") == 200
+    office.close()
