@@ -19,7 +19,7 @@ from agent.errors import PictureError
 from agent.roster_entries import StoredTemplate
 from agent.vision_facts import bound_of
 from models.arrays import Floats
-from models.calibration import fit
+from models.calibration import fit_gallery
 from models.fusion import mean_vector
 from models.gallery import Gallery, LookAlike
 from models.pipeline import Pipeline
@@ -60,9 +60,7 @@ def known_faces(
     for one in templates:
         vector = np.frombuffer(one.vector, "<f4").astype(np.float32)
         gallery.add(one.person_id, Template(vector, net.model_id, net.alignment_id))
-    pictures = gallery.template_count / max(1, len(gallery))
-    calibration = fit(gallery.matrix, model_id=net.model_id, pictures=pictures, scale=gallery.scale)
-    bound = bound_of(calibration, stranger_rate(1.0, 20.0) if rate is None else rate, gallery, epoch, net)
+    bound = bound_of(fit_gallery(gallery), stranger_rate(1.0, 20.0) if rate is None else rate, gallery, epoch, net)
     gallery.look_alike_distance = bound.max_look_alike_distance
     return KnownFaces(gallery, bound)
 

@@ -19,7 +19,7 @@ from agent.core.vision_messages import (
     Settings,
 )
 from agent.vision_facts import bound_of
-from models.calibration import SAMPLE, Calibration, Steps, fit_in_steps
+from models.calibration import Calibration, Steps, fit_gallery_in_steps
 from models.gallery import Gallery
 from models.pipeline import Pipeline
 from models.scale import is_a_face
@@ -72,7 +72,7 @@ class People:
         until_s = time.monotonic() + for_s
         while self._calibration is None:
             if self._fitting is None:
-                self._fitting = self._fit()
+                self._fitting = fit_gallery_in_steps(self.gallery)
             try:
                 next(self._fitting)
             except StopIteration as end:
@@ -80,17 +80,6 @@ class People:
             if time.monotonic() >= until_s:
                 break
         return self.calibrated
-
-    def _fit(self) -> Steps[Calibration]:
-        gallery = self.gallery
-        pictures = gallery.template_count / max(1, len(gallery))
-        return fit_in_steps(
-            gallery.some(SAMPLE),
-            model_id=gallery.model_id,
-            pictures=pictures,
-            scale=gallery.scale,
-            people=len(gallery),
-        )
 
     def bound(self, settings: Settings) -> Bound:
         """How near is near enough for this roster and the operator's numbers, after what `calibrate` has left to do."""

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats, sample
-from models.gallery import COHORT, SHARE
+from models.gallery import COHORT, SHARE, Gallery
 from models.manifest import known
 from models.prior import Prior
 from models.scale import PLAIN, Scale, clarity, unit
@@ -111,6 +111,22 @@ def fit_in_steps(
     else:
         method, weight = "roster", distinct / (distinct + _PRIOR_PEOPLE)
     return _named(method, model_id, people, pictures, (weight, location, size))
+
+
+def fit_gallery(gallery: Gallery) -> Calibration:
+    """`fit` of everybody in a gallery."""
+    return finished(fit_gallery_in_steps(gallery))
+
+
+def fit_gallery_in_steps(gallery: Gallery) -> Steps[Calibration]:
+    """`fit_in_steps` of everybody in a gallery; of very many people only those that are compared are copied."""
+    return fit_in_steps(
+        gallery.some(SAMPLE),
+        model_id=gallery.model_id,
+        pictures=gallery.template_count / max(1, len(gallery)),
+        scale=gallery.scale,
+        people=len(gallery),
+    )
 
 
 def without_doubles(rows: Floats, *, model_id: str, pictures: float, scale: Scale = PLAIN) -> Floats:

@@ -205,10 +205,11 @@ class Gallery:
         """Who resembles a vector float32[dim] most, as `search` finds it; None from an empty gallery."""
         if not self._people:
             return None
-        rows = self._worth_comparing(vector)
+        direction = unit(vector)
+        rows = self._worth_comparing(direction)
         if rows is None:
-            return self._people[int(np.argmax(self._units @ vector))]
-        return self._people[int(rows[np.argmax(self._rows[rows] @ vector)])]
+            return self._people[int(np.argmax(self._units @ direction))]
+        return self._people[int(rows[np.argmax(self._rows[rows] @ direction)])]
 
     def look_alikes(self, vector: Floats, within: float, *, apart_from: str | None = None) -> tuple[LookAlike, ...]:
         """Enrolled people for whom a vector float32[dim] could pass, nearest first, at most RIVALS.

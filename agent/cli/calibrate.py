@@ -60,16 +60,13 @@ def read_site(path: str) -> Site:
     """The site of a configuration file. Without one at the default place: an empty roster and default numbers."""
     from agent.config import load
     from agent.site_network import load_for, pipeline_settings
-    from models.calibration import fit
+    from models.calibration import fit_gallery
 
     config = load(path) if path != DEFAULT_CONFIG or Path(path).exists() else None
     with _residents(config) as residents:
         pipeline = load_for(pipeline_settings(config), residents.view.networks if residents is not None else {})
         gallery, epoch = _gallery(residents, pipeline)
-    pictures = gallery.template_count / max(1, len(gallery))
-    model_id = pipeline.embedder.model_id
-    calibration = fit(gallery.matrix, model_id=model_id, pictures=pictures, scale=gallery.scale)
-    return Site(config, pipeline, gallery, calibration, epoch)
+    return Site(config, pipeline, gallery, fit_gallery(gallery), epoch)
 
 
 @contextlib.contextmanager

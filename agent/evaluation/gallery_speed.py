@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from agent.evaluation.timing import Times, beside
 from models.arrays import Floats
-from models.calibration import fit
+from models.calibration import fit_gallery
 from models.pipeline import Pipeline
 from models.template import Template
 
@@ -48,7 +48,7 @@ def gallery_speed(pipeline: Pipeline, people: int = PEOPLE) -> dict[str, Any]:
         times.take("changed", lambda: gallery.search(probe))  # noqa: B023
     for number in range(_CHANGES):
         times.take("remove", lambda: gallery.remove(f"n{number}"))  # noqa: B023
-    times.take("bound", lambda: fit(gallery.matrix, model_id=net.model_id, scale=net.scale))
+    times.take("bound", lambda: fit_gallery(gallery))
     return {
         "people": people,
         "stages": [_stage(times, name) for name in (_AGAIN, _FIRST)],

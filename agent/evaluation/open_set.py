@@ -19,7 +19,7 @@ from agent.evaluation.faces import progress
 from agent.evaluation.groups import GROUPS, group_of
 from agent.evaluation.stats import by_person95
 from models.arrays import Floats
-from models.calibration import Calibration, fit
+from models.calibration import Calibration, fit_gallery
 from models.fusion import mean_vector
 from models.gallery import Gallery
 from models.pipeline import Pipeline
@@ -109,8 +109,7 @@ def build_gallery(people: People, pipeline: Pipeline) -> tuple[Gallery, Calibrat
     for name, vectors in people.items():
         for vector in vectors:
             gallery.add(name, Template(vector, net.model_id, net.alignment_id))
-    pictures = gallery.template_count / max(1, len(gallery))
-    return gallery, fit(gallery.matrix, model_id=net.model_id, pictures=pictures, scale=gallery.scale)
+    return gallery, fit_gallery(gallery)
 
 
 def row(residents: Trials, strangers: Trials, rate: float, limits: Floats) -> dict[str, Any]:

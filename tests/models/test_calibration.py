@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models import calibration
-from models.calibration import SAMPLE, finished, fit, fit_in_steps, strangeness, without_doubles
+from models.calibration import fit, fit_gallery, fit_in_steps, strangeness, without_doubles
 from models.gallery import Gallery
 from models.manifest import entry
 from models.template import Template
@@ -174,6 +174,6 @@ def test_one_picture_a_person_is_judged_more_strictly_as_the_network_needs_it(mo
 def test_some_of_very_many_people_give_the_bound_that_all_of_them_give():
     """What the vision process hands over, so that no copy of everybody holds up a frame."""
     gallery = _gallery(_population(2500))
-    some = finished(fit_in_steps(gallery.some(SAMPLE), model_id=NET, people=len(gallery)))
-    assert some == fit(gallery.matrix, model_id=NET)
+    some = fit_gallery(gallery)
+    assert some == fit(gallery.matrix, model_id=NET, pictures=1)
     assert some.people == 2500
