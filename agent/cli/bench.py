@@ -87,6 +87,10 @@ def _bench(count: int) -> dict[str, Any]:
 def _print(report: dict[str, Any]) -> None:
     for part in report["by_cores"]:
         _print_part(part, report["frames"])
+    print(f"\na visit, {report['visits'][0]['frames']} frames, mean of a frame, one core")
+    for visit in report["visits"]:
+        name = f"{visit['who']}{', with liveness' if visit['liveness'] else ''}"
+        _print_row(name, visit, visit["peer_ms"])
     print("\nmatch 100,000: beside it numpy's plain product")
     for stage in report["stages"]:
         if stage["name"].startswith("match 100,000"):
@@ -105,7 +109,7 @@ def _print(report: dict[str, Any]) -> None:
 
 
 def _print_part(part: dict[str, Any], frames: int) -> None:
-    print(f"\n{part['cores']} core(s), milliseconds       ours  fastest peer    ratio  of processor time")
+    print(f"\n{part['cores']} core(s), milliseconds                      ours  fastest peer    ratio  of processor time")
     for stage in part["stages"]:
         _print_row(stage["name"], stage, stage["peer_ms"])
     whole = part["frame_to_finding"]
@@ -113,6 +117,9 @@ def _print_part(part: dict[str, Any], frames: int) -> None:
         if f"ours{suffix}_ms" in whole:
             columns = ("ours{}_ms", "ratio{}", "processor_ratio{}")
             _print_row(name, {key.format(""): whole[key.format(suffix)] for key in columns}, whole["peer_ms"])
+    for visit in part["visits"]:
+        name = f"visit of a {visit['who']}{', with liveness' if visit['liveness'] else ''}"
+        _print_row(name, visit, visit["peer_ms"])
     for peer in part["peers"]:
         print(f"{peer['ms'] or '-':>9} ms  {peer['peer']} (found the face in {peer['found_in']} of {frames})")
 
@@ -122,4 +129,4 @@ def _print_row(name: str, row: dict[str, Any], peer_ms: float | None) -> None:
     if peer_ms is not None:
         processor = f"{row['processor_ratio']:10.1f}x" if "processor_ratio" in row else ""
         beside = f"{peer_ms:13.2f}   {row['ratio']:6.1f}x {processor}"
-    print(f"{name:27} {row['ours_ms']:9.3f} {beside}")
+    print(f"{name:42} {row['ours_ms']:9.3f} {beside}")

@@ -61,6 +61,10 @@ class Times:
             return None
         return Spent(*(statistics.median(column) for column in zip(*self.of[stage], strict=True)))
 
+    def mean(self, stage: str) -> Spent:
+        """Of a stage that ran."""
+        return Spent(*(statistics.fmean(column) for column in zip(*self.of[stage], strict=True)))
+
 
 @dataclass(slots=True)
 class Peer:

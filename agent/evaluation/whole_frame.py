@@ -37,7 +37,7 @@ class Way:
 
     def first_look(self, frame: Image) -> Spent | None:
         """A face that was not there before: the whole picture is searched. None where no face could be judged."""
-        return _timed(Eyes(self.pipeline.detector), _judge(self.pipeline, self.people, self.level), frame, 0.0)
+        return _timed(Eyes(self.pipeline.detector), judge_of(self.pipeline, self.people, self.level), frame, 0.0)
 
     def following(self, frame: Image, number: int) -> Spent | None:
         """The next frame of a film, ten a second: near the last place, twice a second in the whole picture."""
@@ -56,16 +56,22 @@ def _timed(eyes: Eyes, judge: Judge, frame: Image, at_s: float) -> Spent | None:
     return spent if judged == [_JUDGED] else None
 
 
-def _judge(pipeline: Pipeline, people: People, level: Level) -> Judge:
+def judge_of(pipeline: Pipeline, people: People, level: Level) -> Judge:
+    """One stranger a year, twenty a day."""
     return Judge(pipeline, people, Settings(str(level), 1.0, 20.0))
 
 
 def ways(pipeline: Pipeline, people: People) -> dict[str, Way]:
     """What the peers do (find, embed, compare) and, where its networks are here, what a standard door does."""
+    return {
+        name: Way(own, people, level, Eyes(own.detector), judge_of(own, people, level))
+        for name, (own, level) in doors(pipeline).items()
+    }
+
+
+def doors(pipeline: Pipeline) -> dict[str, tuple[Pipeline, Level]]:
+    """A door without liveness, as peers are, and a usual one."""
     found = {"plain": (replace(pipeline, liveness=None), Level.CONVENIENCE)}
     if pipeline.liveness is not None:
         found["with_liveness"] = (pipeline, Level.STANDARD)
-    return {
-        name: Way(own, people, level, Eyes(own.detector), _judge(own, people, level))
-        for name, (own, level) in found.items()
-    }
+    return found

@@ -161,6 +161,12 @@ def test_bench_compares_both_ways_on_the_same_frames(command: Command, capsys: p
     # timed from outside: no part of it is left out, so it takes at least what its parts take
     parts = sum(stages[name]["processor_ms"] for name in ("detect", "quality", "align and embed"))
     assert whole["processor_ms"] >= 0.6 * parts
+    visits = {(visit["who"], visit["liveness"]): visit for visit in report["visits"]}
+    assert visits["resident", False]["found"].keys() == {"recognised"}
+    assert "recognised" not in visits["stranger", False]["found"]
+    # a resident is decided about once and then only followed; a stranger is judged for longer
+    assert visits["resident", False]["processor_ms"] < visits["stranger", False]["processor_ms"]
+    assert visits["resident", False]["processor_ratio"] >= 6
     large = report["gallery"]
     assert (large["people"], large["same_person"]) == (100_000, 1.0)
     assert stages["match 100,000"]["processor_ratio"] >= 1.5
