@@ -109,7 +109,9 @@ def _print(report: dict[str, Any]) -> None:
 
 
 def _print_part(part: dict[str, Any], frames: int) -> None:
-    print(f"\n{part['cores']} core(s), milliseconds                      ours  fastest peer    ratio  of processor time")
+    print(
+        f"\n{part['cores']} core(s), milliseconds                      ours  fastest peer    ratio  of processor time"
+    )
     for stage in part["stages"]:
         _print_row(stage["name"], stage, stage["peer_ms"])
     whole = part["frame_to_finding"]
