@@ -14,7 +14,7 @@ from agent.core.stream import StoreReported
 from agent.core.sync import AckJudged, Batch
 from agent.outbox_rows import last_of
 from agent.outbox_schema import Epoch, Moment
-from agent.outbox_store import Store
+from agent.outbox_store import NOT_SENT, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,19 @@ def weighed(store: Store, work: Weigh, now: Moment) -> tuple[AckJudged, StoreRep
         e.acked = ack.next - 1
     elif verdict is Verdict.WENT_BACK:
         e.acked = max(ack.next - 1, e.base_seq)
+        if e.acked == e.base_seq:
+            _ask_again_before(store, e)
         report = StoreReported(str(verdict), f"epoch {e.name}: the server now has {ack.next - 1} rows")
     elif verdict is not Verdict.STALE:
         report = _part(store, e, verdict, ack, now)
     return AckJudged(ack, verdict, e.head()), report
+
+
+def _ask_again_before(store: Store, e: Epoch) -> None:
+    """It has nothing of this chain, so it may lack rows of those before: each is said hello of, and it says where."""
+    for before in store.epochs[: store.epochs.index(e)]:
+        if before.closed not in NOT_SENT:
+            before.acked = before.base_seq
 
 
 def _part(store: Store, e: Epoch, verdict: Verdict, ack: Ack, now: Moment) -> StoreReported:

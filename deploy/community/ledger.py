@@ -152,8 +152,7 @@ class Ledger:
         body = first.body
         before, last, why = body.get("previous_epoch"), body.get("last_seq"), body.get("reason")
         if not isinstance(before, str) or not isinstance(last, int) or not _is_place(before, last):
-            others = "SELECT epoch FROM chains WHERE device = ? AND epoch != ? LIMIT 1"
-            if not self.db.execute(others, (first.device, first.epoch)):
+            if not self._had_other(first, new=why == "created"):
                 return []
             return [Alarm("rows-lost", f"a new journal ({why}) that names no earlier one, though this door had one")]
         chain = self.chain(first.device, before)
@@ -170,6 +169,17 @@ class Ledger:
         if body.get("lost"):
             alarms.append(Alarm("rows-lost", f"{body['lost']} rows of the damaged journal could not be read any more"))
         return alarms
+
+    def _had_other(self, first: Row, *, new: bool) -> bool:
+        """Whether this door had a journal before that of this row.
+
+        One of which the same start of its agent spoke is in its store beside a `new` one, so it began later: a server
+        that was put back to a backup hears of the newest first.
+        """
+        found = self.db.execute("SELECT run FROM chains WHERE device = ? AND epoch != ?", (first.device, first.epoch))
+        own = self.chain(first.device, first.epoch)
+        beside = own.run if new and own is not None else ""
+        return any(not run or run != beside for (run,) in found)
 
     def alarm(self, device: str, alarm: Alarm, now_ms: int) -> int:
         """Keep an alarm; its number."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
+import sqlite3
 
 import pytest
 
@@ -155,3 +158,33 @@ def test_a_door_whose_card_is_put_back_again_and_again_keeps_a_few_chains_only(f
     assert again.word == "ok"
     again.store.close()
     assert verify(forked.path).ok
+
+
+@pytest.mark.parametrize("then", ["before the door was known", "in the middle of the older chain"])
+def test_a_server_that_is_put_back_to_before_a_journal_was_replaced_gets_both_chains_again(site, make, then):
+    """It was asked about the chain that grows alone: the older one, still on the card, was lost to it."""
+    server = site.serve()
+    door = Life(site, make)
+    door.write(1, 40, linked=then != "before the door was known")
+    server.stop()
+    backup = shutil.copy(site.folder / "community.db", site.folder / "backup.db")
+    door.write(41, 90, linked=False)
+    damage(door.path)
+    server = site.serve()
+    door.write(91, 120, linked=True)
+    assert sorted(seen(site)) == [*range(1, 121)]
+    server.stop()
+    for side in ("-wal", "-shm"):
+        (site.folder / f"community.db{side}").unlink(missing_ok=True)
+    shutil.copy(backup, site.folder / "community.db")
+    site.serve()
+    door.write(121, 121, linked=True)
+    stored = site.ledger().db.execute("SELECT body FROM events WHERE kind = ? ORDER BY id", (str(Kind.ACCESS_GRANTED),))
+    assert [json.loads(body)["n"] for (body,) in stored] == [*range(1, 122)]
+    assert "rows-lost" not in alarms(site)
+
+
+def damage(path) -> None:
+    """Its own notes are spoiled: the next start puts what the server lacks into a new file, under its old name."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE facts SET value = '{' WHERE key = '.head'")
