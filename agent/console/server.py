@@ -174,7 +174,7 @@ def _changes(source: ConsoleSource, stopping: threading.Event) -> Iterator[str]:
     while not stopping.is_set():
         fresh = source.wait(version, _WAIT_S)
         if fresh is None:
-            yield ": still here\n\n"
+            yield f"data: {json.dumps(_told({}))}\n\n"  # a comment line no script ever hears of
             continue
         version = int(fresh.get("version", version + 1))
         changed = {key: value for key, value in fresh.items() if key not in sent or sent[key] != value}

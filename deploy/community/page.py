@@ -34,7 +34,7 @@ _SHARED: Final = frozenset({"theme.css", "words.js", "language.js", "sentences.j
 _THREADS: Final = 24  # an open page holds one
 _MAX_STREAMS: Final = 16
 _MAX_BODY_BYTES: Final = 64 * 1024
-_QUIET_S: Final = 15.0  # a comment line this often keeps proxies from closing an idle stream
+_QUIET_S: Final = 15.0  # so often at least something is said: the page takes three times that for a lost connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _stream(feed: Feed, number: int, welcome: Callable[[], bool], role: Role) ->
     while welcome() and not feed.closed:
         entries = feed.after(number, _QUIET_S)
         if not entries:
-            yield ": still here\n\n"
+            yield 'data: {"type": "still"}\n\n'
         for entry in entries:
             number = entry["number"]
             if shown(entry, role):

@@ -211,6 +211,18 @@ def test_the_stream_brings_what_is_new_and_ends_with_the_session(page, monkeypat
     assert [entry["seq"] for entry in told if entry["type"] == "event"] in ([7], [])
 
 
+def test_a_quiet_stream_gives_signs_of_life_that_a_page_can_hear(page, monkeypatch):
+    """Comment lines keep a proxy awake; a script never hears of them, and took silence for peace."""
+    monkeypatch.setattr("deploy.community.page._QUIET_S", 0.05)
+    client = page.signed_in(Role.VIEWER)
+    connection = client.connect()
+    connection.request("GET", "/api/stream?after=99", headers={"Host": client.host, "Cookie": client.cookie})
+    answer = connection.getresponse()
+    said = [answer.readline().decode().strip() for _ in range(4)]
+    connection.close()
+    assert said[:4] == ["retry: 2000", "", 'data: {"type": "still"}', ""]
+
+
 def test_states_come_without_the_challenge(page):
     client = page.signed_in(Role.VIEWER)
     assert "challenge" not in client.ask("GET", "/api/now").json["doors"]["garden/gate-1"]["state"]

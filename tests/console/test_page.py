@@ -1,6 +1,7 @@
 """The console's page in a real browser: what people read, see, press and hear."""
 
 import os
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -155,6 +156,20 @@ def test_an_unreachable_door_is_not_shown_as_it_was_and_comes_back_by_itself(bro
     finally:
         browser.leave()
         again.stop()
+
+
+def test_a_door_that_only_fell_silent_is_not_shown_as_if_it_were_seen(page, door, monkeypatch):
+    """A tunnel that went away brings no error for minutes: “locked” stood there and was called live."""
+    reads(page, "#sentence", "The door is locked")
+    hush = threading.Event()
+    monkeypatch.setattr(door, "wait", lambda *_: hush.wait(30) and None)
+    page.js("window.fetch = () => Promise.reject(new TypeError('Failed to fetch')); 0")
+    page.js("const real = Date.now; let ahead = 0; Date.now = () => real() + (ahead += 3000); 0")
+    try:
+        reads(page, "#sentence", "This door cannot be seen right now")
+        reads(page, "#live", "does not answer")
+    finally:
+        hush.set()
 
 
 def test_the_thresholds_are_explained_with_the_last_look(page, door):

@@ -3,6 +3,8 @@
 
 const now = {};
 let connected = false;
+let heardMs = 0; // when the door's program last said something
+const SILENT_MS = 10000; // it speaks twice a second; a tunnel that went away brings no error for minutes
 let releasedUntil = null; // performance.now() of the end of the present release
 let lastRelease = "";
 let announced = null; // the newest event that was spoken
@@ -11,18 +13,29 @@ function follow() {
   const stream = new EventSource("/api/stream");
   window.addEventListener("pagehide", () => stream.close()); // kept for the Back button it would keep its connection
   stream.onmessage = (message) => {
+    const told = JSON.parse(message.data), signOfLife = connected && Object.keys(told).length === 1; // only `now_s`
     connected = true;
-    Object.assign(now, JSON.parse(message.data));
+    heardMs = Date.now();
+    Object.assign(now, told);
+    if (signOfLife) return;
     noteRelease();
     show();
   };
-  stream.onerror = () => {
+  const lose = () => {
     if (connected) {
       connected = false;
       show();
     }
-    if (stream.readyState === EventSource.CLOSED) setTimeout(again, 2000);
+    if (stream.readyState !== EventSource.CLOSED) return;
+    clearInterval(watch);
+    setTimeout(again, 2000);
   };
+  const watch = setInterval(() => {
+    if (!connected || Date.now() - heardMs < SILENT_MS) return;
+    stream.close();
+    lose();
+  }, 1000);
+  stream.onerror = lose;
 }
 
 // A stream does not say why it was refused: without a session only the way in is left.

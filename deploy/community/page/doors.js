@@ -32,12 +32,18 @@ function keyWords(door) {
   return say(door.online ? "keysNever" : "keysUnknown", clock(now.site_keys * 1000));
 }
 
+// While nothing is heard it is how the door was, without the colours of what is known.
+function standingOf(door, facts) {
+  const [tone, words] = standing({ door_state: facts, guard: { up: door.state.health?.guard !== false }, events: [] }, door.online, null);
+  return current() ? [tone || "good", words] : ["quiet", say("before", words)];
+}
+
 function doorRow(name, door) {
   const facts = door.state.door ?? {}, row = make("li", undefined, "card door"), more = make("details"), summary = make("summary");
-  const [tone, words] = standing({ door_state: facts, guard: { up: door.state.health?.guard !== false }, events: [] }, door.online, null);
+  const [tone, words] = standingOf(door, facts);
   const marks = make("span", undefined, "marks");
   marks.append(...badges(door).map(([t, text]) => make("span", text, `badge ${t}`)));
-  summary.append(make("span", undefined, `dot ${tone || "good"}`), make("strong", name), make("span", words, `said ${tone}`), marks);
+  summary.append(make("span", undefined, `dot ${tone}`), make("strong", name), make("span", words, `said ${tone}`), marks);
   more.open = opened.has(name);
   more.addEventListener("toggle", () => { if (more.open) opened.add(name); else opened.delete(name); });
   more.append(summary, factsOf(door, facts), orderButtons(name, door, facts));
@@ -65,7 +71,7 @@ function factWords(fact, value) {
 }
 
 function factsOf(door, f) {
-  const list = make("dl", undefined, "facts"), up = door.online;
+  const list = make("dl", undefined, "facts"), up = door.online && current();
   const add = (label, value) => list.append(make("dt", say(label)), make("dd", value));
   add("lock", say(up ? f.lock ?? "unknown" : "unknown")); // what an absent door last said is not what it is now
   add("contact", say(up ? f.contact ?? "unknown" : "unknown"));
@@ -88,7 +94,7 @@ function orderButtons(name, door, facts) {
   const shown = ["open", down ? "release-lock-down" : "lock-down", held ? "end-hold-open" : "hold-open", blocked ? "unblock" : "block", "identify", "diagnostics"];
   for (const action of shown) {
     const b = buttonOf(say(`a_${action}`), action === "open" ? "primary" : action === "lock-down" ? "danger" : "", () => askOrder(name, action));
-    b.disabled = !door.online && action !== "release-lock-down"; // what waits for a door can be taken back
+    b.disabled = lost || (!door.online && action !== "release-lock-down"); // what waits for a door can be taken back
     box.append(b);
   }
   return box;

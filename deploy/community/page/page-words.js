@@ -4,7 +4,8 @@
 Object.assign(WORDS, {
   title: ["小区门禁", "Community doors"], doors: ["门", "Doors"], events: ["动态", "What happened"], alarms: ["服务器警报", "Server alarms"],
   noDoors: ["还没有门连接到本服务器。", "No door has reported to this server yet."], views: ["页面", "Pages"],
-  live: ["实时", "live"], away: ["连接中断，正在重连…", "connection lost, trying again…"], leave: ["退出", "Sign out"],
+  live: ["实时", "live"], away: ["连接中断，正在重连…", "connection lost, trying again…"], connecting: ["正在连接…", "connecting…"], before: ["断线前：{0}", "before: {0}"],
+  awaySince: ["从 {0} 起连不上服务器：下面是断线前的状态，现在可能已经变了。请检查这台设备的网络；恢复后本页会自动更新。", "Since {0} there has been no connection to the server: what is shown below is from before and may have changed. Check this device's network; the page goes on by itself."], leave: ["退出", "Sign out"],
   noBroker: ["服务器收不到门的消息", "server does not hear the doors"],
   noBrokerSince: ["从 {0} 起，本服务器与消息中转断开，下面显示的是之前的状态。门照常工作，记录会补传。（{1}）", "Since {0} this server has been without its broker: what is shown below is from before. The doors go on, and what they recorded will follow. ({1})"],
   v_now: ["门与动态", "Doors"], v_people: ["住户与访客", "People"], v_managers: ["管理记录", "Managers"],

@@ -3,7 +3,10 @@
 
 let now = { doors: {}, entries: [], number: 0, link: { up: true } };
 let connected = false;
+let heardMs = 0; // when the server last said something
+let lost = false; // it was there and is not any more
 const KEPT = 300;
+const SILENT_MS = 45000; // it speaks every 15 s; a network that went away brings no error for minutes
 
 const VIEWS = { now: () => true, people: mayOrder, managers: () => me.role !== "viewer" };
 let view = "now";
@@ -35,12 +38,16 @@ function showAll() {
   showNews();
 }
 
+// What is shown of the doors is how they are now; otherwise it is how they were.
+const current = () => !lost && now.link.up;
+
 function showLive() {
   const deaf = connected && !now.link.up; // the page hears its server, the server does not hear its doors
-  byId("live").textContent = say(deaf ? "noBroker" : connected ? "live" : "away");
-  byId("live-dot").className = `dot ${connected && !deaf ? "good" : "bad"}`;
-  byId("deaf").hidden = !deaf;
-  byId("deaf").textContent = deaf ? say("noBrokerSince", clock(now.link.since_ms), now.link.why) : "";
+  byId("live").textContent = say(deaf ? "noBroker" : connected ? "live" : lost ? "away" : "connecting");
+  byId("live-dot").className = `dot ${connected && !deaf ? "good" : lost || deaf ? "bad" : ""}`;
+  const words = deaf ? say("noBrokerSince", clock(now.link.since_ms), now.link.why) : lost ? say("awaySince", clock(heardMs)) : "";
+  byId("deaf").hidden = !words;
+  if (byId("deaf").textContent !== words) byId("deaf").textContent = words;
 }
 
 function showNews() {
@@ -58,6 +65,8 @@ function showSoon() { // many rows at once are one picture
 }
 
 function take(entry) {
+  heardMs = Date.now();
+  if (entry.type === "still") return; // only a sign of life
   now.number = entry.number;
   const about = ["link", "alarm", "acknowledged"].includes(entry.type); // of the server's own making: no word of a door
   const door = about ? {} : (now.doors[entry.device] ??= { online: true, state: {} });
@@ -90,6 +99,9 @@ async function begin() {
     me = await askServer("/api/me");
     now = await askServer("/api/now");
   } catch {
+    lost = true;
+    heardMs ||= Date.now();
+    showLive();
     setTimeout(begin, 2000);
     return;
   }
@@ -99,15 +111,23 @@ async function begin() {
   loadLists();
   showAll();
   source = new EventSource(`/api/stream?after=${now.number}`);
-  source.onopen = () => { connected = true; showAll(); };
+  source.onopen = () => { connected = true; lost = false; heardMs = Date.now(); showAll(); };
   source.onmessage = (message) => take(JSON.parse(message.data));
-  source.onerror = () => { // start over with a snapshot: what was missed is in it
-    connected = false;
-    source.close();
-    showAll();
-    setTimeout(begin, 2000);
-  };
+  source.onerror = lose;
 }
+
+function lose() { // start over with a snapshot: what was missed is in it
+  if (!source) return;
+  source.close();
+  source = null;
+  connected = false;
+  lost = true;
+  showAll();
+  setTimeout(begin, 2000);
+}
+
+window.addEventListener("offline", lose);
+setInterval(() => { if (connected && Date.now() - heardMs > SILENT_MS) lose(); }, 1000);
 
 languageButton(() => { showAll(); if (past) showEvents(); chooseView(); });
 byId("leave").addEventListener("click", async () => {
