@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.core import roster_feed
@@ -91,6 +91,7 @@ class ChangedPeople:
                 self._site(body)
             if one.kind in (WITHDRAWN, REVOKED) and body is not None:
                 _checked_time(json.loads(body), "at_utc_s" if one.kind == WITHDRAWN else "until_s")
+        self._phones(touched)
         for person_id in touched:
             self._person(person_id)
 
@@ -99,6 +100,16 @@ class ChangedPeople:
         if hours.keys() - NO_HOURS.keys():
             raise FeedRefusedError(Refusal.MALFORMED, "site: unknown key")
         self._store.put_hours({**NO_HOURS, **hours})
+
+    def _phones(self, touched: Iterable[str]) -> None:
+        """A phone is whose the server says it is: somebody of this door's own who had it goes on without it."""
+        own_ids = self._store.ids() - self._store.managed()[PERSON]
+        people = (self._parsed(self._after, person_id) for person_id in (touched if own_ids else ()))
+        sent = {phone.key_id for person in people if person is not None for phone in person.phones}
+        for person_id in own_ids if sent else ():
+            own = self._store.known(person_id)
+            if isinstance(own, Person) and any(phone.key_id in sent for phone in own.phones):
+                self._store.write(replace(own, phones=tuple(p for p in own.phones if p.key_id not in sent)))
 
     def _person(self, person_id: str) -> None:
         sent, before = self._parsed(self._after, person_id), self._parsed(self._before, person_id)

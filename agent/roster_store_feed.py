@@ -50,6 +50,10 @@ class FeedTables:
         """See RosterStore."""
         raise NotImplementedError
 
+    def ids(self) -> set[str]:
+        """See RosterStore."""
+        raise NotImplementedError
+
     def put_hours(self, hours: Mapping[str, Any]) -> None:
         """See RosterStore."""
         raise NotImplementedError
@@ -171,18 +175,22 @@ class FeedTables:
         after = roster_feed.applied(before if one.base is not None else {}, operations)
         if roster_feed.digest(after) != one.digest:
             raise FeedRefusedError(Refusal.BAD_DIGEST)
-        self._write_entries(before, after)
+        spoiled = self._write_entries(before, after)
         sent = [t for t in operations if isinstance(t, roster_feed.Template)]
         ChangedPeople(self, before, after, sent, opened, utc_s).apply()
+        for person_id in sorted(spoiled):  # no difference names whose entry could not be read any more
+            self.drop_sent(person_id, "removed", utc_s)
         self._db.execute("UPDATE feed SET revision = ?", (one.revision,))
         self._db.execute("UPDATE meta SET epoch = epoch + 1")
 
-    def _write_entries(self, before: Entries, after: Entries) -> None:
-        gone = before.keys() - after.keys()
+    def _write_entries(self, before: Entries, after: Entries) -> set[str]:
+        """Returns people who are not there any more and were not in `before` either: their entries did not open."""
+        gone = {(kind, name) for kind, name in self._db.execute("SELECT kind, id FROM managed")} - after.keys()
         self._db.executemany("DELETE FROM managed WHERE kind = ? AND id = ?", sorted(gone))
         fresh = [(kind, name, body) for (kind, name), body in after.items() if before.get((kind, name)) != body]
         new = [(kind, name, self._seal.sealed(f"managed {kind}", name, body)) for kind, name, body in fresh]
         self._db.executemany("INSERT OR REPLACE INTO managed VALUES (?, ?, ?)", new)
+        return {name for kind, name in gone - before.keys() if kind == PERSON}
 
     def put_sent(self, person: Person, templates: Iterable[StoredTemplate], utc_s: int) -> None:
         """A person as the server and this door together know her, within a transaction."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import sqlite3
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,13 @@ from agent import roster_intake
 from agent.core import roster_feed
 from agent.core.bounded import written
 from agent.core.journal import canonical
-from agent.core.roster import FACE_PURPOSE, SITE_PURPOSE, Consent, FaceTemplate, Person, person_json
+from agent.core.roster import FACE_PURPOSE, SITE_PURPOSE, Consent, FaceTemplate, Person, PhoneKey, person_json
 from agent.core.roster_feed import Part, Put, Template, message, seal_binding
 from agent.core.stream import RosterArrived
 from agent.identity import Identity, seal
 from agent.roster_clerk import RosterClerk
 from agent.roster_intake import signed
-from agent.roster_news import RosterOpened, RosterRead
+from agent.roster_news import RosterApplied, RosterOpened, RosterRead
 from agent.roster_store import RosterStore
 from deploy.pki import Authority
 
@@ -152,3 +153,29 @@ def test_a_sending_that_is_signed_but_wrong_changes_nothing_at_all(clerk, broken
         assert [p["id"] for p in store.snapshot()["persons"]] == ["p-li"]
         assert store.template_count() == 0
         assert (store.revision, roster_feed.digest(store.entries())) == (2, roster_feed.digest(entries("p-li")))
+
+
+def test_somebody_whose_entry_was_spoiled_here_goes_when_the_server_has_her_no_more(clerk):
+    """Her entry was nobody's any more, so no difference named her: both sides agreed, and she still came in."""
+    assert clerk(part(3, "p-li", "p-wang"))().persons == 2
+    with contextlib.closing(sqlite3.connect(clerk.folder / "roster.db", isolation_level=None)) as db:
+        db.execute("UPDATE managed SET body = 'AAAA' WHERE id = 'p-wang'")
+    applied = clerk(part(4, "p-li"))()
+    assert (applied.revision, applied.persons) == (4, 1)
+    with contextlib.closing(RosterStore(clerk.folder)) as store:
+        assert store.ids() == {"p-li"}
+        assert store.managed()["person"] == {"p-li"}
+
+
+def test_a_phone_that_the_door_knew_as_somebody_elses_is_whose_the_server_says(clerk):
+    """The whole revision was refused, and every later one with it: whoever was removed meanwhile still came in."""
+    phone, other = (PhoneKey(name, b"\x04" * 65, enabled=True) for name in ("k-1", "k-2"))
+    with contextlib.closing(RosterStore(clerk.folder)) as store:
+        store.put(Person(id="p-own", name="Li at the door", phones=(phone, other)))
+    body = canonical(person_json(Person(id="p-new", phones=(phone,))))
+    digest = roster_feed.digest({("person", "p-new"): body})
+    applied = clerk(Part(3, None, digest, "s", 1, 1, (Put("person", "p-new", body),)))()
+    assert (type(applied), applied.revision) == (RosterApplied, 3)
+    with contextlib.closing(RosterStore(clerk.folder)) as store:
+        found = {i: [p.key_id for p in store.known(i).phones] for i in store.ids()}
+    assert found == {"p-own": ["k-2"], "p-new": ["k-1"]}
