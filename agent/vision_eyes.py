@@ -47,6 +47,8 @@ class Motion:
     """Which cells of the picture changed since the picture before."""
 
     def __init__(self) -> None:
+        self._samples: NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
+        self._before = self._samples
         self._last: NDArray[np.float32] | None = None
         self._changed: NDArray[np.bool_] = np.zeros((1, 1), np.bool_)
         self._last_moved_s = float("-inf")
@@ -54,6 +56,7 @@ class Motion:
     def observe(self, image_bgr: Image, at_s: float) -> None:
         """Take in the next picture uint8[H, W, 3]."""
         samples = np.ascontiguousarray(image_bgr[::_STEP_PX, ::_STEP_PX, 1])
+        self._before, self._samples = self._samples, samples
         size = (max(1, image_bgr.shape[1] // _CELL_PX), max(1, image_bgr.shape[0] // _CELL_PX))
         cells = np.asarray(cv2.resize(samples, size, interpolation=cv2.INTER_AREA), np.float32)
         if self._last is None or self._last.shape != cells.shape:
@@ -70,8 +73,18 @@ class Motion:
 
     def within(self, box_px: tuple[float, float, float, float]) -> bool:
         """Whether something moved inside a box just now. A poster does not; nobody alive holds that still for long."""
-        x, y, width, height = (max(0, int(side / _CELL_PX)) for side in box_px)
-        return bool(self._changed[y : y + height + 1, x : x + width + 1].any())
+        return bool(self._changed[_part(box_px, _CELL_PX)].any())
+
+    def repeated(self, box_px: tuple[float, float, float, float]) -> bool:
+        """Whether a box shows exactly what it showed in the picture before. A sensor's noise alone changes that."""
+        part = _part(box_px, _STEP_PX)
+        return np.array_equal(self._samples[part], self._before[part])
+
+
+def _part(box_px: tuple[float, float, float, float], step_px: int) -> tuple[slice, slice]:
+    """Rows and columns of a box in a picture of which every `step_px` was taken."""
+    x, y, width, height = (max(0, int(side / step_px)) for side in box_px)
+    return slice(y, y + height + 1), slice(x, x + width + 1)
 
 
 class Eyes:

@@ -102,14 +102,19 @@ class Judge:
             self.use(self.settings)
 
     def judge(self, track: Track, image_bgr: Image, at_s: float, motion: Motion) -> Finding | None:
-        """Take in a track's face in the newest frame; a decision when it is due."""
+        """Take in a track's face in the newest frame; a decision when it is due.
+
+        A face in a picture that is the one before once more is no further evidence: the camera hangs.
+        """
         case = self._cases.setdefault(track.number, self._new_case(track.first_at_s))
         width = track.detection.width_px / image_bgr.shape[1]
-        if width < NEAR_WIDTH or at_s < case.rest_until_s:
+        if width < NEAR_WIDTH or at_s < case.rest_until_s or motion.repeated(track.detection.box_px):
             return None
         if case.must_move and not motion.within(track.detection.box_px):
             return None
         case.must_move = False
+        if case.evidence.frames and at_s - case.evidence.frames[-1].at_s > self._rules.give_up_s:
+            self._begin_anew(case)  # a pause of the camera, or of ours: who stood there then may be somebody else
         frame = self._frame(case, track, image_bgr, at_s, in_zone=width >= ZONE_WIDTH)
         case.frames += 1
         case.evidence, verdict = recognition.observe(case.evidence, frame, self._rules, self._bound)
@@ -148,6 +153,10 @@ class Judge:
     def _new_case(self, first_at_s: float = 0.0) -> _Case:
         embedder = self._pipeline.embedder
         return _Case(RunningAverage(embedder.dim, embedder.same_person_similarity), first_at_s=first_at_s)
+
+    def _begin_anew(self, case: _Case) -> None:
+        case.average, case.evidence = self._new_case().average, recognition.Evidence()
+        case.frames, case.vector = 0, None
 
     def _frame(self, case: _Case, track: Track, image_bgr: Image, at_s: float, *, in_zone: bool) -> recognition.Frame:
         quality = assess(image_bgr, track.detection)
@@ -211,8 +220,7 @@ class Judge:
             since_s,
             candidates,
         )
-        case.vector = None
-        case.average, case.evidence, case.frames = self._new_case().average, recognition.Evidence(), 0
+        self._begin_anew(case)
         case.rest_until_s, case.must_move = at_s + self._rest_s(case, kind), True
         case.state, case.person_id = kind.value, person_id
         return finding

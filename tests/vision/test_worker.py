@@ -102,6 +102,23 @@ def test_pictures_of_a_camera_that_does_not_see_well_are_not_judged(
     assert [one.person_id for one in watch(walk)] == ["resident"]
 
 
+@pytest.mark.slow
+def test_a_picture_that_hangs_in_the_camera_opens_nothing_when_the_process_starts(
+    pipeline: Pipeline, roster: list[GalleryBegin | GalleryAdd | GalleryCommit], frames: Callable[[str], list[Image]]
+) -> None:
+    """The first picture counted as motion all over: each restart let in a resident who was long gone."""
+    camera, agent = _Camera(), _Agent([*roster, Settings("convenience", 1.0, 20.0)])
+    worker = Worker(pipeline, cast(Any, camera), cast(Any, agent))
+    camera.show(frames("resident_walks_up")[60:61] * 45)  # 4.5 s: nobody calls it frozen before 5 s are over
+    for _ in range(45):
+        worker.step()
+    assert [one for one in agent.told if isinstance(one, Finding)] == []
+    camera.show(frames("resident_walks_up")[61:75])
+    for _ in range(14):
+        worker.step()
+    assert [one.person_id for one in agent.told if isinstance(one, Finding)] == ["resident"]
+
+
 OLD = ("dlib-resnet-8bit+mirror", "dlib-150")  # what any machine has
 
 
