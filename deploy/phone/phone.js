@@ -9,6 +9,9 @@ import { WORDS } from "./words.js";
 const STEP_MS = STEP_S * 1000;
 const LONG_PRESS_MS = 1500;
 const DURESS_MS = 10 * 60 * 1000; // long enough to walk to a door; closing the page ends it as well
+const OPEN_WORDS_MS = 20000; // “push the door” is true for seconds; whoever looks later must not take it for now
+const OTHER_WORDS_MS = 120000;
+const OF_AN_OPENING = new Set(["accepted", "energised", "taken", "not-taken", "unverified", "done"]);
 const CLOCK_EVERY_MS = 15 * 60 * 1000;
 const DOOR = /^[^\s/]{1,64}\/[^\s/]{1,64}$/u;
 const RING = 100; // pathLength in index.html
@@ -22,7 +25,8 @@ let key = null;
 let language = kept.get("language") ?? (navigator.language.startsWith("zh") ? "zh-CN" : "en");
 let door = DOOR.test(kept.get("door") ?? "") ? kept.get("door") : null;
 let openable = null; // doors, once the server said which
-let opened = null; // what the last press came to: a word of WORDS, and the door
+let opened = null; // what the last press came to: a word of WORDS
+let forgetting = 0; // the timer that takes it off the screen
 let patientUntilMs = 0; // the door's answer is waited for so long
 let clockWrong = null;
 let fault = null;
@@ -106,6 +110,7 @@ function showPatience(words) {
 
 async function press(button, name) {
   button.disabled = true; // one press, one opening
+  clearTimeout(forgetting);
   opened = { word: "asking" };
   patientUntilMs = performance.now() + PATIENCE_MS;
   say();
@@ -113,6 +118,7 @@ async function press(button, name) {
   const answer = await openDoor(key, name, performance.now() < duressUntilMs);
   clearInterval(seconds);
   opened = { word: answer.refused ?? answer.stage };
+  forgetting = setTimeout(() => { opened = null; say(); }, OF_AN_OPENING.has(opened.word) ? OPEN_WORDS_MS : OTHER_WORDS_MS);
   button.disabled = false;
   say();
 }
@@ -170,13 +176,14 @@ function listen() {
   window.addEventListener("hashchange", takeDoorFromLink);
   for (const look of [lookAtClock, lookForDoors]) window.addEventListener("online", look);
   window.addEventListener("offline", () => { openable = null; say(); });
-  document.addEventListener("visibilitychange", () => { renew(); stayAwake(); });
+  document.addEventListener("visibilitychange", () => { renew(); stayAwake(); if (!document.hidden) lookForDoors(); });
 }
 
 async function start() {
   listen();
   say();
   countSeconds();
+  $("wechat").hidden = !/MicroMessenger/.test(navigator.userAgent);
   $("install").hidden = matchMedia("(display-mode: standalone)").matches || navigator.standalone === true;
   navigator.serviceWorker?.register("sw.js").catch(() => {}); // without it the page works while online
   if (!globalThis.crypto?.subtle) fault = "needHttps";
