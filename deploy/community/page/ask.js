@@ -3,15 +3,60 @@
 
 let me = { name: "", role: "viewer", csrf: "", can_order: false, names: {} };
 
+// A sign-in that ends while somebody is typing must not take away what they typed: the page stays, and goes on once
+// this browser is signed in again (the link opened in another tab).
+const typing = () => document.querySelector("dialog[open]") !== null || [...document.querySelectorAll("main form input[type=text]")].some((field) => field.value.trim() !== "");
+let signedOut = false;
+
 async function askServer(path, body, method) {
   const options = body === undefined && !method ? {} : {
     method: method ?? "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": me.csrf }, body: JSON.stringify(body ?? {}),
   };
-  const reply = await fetch(path, options);
-  if (reply.status === 401) location.replace("/enter");
-  const told = await reply.json();
-  if (!reply.ok) throw Object.assign(new Error(told.error ?? `${reply.status}`), { unknown: reply.status === 404 });
-  return told;
+  const reply = await fetch(path, options).catch(() => { throw new Error(say(options.method ? "noAnswer" : "noServer")); });
+  if (reply.status === 401) {
+    signedOut = true;
+    if (!typing()) location.replace("/enter?over=1");
+    throw new Error(say("signInOver"));
+  }
+  const told = await reply.json().catch(() => ({ error: `${reply.status} ${reply.statusText}` })); // a proxy's page
+  if (reply.ok) return told;
+  if (told.error === "not from this page" && await signedInAnew()) return askServer(path, body, method);
+  throw Object.assign(new Error(inWords(told.error ?? String(reply.status))), { unknown: reply.status === 404 });
+}
+
+// Another tab signed in: the same browser, another session, so another token.
+async function signedInAnew() {
+  const fresh = await askServer("/api/me"), old = me.csrf;
+  if (fresh.name !== me.name) throw new Error(say("otherManager", fresh.name));
+  me.csrf = fresh.csrf;
+  return fresh.csrf !== old;
+}
+
+// What the server says in English for every program, in the words of this page; ids become names.
+function inWords(text) {
+  for (const [pattern, words] of ANSWERS) {
+    const found = pattern.exec(text);
+    if (found) return fill(either(words), found.slice(1).map((part) => me.names[part] ?? part));
+  }
+  return language === "en" ? text : say("notTaken", text);
+}
+
+// One press, one request: a second press while the answer is on its way would make a second pass, a second person.
+function once(act) {
+  return async (event) => {
+    event.preventDefault();
+    const pressed = event.currentTarget;
+    if (pressed.ariaBusy) return;
+    pressed.ariaBusy = "true";
+    try { await act(event); } finally { pressed.ariaBusy = null; }
+  };
+}
+
+function copyFrom(source, button, told) {
+  byId(button).addEventListener("click", async () => {
+    const done = await navigator.clipboard.writeText(byId(source).textContent).then(() => true, () => false);
+    byId(told).textContent = say(done ? "copied" : "copyFailed");
+  });
 }
 
 const mayOrder = () => me.role !== "viewer";
@@ -33,6 +78,6 @@ function timeOf(ms, trusted = true) {
 function buttonOf(text, className, act) {
   const e = make("button", text, className);
   e.type = "button";
-  e.addEventListener("click", act);
+  e.addEventListener("click", once(act));
   return e;
 }

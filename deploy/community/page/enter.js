@@ -15,7 +15,7 @@ async function enter() {
 
 function show() {
   speakStatic();
-  byId("told").textContent = failed ? say(failed) : secret ? say("entering") : "";
+  byId("told").textContent = failed ? say(failed) : secret ? say("entering") : asked.has("over") ? say("signInEnded") : "";
   byId("told").className = failed ? "bad" : "";
 }
 

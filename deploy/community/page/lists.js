@@ -46,8 +46,7 @@ function askList(device, groups) {
 
 function showListGroups() { byId("list-groups").disabled = byId("list-all").checked; }
 
-async function saveList(submitted) {
-  submitted.preventDefault();
+async function saveList() {
   const groups = byId("list-all").checked ? ["*"] : byId("list-groups").value.split(/[,，、\s]+/).filter(Boolean);
   try {
     await askServer(`/api/doors/${listed}/list`, { groups });
@@ -59,5 +58,5 @@ async function saveList(submitted) {
 }
 
 byId("list-all").addEventListener("change", showListGroups);
-byId("list-form").addEventListener("submit", saveList);
+byId("list-form").addEventListener("submit", once(saveList));
 byId("list-no").addEventListener("click", () => byId("list").close());

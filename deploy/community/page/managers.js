@@ -66,10 +66,11 @@ async function removeManager(m) {
 
 function actRow(act) {
   const row = make("li"), words = make("span");
-  const target = act.target === "all doors" ? say("allDoors") : act.target;
+  const target = act.target === "all doors" ? say("allDoors") : me.names[act.target] ?? act.target; // the record has ids
+  const reason = act.action === "put-person" ? act.reason.split(", ").map((field) => known("field_", field)).join(language === "en" ? ", " : "、") : act.reason && `“${act.reason}”`;
   const outcome = act.outcome.split(": ").map((w) => (WORDS[`s_${w}`] ? say(`s_${w}`) : WORDS[w] ? say(w) : pick(REASON, w))).join(": ");
   const what = WORDS[`a_${act.action}`] ? say(`a_${act.action}`) : say(act.action);
-  words.append(make("strong", act.name || say("commandLine")), ` ${[what, target, act.reason && `“${act.reason}”`, outcome].filter(Boolean).join(" · ")}`);
+  words.append(make("strong", act.name || say("commandLine")), ` ${[what, target, reason, outcome].filter(Boolean).join(" · ")}`);
   row.append(timeOf(act.at_ms), words);
   return row;
 }
@@ -78,22 +79,20 @@ async function withLink(promise) {
   try {
     byId("link-text").textContent = (await promise).link;
     byId("manager-link").hidden = false;
+    byId("link-copied").textContent = "";
     tellManager("");
+    showManagers();
+    return true;
   } catch (error) {
     tellManager(error.message);
+    return false;
   }
-  showManagers();
 }
 
 function tellManager(text) { byId("manager-told").textContent = text; }
 
-byId("manager-form").addEventListener("submit", (submitted) => {
-  submitted.preventDefault();
-  withLink(askServer("/api/managers", { name: byId("manager-name").value, role: byId("manager-role").value }));
-  byId("manager-form").reset();
-});
-byId("acts-more").addEventListener("click", earlierActs);
-byId("link-copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(byId("link-text").textContent);
-  tellManager(say("copied"));
-});
+byId("manager-form").addEventListener("submit", once(async () => {
+  if (await withLink(askServer("/api/managers", { name: byId("manager-name").value, role: byId("manager-role").value }))) byId("manager-form").reset();
+}));
+byId("acts-more").addEventListener("click", once(earlierActs));
+copyFrom("link-text", "link-copy", "link-copied");

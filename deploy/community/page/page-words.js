@@ -62,7 +62,7 @@ Object.assign(WORDS, {
   keys: ["门没有接受更换的密钥", "A door does not take the site's new keys"],
   link: ["服务器与消息中转断开", "This server lost its broker"], refused: ["消息中转拒收本服务器的消息", "The broker refuses this server"],
   roster: ["住户名单或门的密钥有问题", "A file of people, or a door's key or receipt, is not right"], "roster-drift": ["门没有拿到最新名单", "A door does not get its list of residents"], duress: ["静默警报", "Silent alarm"],
-  alarmsPast: ["以前的警报", "Earlier alarms"], acknowledge: ["已处理", "Seen to"], seenBy: ["{0} 已处理，{1}", "seen to by {0}, {1}"], "acknowledge-alarm": ["处理警报", "saw to an alarm"],
+  alarmsPast: ["以前的警报", "Earlier alarms"], acknowledge: ["标记为已处理", "Seen to"], seenBy: ["{0} 已处理，{1}", "seen to by {0}, {1}"], "acknowledge-alarm": ["处理警报", "saw to an alarm"],
   rollout: ["推送更新已停止", "The roll-out was stopped"], database: ["数据库无法写入", "The database takes nothing"], poison: ["无法处理的消息", "A message could not be stored"],
 
   // people
@@ -86,6 +86,8 @@ Object.assign(WORDS, {
   passIssue: ["生成通行码", "Make a pass"], passSend: ["把链接只发给访客本人，或让访客拍下二维码：", "Send this link to the visitor only, or let them photograph the code:"], noPassKey: ["本服务器没有访客码密钥（pass_key_file）。", "This server has no key for visitor passes (pass_key_file)."],
   h2: ["2 小时", "2 hours"], h12: ["12 小时", "12 hours"], d1: ["1 天", "1 day"], d7: ["7 天", "7 days"], uses_n: ["每门 {0} 次", "openings at each door: {0}"], usesAny: ["不限次数", "no limit of openings"],
   revoked: ["已作废", "revoked"], revoke: ["作废", "Revoke"], revokeSure: ["作废 {0} 的通行码？", "Revoke the pass of {0}?"],
+  field_name: ["姓名", "name"], field_kind: ["身份", "kind"], field_groups: ["门组", "groups"], field_phones: ["手机", "phone"], field_enabled: ["可以进门", "may come in"],
+  field_second_factor: ["人脸加手机", "face and phone"], field_extended_release: ["走得慢", "walks slowly"],
   "put-person": ["修改住户", "changed a person"], "remove-phone": ["删除手机", "removed a phone"], "remove-person": ["删除住户", "removed a person"], "withdraw-consent": ["登记撤回同意", "withdrew a consent"], "issue-pass": ["生成访客码", "made a visitor pass"], "revoke-pass": ["作废访客码", "revoked a visitor pass"],
 
   // managers
@@ -106,8 +108,13 @@ Object.assign(WORDS, {
   enterHow: ["本页没有密码。请打开负责人发给您的一次性链接。", "There is no password here. Open the one-time link that an owner gave you."],
   enterOwner: ["负责人在“管理记录”里生成链接；第一位负责人在服务器上运行：", "An owner makes links under “Managers”; the first one runs this on the server:"],
   enterAgain: ["已有负责人、只是链接过期了：", "An owner whose link is too old gets a new one:"],
+  signInOver: ["登录已结束。请索取新的登录链接，并在这个浏览器里打开；这里填好的内容会保留，登录后可以继续。", "Your sign-in has ended. Ask for a new link and open it in this browser: what you typed here stays, and you can go on then."],
+  signInEnded: ["登录已结束：超过 7 天没有使用、满 30 天，或者被负责人移除。", "Your sign-in has ended: not used for 7 days, 30 days old, or taken back by an owner."],
+  otherManager: ["这个浏览器现在登录的是 {0}，请刷新本页。", "This browser is now signed in as {0}: reload this page."],
   linkUsed: ["此链接已用过或超过 30 分钟，请索取新链接。", "This link was used already or is older than 30 minutes. Ask for a new one."],
   tooMany: ["尝试次数过多，请稍等一分钟。", "Too many attempts; wait a minute."], noServer: ["服务器没有回应。", "The server does not answer."],
+  noAnswer: ["服务器没有回应：不知道有没有办成。连上后请先看一下，再决定要不要重做。", "The server does not answer: it is not known whether this was done. Look again once it is back, then decide."],
+  notTaken: ["服务器没有接受：{0}", "The server did not take it: {0}"], copyFailed: ["复制不了，请长按上面的链接", "Could not copy: press long on the link above"],
   toPhone: ["住户手机通行码", "Resident's phone pass"],
 
   // what a door answers when it is asked how its parts are
@@ -131,3 +138,28 @@ Object.assign(WORDS, {
   "i_show-phone": ["请再出示手机", "show your phone"], "i_show-again": ["请再出示一次", "show it again"], "i_locked-out": ["人脸识别暂停", "faces wait"],
   "i_close-the-door": ["请关门", "close the door"], "i_alarm": ["报警", "an alarm"], "i_identify": ["就是这扇门", "this is the door"],
 });
+
+// What the server answers in English -> [zh-CN, en] for people; {0} is the first group.
+const ANSWERS = [
+  [/^nobody of this id|nobody of this id \(any more\)/, ["名单上已经没有这个人，可能别的管理员刚刚删除了。什么都没有改。", "Nobody of this id is on the list any more; a colleague may have removed them. Nothing was changed."]],
+  [/name must be text of at most (\d+)/, ["姓名太长，最多 {0} 个字。", "The name is too long: {0} characters at most."]],
+  [/groups.* of (?:up to|at most) (\d+) characters/, ["门组的名字太长，最多 {0} 个字。", "The name of a group is too long: {0} characters at most."]],
+  [/groups must be a list of at most (\d+)/, ["门组太多，最多 {0} 个。", "Too many groups: {0} at most."]],
+  [/^this is not a phone's registration code|^this code holds another kind of key/, ["这不是完整的手机登记码。请让住户在开门码页面重新点“复制登记码”，整段粘贴过来。", "This is not a whole registration code. Ask the resident to press “Copy the code” on the phone page again, and paste all of it."]],
+  [/^this phone is registered already, to ([^;]+);/, ["这部手机已经登记给 {0}。要换人，请先在 {0} 那里删除这部手机。", "This phone is registered to {0} already. To give it to somebody else, remove it from {0} first."]],
+  [/phones must be a list of at most (\d+)/, ["一个人最多登记 {0} 部手机，请先删除不用的。", "One person has {0} phones at most: remove one that is no longer used."]],
+  [/^this person has no such phone/, ["这部手机已经删除了。", "This phone was removed already."]],
+  [/^0 to (\d+) uses/, ["可用次数是 0 到 {0}。", "Openings: 0 to {0}."]],
+  [/^no such pass/, ["这个通行码已经过期或不存在。", "This pass is over already, or was never made."]],
+  [/^a manager's name has 1 to (\d+)/, ["姓名是 1 到 {0} 个字。", "A name has 1 to {0} characters."]],
+  [/^(.+) would be taken for somebody's number/, ["姓名不能只有数字（{0}），请加上文字。", "A name cannot be a number ({0}): add a letter."]],
+  [/^(.+) is a manager already/, ["已经有叫 {0} 的管理员：请在那一行点“新登录链接”。", "{0} is a manager already: press “New link” in that row."]],
+  [/^(.+) is the only owner/, ["{0} 是唯一的负责人，不能删除：请先添加另一位负责人。", "{0} is the only owner and cannot be removed: add another owner first."]],
+  [/^nobody here is called/, ["这位管理员已经删除了。", "This manager was removed already."]],
+  [/^no door (\S+) has reported/, ["服务器还没有收到过 {0} 的消息。", "{0} has never reported to this server."]],
+  [/^reason: 2 to (\d+) characters/, ["原因请写 2 到 {0} 个字。", "A reason has 2 to {0} characters."]],
+  [/^too many (orders|requests)/, ["操作太频繁，请等一分钟再试。", "Too many at once: wait a minute, then try again."]],
+  [/^only for the role/, ["您的角色不能做这件事，请找负责人。", "Your role may not do this: ask an owner."]],
+  [/^what was done could not be written down/, ["管理记录写不进去，所以没有执行。请检查服务器的磁盘。", "The managers' record takes nothing, so nothing was done. Look at the server's disk."]],
+  [/^The server encountered an internal error/, ["服务器出错了，没有办成。请稍后再试；总是这样，请告诉维护的人。", "The server made an error. Try again later; if it stays so, tell whoever looks after it."]],
+];

@@ -45,7 +45,7 @@ function showLive() {
   const deaf = connected && !now.link.up; // the page hears its server, the server does not hear its doors
   byId("live").textContent = say(deaf ? "noBroker" : connected ? "live" : lost ? "away" : "connecting");
   byId("live-dot").className = `dot ${connected && !deaf ? "good" : lost || deaf ? "bad" : ""}`;
-  const words = deaf ? say("noBrokerSince", clock(now.link.since_ms), now.link.why) : lost ? say("awaySince", clock(heardMs)) : "";
+  const words = deaf ? say("noBrokerSince", clock(now.link.since_ms), now.link.why) : lost && signedOut ? say("signInOver") : lost ? say("awaySince", clock(heardMs)) : "";
   byId("deaf").hidden = !words;
   if (byId("deaf").textContent !== words) byId("deaf").textContent = words;
 }
@@ -97,6 +97,7 @@ window.addEventListener("pageshow", (shown) => { if (shown.persisted) location.r
 async function begin() {
   try {
     me = await askServer("/api/me");
+    signedOut = false;
     now = await askServer("/api/now");
   } catch {
     lost = true;
@@ -131,7 +132,8 @@ setInterval(() => { if (connected && Date.now() - heardMs > SILENT_MS) lose(); }
 
 languageButton(() => { showAll(); if (past) showEvents(); chooseView(); });
 byId("leave").addEventListener("click", async () => {
-  await askServer("/api/leave", {});
+  source?.close(); // it ends with the session: that is no connection lost
+  await askServer("/api/leave", {}).catch(() => {});
   location.replace("/enter");
 });
 window.addEventListener("hashchange", chooseView);

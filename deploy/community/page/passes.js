@@ -37,14 +37,14 @@ function passRow(p) {
   return row;
 }
 
-async function issue(submitted) {
-  submitted.preventDefault();
+async function issue() {
   const door = byId("pass-door").value;
   try {
     const made = await askServer("/api/passes", {
       doors: door ? [door] : [], for_s: Number(byId("pass-for").value), uses: Number(byId("pass-uses").value), note: byId("pass-note").value.trim(),
     });
     byId("pass-link").textContent = made.link;
+    byId("pass-copied").textContent = "";
     byId("pass-picture").src = `/api/passes/${made.pass_id}/picture.svg`;
     byId("pass-made").hidden = false;
     byId("pass-form").reset();
@@ -57,8 +57,5 @@ async function issue(submitted) {
 
 function tellPass(text) { byId("passes-told").textContent = text; }
 
-byId("pass-form").addEventListener("submit", issue);
-byId("pass-copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(byId("pass-link").textContent);
-  tellPass(say("copied"));
-});
+byId("pass-form").addEventListener("submit", once(issue));
+copyFrom("pass-link", "pass-copy", "pass-copied");

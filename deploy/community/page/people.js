@@ -1,7 +1,7 @@
 // Residents. Names are on this server only; a door gets ids.
 "use strict";
 
-let edited = null; // id of the person in the form, null: somebody new
+let edited = null; // the person in the form as it was shown, null: somebody new
 let everybody = { people: [], withdrawals: [] };
 let reading = 0; // which question is the newest: an answer to an earlier one comes too late
 
@@ -57,7 +57,7 @@ function withdrawalRow(w) {
 }
 
 function edit(p) {
-  edited = p?.id ?? null;
+  edited = p ?? null;
   byId("person-title").textContent = say(p ? "personEdit" : "personNew");
   byId("person-name").value = p?.name ?? "";
   byId("person-kind").replaceChildren(...["resident", "staff", "visitor", "contractor"].map((k) => Object.assign(make("option", say(`k_${k}`)), { value: k })));
@@ -80,15 +80,21 @@ function phoneRow(p, name, n) {
   return row;
 }
 
-async function save(submitted) {
-  submitted.preventDefault();
-  const groups = byId("person-groups").value.split(/[,，、\s]+/).filter(Boolean);
-  const body = {
-    name: byId("person-name").value.trim(), kind: byId("person-kind").value, groups, phone_code: byId("person-phone").value,
-    second_factor: byId("person-factor").checked, extended_release: byId("person-slow").checked, enabled: byId("person-enabled").checked, ...(edited === null ? {} : { id: edited }),
+// What was changed here, nothing else: a colleague may have changed the rest since the form was opened.
+function changes() {
+  const groups = byId("person-groups").value.split(/[,，、\s]+/).filter(Boolean), code = byId("person-phone").value.trim();
+  const shown = {
+    name: byId("person-name").value.trim(), kind: byId("person-kind").value, groups,
+    second_factor: byId("person-factor").checked, extended_release: byId("person-slow").checked, enabled: byId("person-enabled").checked,
   };
+  const wanted = Object.entries(shown).filter(([field, value]) => JSON.stringify(value) !== JSON.stringify(edited?.[field]));
+  return { ...Object.fromEntries(wanted), ...(code && { phone_code: code }) };
+}
+
+async function save() {
+  const body = changes();
   try {
-    await askServer("/api/people", body);
+    if (Object.keys(body).length) await askServer("/api/people", edited ? { ...body, id: edited.id } : body);
     byId("person").close();
   } catch (error) {
     byId("person-told").textContent = error.message;
@@ -111,5 +117,5 @@ function tellPerson(text) { byId("people-told").textContent = text; }
 
 byId("people-find").addEventListener("input", findPeople);
 byId("people-new").addEventListener("click", () => edit(null));
-byId("person-form").addEventListener("submit", save);
+byId("person-form").addEventListener("submit", once(save));
 byId("person-no").addEventListener("click", () => byId("person").close());
