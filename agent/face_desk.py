@@ -22,7 +22,7 @@ from agent.core.recognition import Reason
 from agent.core.roster import Person, PersonKind
 from agent.core.vision_messages import Finding, FindingKind
 from agent.directory import Directory
-from agent.factors import FACTOR_S, Desk, Factors, Shown
+from agent.factors import FACTOR_S, LATE_S, Desk, Factors, Shown
 from agent.template_update import TemplateUpdate
 
 SAME_WATCHED_S: Final = 60.0
@@ -100,6 +100,10 @@ class FaceDesk:
 
     def _decide(self, finding: Finding, people: list[Person], now_s: float) -> None:
         """Let the one of these people in whose phone was shown; without a phone the one who was recognised."""
+        seen_s = finding.decided_at_s if finding.seen_at_s is None else finding.seen_at_s
+        if now_s - seen_s > LATE_S:
+            self._refuse(finding, Denial.TOO_LATE, finding.person_id, now_s)
+            return
         shown = ((person, self._factors.other(person.id, Credential.PHONE, now_s)) for person in people)
         person, phone = next((one for one in shown if one[1] is not None), (people[0], None))
         credential = Credential.FACE_AND_PHONE if phone else Credential.FACE

@@ -11,6 +11,7 @@ from agent.core.door import DoorState
 from agent.core.events import Credential, DoorEvent, Indication, Json, Record
 
 FACTOR_S: Final = 15.0  # face and phone in one natural movement
+LATE_S: Final = 3.0  # what the camera saw longer ago opens nothing: a stalled card, a process that was stopped
 
 
 class Desk(Protocol):

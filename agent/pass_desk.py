@@ -26,7 +26,7 @@ from agent.core.roster import PhoneKey
 from agent.core.vision_messages import Pass
 from agent.directory import Directory
 from agent.errors import ConfigError, PictureError
-from agent.factors import Desk, Factors, Shown
+from agent.factors import LATE_S, Desk, Factors, Shown
 from agent.template_update import TemplateUpdate
 
 SHOWING_ENDS_S: Final = 5.0  # a code that was out of sight for so long and comes again is shown anew
@@ -80,8 +80,8 @@ class PassDesk:
         self._site_keys = {reference(public): Key(public, None) for public in site_keys}
 
     def shown(self, event: Pass, now_s: float) -> None:
-        """Decide on one code."""
-        if self._is_shown_still(event.payload, now_s):
+        """Decide on one code. One that is told late is told again, for as long as somebody shows it."""
+        if now_s - event.at_s > LATE_S or self._is_shown_still(event.payload, now_s):
             return
         moment = self._moment()
         judged = judge(

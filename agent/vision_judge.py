@@ -219,6 +219,7 @@ class Judge:
             template,
             since_s,
             candidates,
+            case.evidence.frames[-1].at_s,
         )
         self._begin_anew(case)
         case.rest_until_s, case.must_move = at_s + self._rest_s(case, kind), True

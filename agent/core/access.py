@@ -29,6 +29,7 @@ class Denial(StrEnum):
     LEASE_LAPSED = "LeaseLapsed"  # the server was not heard for too long to believe in a visitor
     SECOND_FACTOR_MISSING = "SecondFactorMissing"
     SPOOF = "Spoof"  # a print or a screen
+    TOO_LATE = "TooLate"  # seen too long ago: whoever it was may have gone
     UNCLEAR = "Unclear"  # no view good enough to decide on
     LOCKED_DOWN = "LockedDown"
     BLOCKED = "Blocked"

@@ -144,7 +144,7 @@ class Finding:
     `person_id` is None. `receipt` replays to the same verdict (agent.core.recognition.replay). `similarity` and
     distances stand in the receipt. `template`: of somebody recognised, the mean of the frames (see GalleryRow); for the
     memory of the agent alone. `in_view_since_s`: since when somebody recognised has been in view without a break (None:
-    since the first frame).
+    since the first frame). `seen_at_s`: of the newest frame that it rests on (None: when it was decided).
     """
 
     TYPE: ClassVar = "finding"
@@ -162,6 +162,7 @@ class Finding:
     template: Annotated[bytes | None, optional(base64_bytes(_MAX_VECTOR_BYTES))] = None
     in_view_since_s: Annotated[float | None, optional(number(0, _FOREVER_S))] = None
     candidates: Annotated[tuple[str, ...], rows(text(128), MAX_CANDIDATES)] = ()
+    seen_at_s: Annotated[float | None, optional(number(0, _FOREVER_S))] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,10 +109,9 @@ class World:
         usual = {"reason": "match", "template": VISIT, "in_view_since_s": since_s}
         self.find(FindingKind.RECOGNISED, person_id=person_id, **{**usual, **more})
 
-    def doubt(self, *candidates: str, reason: str = "look-alike") -> None:
-        self.find(
-            FindingKind.DOUBTFUL, candidates=candidates, needs_phone=True, reason=reason, hint=Indication.SHOW_PHONE
-        )
+    def doubt(self, *candidates: str, reason: str = "look-alike", **more: object) -> None:
+        usual = {"needs_phone": True, "reason": reason, "hint": Indication.SHOW_PHONE}
+        self.find(FindingKind.DOUBTFUL, candidates=candidates, **usual, **more)
 
     def find(self, verdict: FindingKind, **more: object) -> None:
         usual = {"person_id": None, "needs_phone": False, "reason": verdict.value, "hint": None, "receipt": RECEIPT}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pass_world import World, one_resident
 
-from agent.core.events import Indication
+from agent.core.events import Credential, Indication
 
 
 @pytest.fixture
@@ -66,3 +66,16 @@ def test_a_face_that_the_door_did_not_let_in_is_decided_anew_each_time(world: Wo
     world.high_security = False
     world.look(world.li, world.now_s - 30)
     assert len(world.allowed) == 1
+
+
+def test_a_face_that_was_seen_too_long_ago_opens_nothing_and_the_next_look_does(world: World):
+    """An agent that a stalled card held up found the recognition in its socket, and opened when nobody stood there."""
+    world.look(world.li, seen_at_s=world.now_s - 3.1)
+    assert world.allowed == []
+    assert [(r.reason, r.person_id, r.counts_for_lockout) for r in world.refusals] == [("TooLate", world.li, False)]
+    world.doubt(world.li, seen_at_s=world.now_s - 3.1)
+    world.show()
+    assert world.allowed[0].credential is Credential.PHONE  # nor does it go with a phone
+    world.now_s += 30
+    world.look(world.li, world.now_s - 3.1, seen_at_s=world.now_s - 2.9)
+    assert len(world.allowed) == 2

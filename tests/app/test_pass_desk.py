@@ -116,6 +116,15 @@ def test_a_refused_visitor_pass_is_told_as_one_with_its_number_and_each_pass_is_
     ]
 
 
+def test_a_code_that_was_seen_too_long_ago_opens_nothing_and_is_good_when_it_is_told_again(world: World):
+    """A guest's pass is good for hours: a stalled agent found it in its socket, and opened after the guest had gone."""
+    code = sign(world.site, visitor_message(public_of(world.site), (DOOR,), UTC_S, UTC_S + 3600, 1, b"visit-01"))
+    world.passes.shown(Pass(code, world.now_s - 3.1), world.now_s)
+    assert (world.allowed, world.refusals) == ([], [])
+    world.show(code)
+    assert len(world.allowed) == 1
+
+
 def test_a_refused_code_says_how_long_after_its_frame_it_was_decided_on(world: World):
     """As a face's refusal does: who is sent away must not wait longer than who is let in."""
     world.passes.shown(Pass(b"an advertisement", world.now_s - 0.25), world.now_s)

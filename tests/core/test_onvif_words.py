@@ -41,7 +41,7 @@ REASONS = {
 }  # fmt: skip
 OUR_REASONS = {
     "ClockNotTrusted", "LeaseLapsed", "SecondFactorMissing", "Spoof", "Unclear", "LockedDown", "Blocked", "LockedOut",
-    "Fault",
+    "Fault", "TooLate",
 }  # fmt: skip
 
 

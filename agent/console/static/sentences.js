@@ -19,7 +19,7 @@ const REASON = {
   "face-needed": ["要人和手机同时在门口", "face and phone needed at the door"], "stale-challenge": ["过时的指令", "too old"], "counter-not-above": ["重复的指令", "out of turn"], repeated: ["重复的指令", "sent twice"],
   "too-many": ["太多指令", "too many orders"], "nothing-to-do": ["已经是这样", "it was so already"],
   "an intermittent-duty lock burns when it is held released": ["这把锁不能长时间通电，会烧坏", "this lock burns when it is held released"],
-  LockedOut: ["暂停识别中", "faces are paused"], Fault: ["设备故障", "a fault of the door"], AgentRestarted: ["程序重启过", "the program restarted meanwhile"],
+  TooLate: ["看到得太久了，人可能已经走开", "seen too long ago"], LockedOut: ["暂停识别中", "faces are paused"], Fault: ["设备故障", "a fault of the door"], AgentRestarted: ["程序重启过", "the program restarted meanwhile"],
 };
 const FAULT = {
   "guard-missing": ["硬件程序没有运行", "the hardware program is not running"], "relay-stuck": ["继电器粘住", "the relay is stuck"],
