@@ -84,7 +84,8 @@ def test_what_the_server_refuses_is_told_in_the_pages_language_with_what_to_do(m
     manager.js("document.querySelector('#language').click()")
     said = manager.js(
         "Promise.all([['/api/people', {name: 'x'.repeat(300)}], ['/api/people', {id: 'p-9', name: 'x'}],"
-        " ['/api/people', {name: 'x', phone_code: 'abc'}], ['/api/passes', {doors: [], for_s: 7200, uses: 999, note: ''}],"
+        " ['/api/people', {name: 'x', phone_code: 'abc'}],"
+        " ['/api/passes', {doors: [], for_s: 7200, uses: 999, note: ''}],"
         " ['/api/managers/1/link', {}], ['/api/doors/garden/nowhere/list', {groups: ['*']}],"
         " ['/api/people', {name: 'x', groups: ['g'.repeat(99)]}], ['/api/people/p-9', {}, 'DELETE']]"
         ".map((asked) => askServer(...asked).then(() => 'done', (error) => error.message)))"

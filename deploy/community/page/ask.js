@@ -63,10 +63,14 @@ const mayOrder = () => me.role !== "viewer";
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 function clock(ms) {
-  const t = new Date(ms), hours = t.toLocaleTimeString(language, { hour12: false });
-  if (new Date().toDateString() === t.toDateString()) return hours;
-  return `${t.toLocaleDateString(language, { month: "numeric", day: "numeric" })} ${hours}`;
+  const t = new Date(ms), today = new Date(), hours = t.toLocaleTimeString(language, { hour12: false });
+  if (today.toDateString() === t.toDateString()) return hours;
+  const year = today.getFullYear() === t.getFullYear() ? undefined : "numeric";
+  return `${t.toLocaleDateString(language, { year, month: "numeric", day: "numeric" })} ${hours}`;
 }
+
+// gate-2 before gate-10.
+const inOrder = (names) => [...names].sort(new Intl.Collator("zh", { numeric: true }).compare);
 
 function timeOf(ms, trusted = true) {
   const e = make("time", clock(ms) + (trusted ? "" : " ≈"));

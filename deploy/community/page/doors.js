@@ -6,13 +6,13 @@ const opened = new Set(); // which doors are unfolded
 function badges(door) {
   const found = door.waits ? [["bad", say("waits", say(`a_${door.waits}`))]] : [];
   if (now.site_keys && !newKeys(door)) found.push(["warn", keyWords(door)]);
-  if (!door.online) return [["warn", say("offline")], ...found];
+  if (!door.online) return [["warn", door.heard_ms ? say("offlineSince", clock(door.heard_ms)) : say("offline")], ...found];
   const s = door.state, h = s.health ?? {};
   if (h.queue > 0) found.push(["warn", say("queue_n", h.queue)]);
   if (s.clock !== undefined && !["ntp", "rtc"].includes(s.clock)) found.push(["warn", say("clockBad")]);
   if (h.vision === false) found.push(["warn", say("visionDown")]);
-  else if (h.camera && h.camera !== "ok") found.push(["warn", `${say("camera")}: ${known("cam_", h.camera)}`]);
-  if (h.store && h.store !== "ok") found.push(["bad", `${say("pStore")}: ${h.store}`]);
+  else if (h.camera && h.camera !== "ok") found.push(["warn", after(say("camera"), known("cam_", h.camera))]);
+  if (h.store && h.store !== "ok") found.push(["bad", after(say("pStore"), h.store)]);
   if (s.roster?.drift) found.push(["warn", say("drift", s.roster.revision ?? 0, s.roster.wanted)]);
   if (s.roster?.usable === false) found.push(["bad", say("rosterUnusable")]);
   if (s.roster?.unreadable > 0) found.push(["bad", say("rosterUnreadable", s.roster.unreadable)]);
@@ -35,15 +35,15 @@ function keyWords(door) {
 // While nothing is heard it is how the door was, without the colours of what is known.
 function standingOf(door, facts) {
   const [tone, words] = standing({ door_state: facts, guard: { up: door.state.health?.guard !== false }, events: [] }, door.online, null);
-  return current() ? [tone || "good", words] : ["quiet", say("before", words)];
+  return current() ? [tone, words, tone || "good"] : ["quiet", say("before", words), ""];
 }
 
 function doorRow(name, door) {
   const facts = door.state.door ?? {}, row = make("li", undefined, "card door"), more = make("details"), summary = make("summary");
-  const [tone, words] = standingOf(door, facts);
+  const [tone, words, light] = standingOf(door, facts);
   const marks = make("span", undefined, "marks");
   marks.append(...badges(door).map(([t, text]) => make("span", text, `badge ${t}`)));
-  summary.append(make("span", undefined, `dot ${tone}`), make("strong", name), make("span", words, `said ${tone}`), marks);
+  summary.append(make("span", undefined, `dot ${light}`), make("strong", name), make("span", words, `said ${tone}`), marks);
   more.open = opened.has(name);
   more.addEventListener("toggle", () => { if (more.open) opened.add(name); else opened.delete(name); });
   more.append(summary, factsOf(door, facts), orderButtons(name, door, facts));
@@ -101,10 +101,12 @@ function orderButtons(name, door, facts) {
 }
 
 function showDoors() {
-  const names = Object.keys(now.doors).sort(), list = byId("doors"), held = document.activeElement?.closest?.("#doors li") ? document.activeElement : null;
+  const names = inOrder(Object.keys(now.doors)), list = byId("doors"), held = document.activeElement?.closest?.("#doors li") ? document.activeElement : null;
   const place = held && [[...list.children].indexOf(held.closest("li")), [...held.closest("li").querySelectorAll("summary,button")].indexOf(held)];
   list.replaceChildren(...names.map((name) => doorRow(name, now.doors[name])));
   if (place) list.children[place[0]]?.querySelectorAll("summary,button")[place[1]]?.focus(); // a redraw must not lose the keyboard
+  choices("event-door", [["", say("allDoors")], ...names.map((name) => [name, name])]);
+  byId("event-door-box").hidden = names.length < 2;
   byId("no-doors").hidden = names.length > 0;
   byId("lock-all").hidden = names.length < 2 || !mayOrder() || !me.can_order;
   byId("release-all").hidden = byId("lock-all").hidden || !names.some((n) => now.doors[n].waits || now.doors[n].state.door?.mode === "LockedDown");

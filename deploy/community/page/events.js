@@ -21,7 +21,7 @@ function described(entry) {
   if (me.names[body.person_id]) body.name = me.names[body.person_id];
   const said = describe({ kind: entry.kind, priority: entry.priority, body });
   if (entry.kind === SILENT) return { ...said, text: say("silent"), more: said.text, tone: "warn", silent: true };
-  const by = body.actor && me.names[body.actor] ? ` (${me.names[body.actor]})` : "";
+  const by = body.actor && me.names[body.actor] ? say("inBrackets", me.names[body.actor]) : "";
   return { ...said, text: said.text + by + (entry.type === "preview" ? say("preview") : "") };
 }
 
@@ -43,7 +43,8 @@ function silentWords(key, what, personId) {
   return e;
 }
 
-const wantedOf = (source) => source.map((e) => [e, described(e)]).filter(([e, said]) => FILTERS[filter](e, said));
+const oneDoor = () => byId("event-door").value; // "": every door
+const wantedOf = (source) => source.filter((e) => !oneDoor() || e.device === oneDoor()).map((e) => [e, described(e)]).filter(([e, said]) => FILTERS[filter](e, said));
 
 let spoken = null;
 function showEvents() {
@@ -51,8 +52,9 @@ function showEvents() {
   const wanted = past ? wantedOf(past.events) : wantedOf(live()).slice(0, SHOWN_MOST);
   byId("events").replaceChildren(...wanted.map(([e, said]) => eventRow(e, said)));
   byId("no-events").hidden = wanted.length > 0;
+  byId("no-events").textContent = say(filter !== "all" || (oneDoor() && !past) ? "noneFound" : past ? "noneThatDay" : "noEvents");
   byId("events-more").hidden = !past?.more;
-  if (!past && wanted.length === SHOWN_MOST) byId("events").append(make("li", say("more_n", wanted.length), "quiet"));
+  if (!past && now.entries.length >= SHOWN_MOST) byId("events").append(make("li", say("more_n", SHOWN_MOST), "quiet"));
   const newest = wanted[0] && `${wanted[0][0].device} ${wanted[0][0].seq}`;
   if (!past && spoken !== null && newest && newest !== spoken && !wanted[0][1].silent) byId("heard").textContent = `${wanted[0][1].text}, ${wanted[0][0].device}`;
   if (!past) spoken = newest ?? "";
@@ -68,7 +70,7 @@ function showFilters() {
   byId("csv-open").hidden = me.role === "viewer";
 }
 
-const askDay = (before) => askServer(`/api/day?from=${byId("day").value}&zone=${encodeURIComponent(zone)}${before ? `&before=${before}` : ""}`);
+const askDay = (before) => askServer(`/api/day?from=${byId("day").value}&zone=${encodeURIComponent(zone)}${oneDoor() ? `&door=${encodeURIComponent(oneDoor())}` : ""}${before ? `&before=${before}` : ""}`);
 
 async function chooseDay() {
   const mine = ++choice;
@@ -103,7 +105,8 @@ function openExport() {
   const chosen = byId("day").value || today();
   byId("export-from").value = byId("export-to").value = chosen;
   byId("export-from").max = byId("export-to").max = today();
-  byId("export-door").replaceChildren(...[["", say("allDoors")], ...Object.keys(now.doors).sort().map((d) => [d, d])].map(([value, text]) => Object.assign(make("option", text), { value })));
+  byId("export-door").replaceChildren(...[["", say("allDoors")], ...inOrder(Object.keys(now.doors)).map((d) => [d, d])].map(([value, text]) => Object.assign(make("option", text), { value })));
+  byId("export-door").value = oneDoor();
   showExport();
   byId("export").showModal();
 }
@@ -118,6 +121,7 @@ function showExport() {
 }
 
 byId("day").addEventListener("change", chooseDay);
+byId("event-door").addEventListener("change", () => (past ? chooseDay() : showEvents()));
 byId("events-more").addEventListener("click", async () => { if (await earlier()) showEvents(); });
 byId("csv-open").addEventListener("click", openExport);
 for (const id of ["export-from", "export-to", "export-door"]) byId(id).addEventListener("change", showExport);

@@ -2,6 +2,7 @@
 "use strict";
 
 let lists = { doors: [], without: [] };
+const NAMED_MOST = 5;
 let listed = null; // the door in the form
 
 async function loadLists() {
@@ -11,12 +12,18 @@ async function loadLists() {
 }
 
 function showLists() {
-  byId("held").replaceChildren(...lists.without.map((device) => listRow(device, "warn", say("listNone"), [])), ...lists.doors.map((d) => listRow(
+  byId("held").replaceChildren(...inOrder(lists.without).map((device) => listRow(device, "warn", say("listNone"), [])), ...inOrder(lists.doors.map((d) => d.device)).map((name) => lists.doors.find((d) => d.device === name)).map((d) => listRow(
     d.device, d.drift || !d.wanted ? "warn" : "good", `${whoMay(d.groups)} · ${heldWords(d)}`, d.groups)));
   byId("held-box").hidden = byId("held").children.length === 0;
   const missing = byId("lists-missing");
   missing.hidden = lists.without.length === 0;
-  missing.replaceChildren(make("span", say("listsMissing", lists.without.join(", "))), buttonOf(say("listsGo"), "plain", () => { location.hash = "people"; }));
+  missing.replaceChildren(make("span", say("listsMissing", someOf(lists.without))), buttonOf(say("listsGo"), "plain", () => { location.hash = "people"; }));
+}
+
+// Twenty names in a warning say no more than the first and how many there are.
+function someOf(names) {
+  const shown = inOrder(names).slice(0, NAMED_MOST).join(say("comma"));
+  return names.length > NAMED_MOST ? say("andMore", shown, names.length) : shown;
 }
 
 function heldWords(d) {

@@ -9,7 +9,7 @@ Object.assign(WORDS, {
   noBroker: ["服务器收不到门的消息", "server does not hear the doors"],
   noBrokerSince: ["从 {0} 起，本服务器与消息中转断开，下面显示的是之前的状态。门照常工作，记录会补传。（{1}）", "Since {0} this server has been without its broker: what is shown below is from before. The doors go on, and what they recorded will follow. ({1})"],
   v_now: ["门与动态", "Doors"], v_people: ["住户与访客", "People"], v_managers: ["管理记录", "Managers"],
-  seen: ["最后消息", "Last word"], offline: ["离线", "offline"], queue_n: ["{0} 条待上传", "{0} events still to come"],
+  seen: ["最后消息", "Last word"], offline: ["离线", "offline"], offlineSince: ["离线，最后消息 {0}", "offline, last word {0}"], queue_n: ["{0} 条待上传", "{0} events still to come"],
   siteKeys: ["社区密钥", "Site's keys"], keysNew: ["{0} 更换的新密钥", "the new ones of {0}"], keysOld: ["还在用旧密钥（{0} 已更换）", "still the old keys (replaced on {0})"],
   keysUnknown: ["不知道是否已换成 {0} 的新密钥", "not known whether it has the new keys of {0}"],
   keysNever: ["程序太旧，不会更换密钥（{0} 已更换）：请重新安装", "this release takes no new keys (replaced on {0}): provision the door again"],
@@ -48,6 +48,7 @@ Object.assign(WORDS, {
   s_unverified: ["已开锁，是否有人进入不知道", "unlocked; nobody can tell who went in"], s_refused: ["门拒绝了", "the door refused"], s_done: ["已执行", "done"],
 
   // events
+  inBrackets: ["（{0}）", " ({0})"], noneFound: ["没有符合的记录。", "Nothing of this kind."], noneThatDay: ["这一天没有记录。", "Nothing on that day."],
   day: ["日期", "Day"], csv: ["导出…", "Export…"], csvTitle: ["导出记录（CSV 表格）", "Export as a table (CSV)"], csvFrom: ["从", "From"], csvTo: ["到（含）", "To (included)"],
   csvSave: ["下载", "Download"], csvWrong: ["开始日期不能晚于结束日期，最多 {0} 天。", "The first day must not be after the last; {0} days at most."], earlier: ["更早的", "Earlier"], filters: ["筛选", "Filter"], f_all: ["全部", "All"], f_people: ["进出", "Comings and goings"],
   f_refused: ["陌生人与拒绝", "Strangers and refusals"], f_alarms: ["警报", "Alarms"], f_technical: ["技术记录", "Technical"],
@@ -67,9 +68,10 @@ Object.assign(WORDS, {
 
   // people
   residents: ["住户", "Residents"], personNew: ["添加住户", "Add a person"], personEdit: ["修改", "Change"], edit: ["修改", "Change"], find: ["查找", "Find"], save: ["保存", "Save"],
-  noPeople: ["没有找到。", "Nobody found."], k_resident: ["住户", "resident"], k_staff: ["员工", "staff"], k_visitor: ["访客", "visitor"], k_contractor: ["外包人员", "contractor"],
+  noPeople: ["没有找到。", "Nobody found."], nobodyYet: ["还没有住户：请点“添加住户”。", "Nobody yet: press “Add a person”."], found_n: ["共 {0} 人", "{0} in all"], more: ["再显示一些", "Show more"],
+  comma: ["、", ", "], andMore: ["{0} 等 {1} 扇门", "{0} and others, {1} doors in all"], k_resident: ["住户", "resident"], k_staff: ["员工", "staff"], k_visitor: ["访客", "visitor"], k_contractor: ["外包人员", "contractor"],
   facesWhere: ["人脸在门口的控制台录入（须本人在场并同意），或在服务器上用命令录入（python -m deploy.community.manage enrol）。", "Faces are enrolled at a door's console, with the person there and agreeing, or on the server: python -m deploy.community.manage enrol."],
-  hasFace: ["人脸", "face"], noFace: ["无人脸", "no face"], faceWithdrawn: ["已撤回同意", "consent withdrawn"], phones_n: ["{0} 部手机", "{0} phones"], disabled: ["已停用", "switched off"],
+  hasFace: ["已录人脸", "face"], noFace: ["未录人脸", "no face"], faceWithdrawn: ["已撤回同意", "consent withdrawn"], phones_n: ["{0} 部手机", "phones: {0}"], disabled: ["已停用", "switched off"],
   until: ["至 {0}", "until {0}"], withdraw: ["撤回人脸同意", "Withdraw face consent"], withdrawSure: ["{0} 撤回同意？所有门上的人脸模板都会删除。", "{0} withdraws the consent? The face leaves every door."],
   personSure: ["{0} 搬走？将从所有门上删除。", "{0} moved out? They leave every door."], personKind: ["身份", "Kind"], personGroups: ["门组（用逗号分开）", "Groups of doors, comma between"],
   personPhone: ["手机登记码（可空）", "Phone's registration code (may be empty)"], personFactor: ["刷脸须同时出示手机通行码", "the face opens only together with the phone"], faceAndPhone: ["人脸加手机", "face and phone"],

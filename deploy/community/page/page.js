@@ -128,7 +128,13 @@ function lose() { // start over with a snapshot: what was missed is in it
 }
 
 window.addEventListener("offline", lose);
-setInterval(() => { if (connected && Date.now() - heardMs > SILENT_MS) lose(); }, 1000);
+let day = new Date().toDateString();
+setInterval(() => {
+  if (connected && Date.now() - heardMs > SILENT_MS) lose();
+  if (day === new Date().toDateString()) return;
+  day = new Date().toDateString(); // what stood there without a date is of yesterday now
+  showNews();
+}, 1000);
 
 languageButton(() => { showAll(); if (past) showEvents(); chooseView(); });
 byId("leave").addEventListener("click", async () => {

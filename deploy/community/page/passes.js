@@ -4,7 +4,7 @@
 let passesAsked = 0; // which question is the newest
 
 async function showPasses() {
-  choices("pass-door", [["", say("allDoors")], ...Object.keys(now.doors).sort().map((d) => [d, d])]);
+  choices("pass-door", [["", say("allDoors")], ...inOrder(Object.keys(now.doors)).map((d) => [d, d])]);
   choices("pass-for", [[7200, say("h2")], [43200, say("h12")], [86400, say("d1")], [604800, say("d7")]]);
   const mine = ++passesAsked;
   try {
@@ -23,7 +23,9 @@ async function showPasses() {
 
 // What somebody has chosen already stays chosen.
 function choices(id, pairs) {
-  const list = byId(id), chosen = list.value;
+  const list = byId(id), chosen = list.value, wanted = JSON.stringify(pairs);
+  if (list.dataset.shown === wanted) return; // a list that somebody has open must not be made anew under the finger
+  list.dataset.shown = wanted;
   list.replaceChildren(...pairs.map(([value, text]) => Object.assign(make("option", text), { value })));
   if (pairs.some(([value]) => String(value) === chosen)) list.value = chosen;
 }

@@ -3,6 +3,8 @@
 
 let edited = null; // the person in the form as it was shown, null: somebody new
 let everybody = { people: [], withdrawals: [] };
+const PEOPLE_AT_ONCE = 50; // five hundred rows are a minute of scrolling past what stands below
+let peopleShown = PEOPLE_AT_ONCE;
 let reading = 0; // which question is the newest: an answer to an earlier one comes too late
 
 async function loadNames() {
@@ -22,12 +24,15 @@ async function showPeople() {
   findPeople();
 }
 
+const byName = new Intl.Collator("zh", { numeric: true }); // by pinyin
+
 // Searching asks nobody: whoever types fast must not see the answer to an earlier letter.
 function findPeople() {
   const wanted = byId("people-find").value.trim().toLowerCase();
-  const shown = everybody.people.filter((p) => `${p.name} ${p.groups.join(" ")}`.toLowerCase().includes(wanted));
-  byId("people").replaceChildren(...shown.map(personRow));
-  byId("no-people").hidden = shown.length > 0;
+  const found = everybody.people.filter((p) => `${p.name} ${p.groups.join(" ")}`.toLowerCase().includes(wanted)).sort((a, b) => byName.compare(a.name, b.name));
+  byId("people").replaceChildren(...found.slice(0, peopleShown).map(personRow));
+  byId("people-count").textContent = found.length ? say("found_n", found.length) : say(everybody.people.length ? "noPeople" : "nobodyYet");
+  byId("people-more").hidden = found.length <= peopleShown;
   byId("withdrawn").replaceChildren(...everybody.withdrawals.map(withdrawalRow));
   byId("withdrawn-box").hidden = everybody.withdrawals.length === 0;
 }
@@ -115,7 +120,8 @@ async function sure(question, path, method, then = showPeople) {
 
 function tellPerson(text) { byId("people-told").textContent = text; }
 
-byId("people-find").addEventListener("input", findPeople);
+byId("people-find").addEventListener("input", () => { peopleShown = PEOPLE_AT_ONCE; findPeople(); });
+byId("people-more").addEventListener("click", () => { peopleShown += PEOPLE_AT_ONCE; findPeople(); });
 byId("people-new").addEventListener("click", () => edit(null));
 byId("person-form").addEventListener("submit", once(save));
 byId("person-no").addEventListener("click", () => byId("person").close());
