@@ -6,6 +6,7 @@ controller nor a change of the roster. Somebody who loses the face while everybo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -41,10 +42,11 @@ class Vision(Protocol):
 
 
 class GalleryFeed:
-    """Used by one thread, with the residents that it has read."""
+    """Used by one thread, with the residents that it has read; only `begin` may be called from any."""
 
     def __init__(self, vision: Vision) -> None:
         self._vision = vision
+        self._greeted: deque[tuple[object | None, Network]] = deque(maxlen=1)  # the last Hello, until the next step
         self._peer: object | None = None
         self._network: Network = ("", "")
         self._told: dict[str, frozenset[str]] = {}  # templates of each person that vision has
@@ -56,12 +58,12 @@ class GalleryFeed:
 
     def begin(self, network: Network) -> None:
         """A vision process with this network said Hello: it knows nobody yet."""
-        self._peer, self._network = self._vision.peer, network
-        self._told, self._epoch, self._sending, self._next = {}, None, None, None
-        self.unreadable = set()
+        self._greeted.append((self._vision.peer, network))
 
     def step(self, residents: Residents) -> float | None:
         """Send what fits. Seconds after which to call again; None: everything is told."""
+        if self._greeted:
+            self._begin(*self._greeted.popleft())
         if self._peer is None:
             return None
         try:
@@ -76,6 +78,11 @@ class GalleryFeed:
             self._peer = None
             return None
         return 0.0
+
+    def _begin(self, peer: object | None, network: Network) -> None:
+        self._peer, self._network = peer, network
+        self._told, self._epoch, self._sending, self._next = {}, None, None, None
+        self.unreadable = set()
 
     def _take(self, residents: Residents) -> ToVision | None:
         """The next message; None when vision has everything."""

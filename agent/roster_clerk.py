@@ -141,8 +141,9 @@ class RosterClerk:
         self._intake.believe(key)
 
     def begin_gallery(self, network: Network) -> None:
-        """A vision process with this network said Hello: it is to have everybody."""
-        self._ask(_Task(lambda _: self._feed.begin(network)))
+        """A vision process with this network said Hello: it is to have everybody, once the file can be used."""
+        self._feed.begin(network)
+        self._ask(_Task(lambda _: None))  # now
 
     def enrol(self, wanted: NewPerson, faces: list[NewFace], network: Network) -> None:
         """Somebody new; `Enrolled` is the answer."""

@@ -10,6 +10,8 @@ import pytest
 from roster_world import NoVision, until
 
 from agent import roster_clerk
+from agent.core.vision_messages import GalleryAdd, GalleryCommit, ToVision
+from agent.gallery_feed import Vision
 from agent.mailbox import CallbackFailed
 from agent.residents import NewFace, Residents, consent_now
 from agent.roster_clerk import RosterClerk, look_at_roster
@@ -21,14 +23,27 @@ NETWORK = ("net", "five")
 FACE = NewFace(bytes(1024), 0.9)
 
 
+class Everything:
+    """A vision process that takes whatever it is told."""
+
+    def __init__(self) -> None:
+        self.peer: object = self
+        self.told: list[ToVision] = []
+
+    def offer(self, message: ToVision, peer: object) -> bool:
+        assert peer is self.peer
+        self.told.append(message)
+        return True
+
+
 class Clerk:
     """A clerk, and what it posted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, vision: Vision | None = None) -> None:
         self.posts: list[object] = []
         first = look_at_roster(folder)
         self.known = first.residents
-        self.clerk = RosterClerk("garden/gate-1", folder, self.posts.append, NoVision(), known=first.residents)
+        self.clerk = RosterClerk("garden/gate-1", folder, self.posts.append, vision or NoVision(), known=self.known)
         self.clerk.start()
 
     def posted(self, kind: type, timeout_s: float = 30.0) -> object:
@@ -121,6 +136,26 @@ def test_a_file_that_cannot_be_used_is_told_once_and_taken_up_again_when_it_can(
         assert len(made.posted(RosterRead).view.roster.persons) == 1
         assert made.posted(RosterOpened).held.revision == 0
         assert sum(isinstance(one, RosterUnusable) for one in made.posts) == 1
+    finally:
+        made.clerk.stop()
+
+
+def test_a_vision_process_that_came_while_the_file_could_not_be_used_gets_everybody_later(folder: Path, monkeypatch):
+    """What it was told then was lost: everybody who came by face stayed a stranger until somebody restarted it."""
+    monkeypatch.setattr(roster_clerk, "_OPEN_AGAIN_S", 0.05)
+    key = (folder / "roster.key").read_bytes()
+    (folder / "roster.key").unlink()
+    vision = Everything()
+    made = Clerk(folder, vision)
+    try:
+        made.posted(RosterUnusable)
+        made.clerk.begin_gallery(NETWORK)
+        made.clerk.enrol(NewPerson("e-1", "Bo", consent_now(5)), [FACE], NETWORK)
+        made.posted(Enrolled)  # whoever asks is sent away
+        (folder / "roster.key").write_bytes(key)
+        until(lambda: any(isinstance(one, GalleryCommit) for one in vision.told), "the gallery")
+        rows = [row for one in vision.told if isinstance(one, GalleryAdd) for row in one.templates]
+        assert [row.person_id for row in rows] == [li(folder)]
     finally:
         made.clerk.stop()
 
