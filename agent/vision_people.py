@@ -40,6 +40,7 @@ class People:
         self._calibration: Calibration | None = None
         self._fitting: Steps[Calibration] | None = None
         self.gallery = pipeline.gallery()
+        self.told = False  # by the agent, who lives here; until then nobody can be called a stranger
 
     def take(self, message: GalleryBegin | GalleryAdd | GalleryCommit | GalleryRemove) -> GalleryLoaded | None:
         """Do what the agent says; the gallery in use as the answer, where one is due."""
@@ -113,6 +114,7 @@ class People:
         return f"{len(self._bad)} templates left out, no face's vector of {self.gallery.dim} numbers: {named}"[:500]
 
     def _commit(self, epoch: int) -> None:
+        self.told = True
         if self._next is not None:
             self.gallery, self._next = self._next, None
             self.gallery.settle()

@@ -190,7 +190,7 @@ class Worker:
         tracks = self._eyes.look(image, at_s)
         if self._enrolment is not None:
             self._enrol(self._enrolment, image, tracks, at_s)
-        elif self._judge is not None:
+        elif self._judge is not None and self._people.told:
             self._decide(self._judge, image, tracks, at_s)
         return tracks
 

@@ -119,6 +119,24 @@ def test_a_picture_that_hangs_in_the_camera_opens_nothing_when_the_process_start
     assert [one.person_id for one in agent.told if isinstance(one, Finding)] == ["resident"]
 
 
+@pytest.mark.slow
+def test_nobody_is_a_stranger_before_the_agent_has_said_who_lives_here(
+    pipeline: Pipeline, roster: list[GalleryBegin | GalleryAdd | GalleryCommit], frames: Callable[[str], list[Image]]
+) -> None:
+    """A started process had to judge first and was told the people later: residents were refused, faces paused."""
+    camera, agent = _Camera(), _Agent([Settings("convenience", 1.0, 20.0), *roster[:-1]])
+    worker = Worker(pipeline, cast(Any, camera), cast(Any, agent))
+    camera.show(frames("resident_walks_up"))
+    for _ in frames("resident_walks_up"):
+        worker.step()
+    assert [one for one in agent.told if isinstance(one, Finding)] == []
+    agent._orders = roster[-1:]
+    camera.show(frames("resident_walks_up"))
+    for _ in frames("resident_walks_up"):
+        worker.step()
+    assert [one.person_id for one in agent.told if isinstance(one, Finding)] == ["resident"]
+
+
 OLD = ("dlib-resnet-8bit+mirror", "dlib-150")  # what any machine has
 
 
