@@ -172,6 +172,25 @@ def test_a_door_that_only_fell_silent_is_not_shown_as_if_it_were_seen(page, door
         hush.set()
 
 
+def test_what_did_not_happen_today_has_its_date(page, door):
+    """A stranger of last week stood there with nothing but 08:15."""
+    door.event("AccessControl/Denied/CredentialNotFound", credential="face", reason="CredentialNotFound")
+    reads(page, "#events", "11/23 ")
+
+
+def test_whoever_does_not_want_a_face_is_told_the_other_way_in(page):
+    page.js("document.querySelector('#enrol-name').value = '林阿婆'; document.querySelector('#enrol-start').click()")
+    reads(page, "#enrol-result", "comes in by phone")
+
+
+def test_a_door_that_cannot_be_asked_says_so_in_words(page):
+    """It said: Failed to fetch."""
+    page.js("window.fetch = () => Promise.reject(new TypeError('Failed to fetch')); 0")
+    page.js("document.querySelector('#enrol-name').value = 'x'; document.querySelector('#enrol-consent').click()")
+    page.js("document.querySelector('#enrol-start').click()")
+    reads(page, "#enrol-result", "Not enrolled: the door's program does not answer")
+
+
 def test_the_thresholds_are_explained_with_the_last_look(page, door):
     rules = {"min_frames": 3, "min_margin": 0.06, "min_liveness": 0.2, "needs_phone": False}
     rate = {"strangers_per_year": 1.0, "passages_per_day": 20.0, "rate": 0.000137, "policy": "standard"}

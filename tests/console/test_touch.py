@@ -52,3 +52,14 @@ def test_text_twice_as_large_cuts_nothing_off_the_managers_page(browser, site, l
         found[view] = browser.js(CUT)
     browser.leave()
     assert found == {view: [] for view in VIEWS}
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_text_twice_as_large_cuts_nothing_off_a_doors_page(browser, console, door, language):
+    """The facts of the door stood outside its card, one letter below the other."""
+    door.event("AccessControl/Denied/CredentialNotFound", credential="face", reason="CredentialNotFound")
+    browser.enter(console, f"lang={language}", width=360, height=740, phone=True)
+    browser.until("document.querySelector('#live-dot').classList.contains('good')")
+    browser.js("document.documentElement.style.fontSize = '212.5%'")
+    assert browser.js(CUT) == []
+    browser.leave()

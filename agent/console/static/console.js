@@ -151,7 +151,8 @@ function timeOf(at) {
   const time = make("time"), date = new Date(at);
   if (Number.isNaN(date.getTime())) return time;
   time.dateTime = date.toISOString();
-  time.textContent = date.toLocaleTimeString(language, { hour12: false });
+  const hours = date.toLocaleTimeString(language, { hour12: false }), today = date.toDateString() === new Date().toDateString();
+  time.textContent = today ? hours : `${date.toLocaleDateString(language, { month: "numeric", day: "numeric" })} ${hours}`;
   time.title = date.toLocaleString(language);
   return time;
 }
@@ -184,7 +185,7 @@ function details() {
   const v = now.vision ?? {}, rows = [];
   const add = (key, value) => { if (value !== undefined && value !== null && value !== "") rows.push([`d_${key}`, value]); };
   add("software", now.software);
-  add("policy", now.policy);
+  add("policy", now.policy && known("pol_", now.policy));
   add("engine", v.engine);
   add("missing", v.missing);
   if (now.last_opening) add("opening", say("d_ms", Math.round(now.last_opening.ms)));

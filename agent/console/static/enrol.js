@@ -2,11 +2,15 @@
 "use strict";
 
 async function ask(name, args) {
-  const token = (await (await fetch("/api/token")).json()).token;
-  const reply = await fetch("/api/act", {
+  const { token } = await answer("/api/token");
+  return answer("/api/act", {
     method: "POST", headers: { "Content-Type": "application/json", "X-Door-Console": token }, body: JSON.stringify({ name, args }),
   });
-  if (!reply.ok) throw new Error(`${reply.status} ${reply.statusText}`);
+}
+
+async function answer(path, options) {
+  const reply = await fetch(path, options).catch(() => { throw new Error(say("away")); });
+  if (!reply.ok) throw new Error(reply.status === 401 ? say("enter") : `${reply.status} ${reply.statusText}`);
   return reply.json();
 }
 

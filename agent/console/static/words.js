@@ -87,10 +87,10 @@ const WORDS = {
   enrolUnder14: ["未满 14 周岁：由监护人同意", "Under 14: a guardian agrees"],
   enrolGuardian: ["监护人姓名（只留在这扇门上）", "The guardian's name (stays at this door)"],
   enrolNeedGuardian: ["未满 14 周岁，没有监护人同意，不能录入。", "Under 14, without a guardian's consent nothing is enrolled."],
-  enrolNeedConsent: ["没有本人同意，不能录入。", "Without the person's consent nothing is enrolled."],
+  enrolNeedConsent: ["没有本人同意，不能录入人脸。不愿意的人可以用手机开门码进出，登记手机就行。", "Without the person's consent nothing is enrolled. Whoever does not want it comes in by phone: register the phone instead."],
   enrolAgain: ["{0} 人是用另一种识别网络录入的，现在认不出：请重新录入，或换回原来的网络", "{0} people were enrolled with another network and are not recognised now: enrol them again, or go back to that network"],
   enrolLook: ["请看摄像头", "Please look into the camera"], enrolDone: ["录入完成：{0}", "Enrolled: {0}"],
-  enrolVisit: ["已录入的人：补充一次", "Somebody enrolled: add a visit"], enrolVisitDone: ["已补充这次的人脸模板", "The templates of this visit were added"],
+  enrolVisit: ["已录入的人：再补录一次", "Somebody enrolled: add a visit"], enrolVisitDone: ["已补充这次的人脸模板", "The templates of this visit were added"],
   enrolNear: ["这张脸很像 {0}。是同一个人吗？如果是另一个人（双胞胎、父母与子女），以后两人都要人脸加手机才能开门。", "This face is very near to {0}. Is it the same person? If it is somebody else (twins, parent and child), both will need face and phone from now on."],
   enrolNearAgain: ["这张脸像 {0}。是谁？", "This face looks like {0}. Who is it?"],
   enrolSame: ["是 {0}：补充这次的模板", "It is {0}: add these pictures"], enrolOther: ["是另一个人：两人都用人脸加手机", "Somebody else: face and phone for both"],
@@ -115,6 +115,7 @@ const WORDS = {
   t_below: ["不到 {0} 毫秒", "below {0} ms"], t_above: ["{0} 毫秒及以上", "{0} ms and above"],
 
   // details
+  "pol_standard": ["标准", "standard"], "pol_high": ["高安全", "high security"], "pol_convenience": ["方便", "convenience"],
   d_software: ["软件版本", "software"], d_policy: ["识别策略", "face policy"], d_engine: ["识别引擎", "engine"], d_missing: ["可改进", "could be better"],
   d_opening: ["最近一次开门", "last opening"], d_ms: ["从看到人脸或通行码到开锁 {0} 毫秒", "{0} ms from first sight to unlocked"],
   d_epoch: ["事件日志", "journal epoch"], d_roster: ["名单版本", "roster epoch"],

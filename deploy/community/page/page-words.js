@@ -133,7 +133,7 @@ Object.assign(WORDS, {
   "g_store.detail": ["存储的说明", "About the journal"], "g_vision.up": ["识别程序", "Recognition"], "g_vision.engine": ["识别引擎", "Engine"],
   "g_vision.missing": ["可改进", "Could be better"], "g_vision.camera_state": ["摄像头", "Camera"], "g_vision.fps": ["每秒帧数", "Pictures a second"],
   "g_vision.gallery_templates": ["识别程序里的模板", "Templates in the gallery"],
-  "yes": ["是", "yes"], "no": ["否", "no"], "pol_standard": ["标准", "standard"], "pol_high": ["高安全", "high security"], "pol_convenience": ["方便", "convenience"],
+  "yes": ["是", "yes"], "no": ["否", "no"],
   "st_ok": ["正常", "well"], "st_failing": ["写不进去", "failing"], "st_running": ["运行中", "running"], "i_idle": ["空闲", "nothing"], "i_welcome": ["请进", "come in"],
   "i_refused": ["没有放行", "not let in"], "i_come-closer": ["请走近一点", "come closer"], "i_uncover-face": ["请摘下口罩或墨镜", "uncover your face"],
   "i_more-light": ["太暗", "more light"], "i_turn-from-light": ["光太强或背光", "turn from the light"], "i_look-here": ["请正对摄像头", "look here"], "i_look-again": ["离开镜头再看一次", "step back and look again"],
