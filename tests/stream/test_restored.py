@@ -91,10 +91,23 @@ def moment(n: int = 0) -> Moment:
 
 
 @pytest.fixture
-def forked(tmp_path):
+def opened(tmp_path):
+    """Open the door's journal, also once more; each is closed at the end."""
+    made = []
+
+    def again(n: int = 0):
+        made.append(open_journal(tmp_path / "journal.db", "s1/d1", moment(n)))
+        return made[-1]
+
+    yield again
+    for one in made:
+        one.store.close()
+
+
+@pytest.fixture
+def forked(opened):
     """A journal of 1,000 rows, 100 acknowledged, whose server then said that it has another history."""
-    path = tmp_path / "journal.db"
-    store = open_journal(path, "s1/d1", moment()).store
+    store = opened().store
     store.append([(moment(n), record(n, priority=Priority.LOW)) for n in range(1, 1000)])
     store.current.acked = 100
     ack = Ack(store.current.name, 301, "b" * 64, "n")
@@ -103,11 +116,11 @@ def forked(tmp_path):
     return store
 
 
-def test_a_cut_while_rows_are_carried_over_loses_and_doubles_none(forked):
+def test_a_cut_while_rows_are_carried_over_loses_and_doubles_none(forked, opened):
     store = forked
     while carry(store):
         store.close()  # as far as the disk is concerned: a commit is whole or not there
-        store = open_journal(store.path, "s1/d1", moment()).store
+        store = opened().store
     bodies = [i.body for i in store.read(store.current, 2, 2000)]
     assert [b["n"] for b in bodies] == list(range(100, 1000))
     assert [originals(b)[0][1] for b in bodies] == list(range(101, 1001))
@@ -115,7 +128,7 @@ def test_a_cut_while_rows_are_carried_over_loses_and_doubles_none(forked):
     assert store.depth() == 901
 
 
-def test_a_chain_that_was_carried_over_is_pruned_like_any_other_and_leaves_no_trace_but_its_checkpoint(forked):
+def test_a_chain_that_was_carried_over_is_pruned_like_any_other_and_leaves_no_trace_but_its_checkpoint(forked, opened):
     while carry(forked):
         pass
     old = forked.epochs[0]
@@ -125,7 +138,7 @@ def test_a_chain_that_was_carried_over_is_pruned_like_any_other_and_leaves_no_tr
         pass
     assert [e.closed for e in forked.epochs] == [None]
     forked.close()
-    again = open_journal(forked.path, "s1/d1", moment())
+    again = opened()
     assert (again.word, again.store.depth()) == ("ok", 903)
     again.store.close()
     assert verify(forked.path).ok
@@ -143,7 +156,7 @@ def test_rows_that_were_carried_over_twice_keep_their_first_name(forked):
     assert [name[:2] for name in originals(copy.body)] == [(first, 101), (second.name, 2)]
 
 
-def test_a_door_whose_card_is_put_back_again_and_again_keeps_a_few_chains_only(forked):
+def test_a_door_whose_card_is_put_back_again_and_again_keeps_a_few_chains_only(forked, opened):
     """Each commit notes where every chain stands; and the newest rows stay, whatever the server contradicts."""
     limits, at = Limits(1 << 30, 30), moment(3000)
     for n in range(40):
@@ -154,7 +167,7 @@ def test_a_door_whose_card_is_put_back_again_and_again_keeps_a_few_chains_only(f
     bodies = [i.body for i in forked.read(forked.current, 1, 5000)]
     assert [b["n"] for b in bodies if "n" in b] == list(range(100, 1000))
     forked.close()
-    again = open_journal(forked.path, "s1/d1", moment(4000))
+    again = opened(4000)
     assert again.word == "ok"
     again.store.close()
     assert verify(forked.path).ok
