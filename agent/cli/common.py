@@ -11,11 +11,16 @@ DEFAULT_CONFIG = "/etc/door-agent/door.toml"
 
 
 def add_command(
-    subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, summary: str, *, config: bool = True
+    subparsers: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    *,
+    config: bool = True,
+    as_json: str = "print one JSON document instead of text",
 ) -> argparse.ArgumentParser:
     """A subcommand with --json and, where it reads one, --config."""
     parser = subparsers.add_parser(name, help=summary, description=summary)
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    parser.add_argument("--json", action="store_true", help=as_json)
     if config:
         parser.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=f"default: {DEFAULT_CONFIG}")
     return parser

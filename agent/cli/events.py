@@ -15,7 +15,12 @@ from agent.cli.common import add_command, print_json
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Options."""
-    parser = add_command(subparsers, "events", "List, follow, verify, export or report the event journal of this door.")
+    parser = add_command(
+        subparsers,
+        "events",
+        "List, follow, verify, export or report the event journal of this door.",
+        as_json="one JSON document instead of text; list, tail: one for each row, a line each",
+    )
     actions = ("list", "tail", "verify", "export", "report")
     parser.add_argument("action", choices=actions, help="tail goes on until Ctrl-C; report prints a day as a page")
     parser.add_argument("--journal", type=Path, metavar="FILE", help="instead of the one in --config")

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from agent.errors import DoorAgentError
-from hardware.errors import HardwareError
-from models.errors import ModelError, PictureUnusableError
+from agent.command_line import Parser, ended, own_streams
 
 # name of the subcommand -> module with add_parser(subparsers) and run(arguments) -> exit code
 COMMANDS = ("run", "demo", "check_config", "enroll", "events", "doctor", "relay_off", "console")
@@ -39,7 +35,7 @@ exit codes:
 
 def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The whole command line, or only one subcommand of it: a door's daemon must not wait for the demo's imports."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="door-agent",
         description="Opens a building's door for its residents and accounts for every event.",
         epilog=EXIT_CODES,
@@ -64,35 +60,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand. Returns its exit code; errors that are a person's to mend become one message."""
     words = list(sys.argv[1:] if argv is None else argv)
     first = words[0].replace("-", "_") if words else ""
-    if argv is None and first != "run":  # stopped by either signal it puts away what it made; a daemon has its own way
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    arguments = make_parser(first if first in ALL_COMMANDS else None).parse_args(words)
-    as_json = bool(getattr(arguments, "json", False))
+    if argv is None:
+        own_streams(words)
+        if first != "run":  # stopped by either signal it puts away what it made; a daemon has its own way
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return ended("door-agent", words, lambda: _run(first, words))
+
+
+def _run(first: str, words: Sequence[str]) -> int:
+    parser = make_parser(first if first in ALL_COMMANDS else None)
+    arguments, strange = parser.parse_known_args(words)
+    if strange:
+        parser.error(f"{' '.join(strange)}: not known here; see door-agent {arguments.command} --help")
     module = importlib.import_module(f"agent.cli.{arguments.command.replace('-', '_')}")
-    try:
-        return int(module.run(arguments))
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: no complaint at exit
-        return 1
-    except (DoorAgentError, HardwareError, ModelError) as e:
-        return _complain(e, as_json=as_json)
-    except OSError as e:
-        if e.filename is None:
-            raise
-        told = f"{e.filename}: {e.strerror}; is the name right, the stick there, the disk not full?"
-        return _complain(DoorAgentError(told), as_json=as_json)
-
-
-def _complain(error: Exception, *, as_json: bool) -> int:
-    usual = 7 if isinstance(error, PictureUnusableError) else 6
-    code = int(getattr(error, "exit_code", usual))
-    if as_json:
-        print(json.dumps({"error": str(error), "exit_code": code}, ensure_ascii=False))
-    else:
-        print(f"door-agent: {error}", file=sys.stderr)
-    return code
+    return int(module.run(arguments))
 
 
 if __name__ == "__main__":

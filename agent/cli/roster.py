@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from agent.cli.common import add_command, print_json
+from agent.cli.common import DEFAULT_CONFIG, add_command, print_json
 from agent.cli.roster_csv import COLUMNS, enrolled, read_table, write_table
 from agent.cli.roster_difference import difference_of, lines, templates, with_withdrawals
+from agent.command_line import add_action
 from agent.errors import ConfigError, DoorAgentError
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Options."""
     parser = add_command(subparsers, "roster", "Export, import or show people, schedules, holidays and unlock hours.")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    export = actions.add_parser("export", help="write a .json or .csv file with names, never a face template")
+    export = add_action(actions, "export", "write a .json or .csv file with names, never a face template")
     export.add_argument("file", type=Path, metavar="FILE")
-    take = actions.add_parser(
-        "import", help="take a file; lists in it replace the stored ones whole, keys left out stay as they are"
+    take = add_action(
+        actions, "import", "take a file; lists in it replace the stored ones whole, keys left out stay as they are"
     )
     take.epilog = f"columns of a .csv: {', '.join(COLUMNS)}; several things in a cell are separated by ;"
     take.add_argument("file", type=Path, metavar="FILE")
@@ -46,7 +47,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--pictures", type=Path, metavar="FOLDER", help="where the pictures of a .csv lie; default: beside it"
     )
     take.add_argument("--dry-run", action="store_true", help="only say what would change")
-    actions.add_parser("show", help="people, schedules, holidays and unlock hours")
+    show = add_action(actions, "show", "people, schedules, holidays and unlock hours")
+    for action in (export, take, show):
+        action.add_argument("--config", default=argparse.SUPPRESS, metavar="FILE", help=f"default: {DEFAULT_CONFIG}")
 
 
 def run(arguments: argparse.Namespace) -> int:

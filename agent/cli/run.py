@@ -13,7 +13,8 @@ from agent.cli.common import add_command
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Options."""
-    add_command(subparsers, "run", "Run this door until SIGTERM (systemd starts it; guard and vision run beside it).")
+    words = "Run this door until SIGTERM (systemd starts it; guard and vision run beside it)."
+    add_command(subparsers, "run", words, as_json="also that it runs as a JSON line; rows of the journal always are")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.common import add_command, print_json
+from agent.command_line import add_action
 
 if TYPE_CHECKING:
     from deploy.provision.sitefile import SiteFile
@@ -77,7 +78,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """One verb each."""
     parser = add_command(subparsers, "site", "A community's keys: make, show, replace, take back.", config=False)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    made = verbs.add_parser("init", help="a new site: FOLDER/site.toml and FOLDER/pki")
+    made = add_action(verbs, "init", "a new site: FOLDER/site.toml and FOLDER/pki")
     made.add_argument("folder", type=Path)
     made.add_argument("--name", required=True, help="short, a-z 0-9 -")
     for name, words in (
@@ -90,7 +91,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ("server", "certificate, keys and configuration for the community server; again: a new certificate"),
         ("client", "a certificate for what only reads: dashboard, homeassistant"),
     ):
-        verb = verbs.add_parser(name, help=words)
+        verb = add_action(verbs, name, words)
         verb.add_argument("--site", required=True, type=Path, metavar="FILE", help="site.toml")
         if name == "offline":
             verb.add_argument("stick", type=Path, help="folder on the stick")

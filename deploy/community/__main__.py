@@ -2,15 +2,18 @@
 
 `… --config FILE manager add NAME --role owner` says who may use the page, and prints a link that signs in once.
 `… --config FILE rollout start BUNDLE --stage 1 --stage all` brings a release to the doors.
+
+Exit codes: 0 done, or stopped as asked; 1 something failed; 2 the command line is wrong; 3 the configuration is wrong;
+4 a database cannot be used; 8 the page's or the broker's port cannot be had; 130 a command was stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 import threading
 import traceback
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from typing import Any
 import pyseto
 from flask import Blueprint
 
+from agent.command_line import Parser, ended, own_streams
 from agent.console.local import LocalServer
 from agent.core.commands import Action
 from agent.core.updates import Bundle
@@ -48,23 +52,28 @@ from deploy.community.visitor_passes import PassDesk
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGINT or SIGTERM; or answer one command."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.community", description=__doc__)
+    words = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        own_streams(words)
+    return ended("community", words, lambda: _answer(words))
+
+
+def _answer(words: list[str]) -> int:
+    parser: ArgumentParser = Parser(
+        prog="python -m deploy.community", description=__doc__, formatter_class=RawDescriptionHelpFormatter
+    )
     parser.add_argument("--config", required=True, type=Path, help="TOML file, see deploy/community/README.md")
     commands = parser.add_subparsers(dest="what", metavar="COMMAND")
     add_parser(commands)
     rollout_command.add_parser(commands)
-    given = parser.parse_args(arguments)
-    try:
-        settings = load(given.config)
-        if given.what == "manager":
-            manage(given, Office(database(settings.managers_database)), _page_url(settings))
-        elif given.what == "rollout":
-            rollout_command.rollout(given, settings, Office(database(settings.managers_database)))
-        else:
-            run(settings)
-    except DoorAgentError as e:
-        sys.stderr.write(f"{e}\n")
-        return e.exit_code
+    given = parser.parse_args(words)
+    settings = load(given.config)
+    if given.what == "manager":
+        manage(given, Office(database(settings.managers_database)), _page_url(settings))
+    elif given.what == "rollout":
+        rollout_command.rollout(given, settings, Office(database(settings.managers_database)))
+    else:
+        run(settings)
     return 0
 
 

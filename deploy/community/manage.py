@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.command_line import Parser, add_action, ended, own_streams
 from agent.core.bounded import written
 from agent.core.roster import SITE_PURPOSE, person_json
-from agent.errors import ConfigError, DoorAgentError
+from agent.errors import ConfigError
 from deploy.community.people import People
 from deploy.community.settings import Settings, load
 from deploy.community.visitor_passes import HONEST, PassDesk
-from models.errors import ModelError, PictureUnusableError
 
 if TYPE_CHECKING:
     from agent.from_pictures import Faces, PictureReader
@@ -29,20 +29,23 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; its exit code."""
-    given = _parser().parse_args(arguments)
-    try:
-        settings = load(given.config)
-        answer = given.do(People(settings.people_dir), settings, given)
-    except (DoorAgentError, ModelError) as e:
-        sys.stderr.write(f"{e}\n")
-        return int(getattr(e, "exit_code", 7 if isinstance(e, PictureUnusableError) else 6))
+    words = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        own_streams(words)
+    return ended("community", words, lambda: _answer(words))
+
+
+def _answer(words: list[str]) -> int:
+    given = _parser().parse_args(words)
+    settings = load(given.config)
+    answer = given.do(People(settings.people_dir), settings, given)
     text = json.dumps(answer, ensure_ascii=False, indent=2) if given.json else "\n".join(_lines(answer))
     sys.stdout.write(text + "\n")
     return int(answer is False)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m deploy.community.manage", description=__doc__)
+    parser = Parser(prog="python -m deploy.community.manage", description=__doc__)
     parser.add_argument("--config", required=True, type=Path, help="the server's TOML file")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     actions = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -53,24 +56,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_people(actions: Any) -> None:  # noqa: ANN401  argparse's type is private
-    one = actions.add_parser("people", help="everybody, with names")
+    one = add_action(actions, "people", "everybody, with names")
     one.set_defaults(do=lambda people, _settings, _given: [_shown(p) for p in people.roster().persons.values()])
-    one = actions.add_parser("put", help="add or change one person: a JSON object with id and fields, or - for stdin")
+    one = add_action(actions, "put", "add or change one person: a JSON object with id and fields, or - for stdin")
     one.add_argument("person", metavar="JSON")
     one.set_defaults(do=_put)
-    one = actions.add_parser("remove", help="somebody moved out: gone here and at every door")
+    one = add_action(actions, "remove", "somebody moved out: gone here and at every door")
     one.add_argument("id")
     one.set_defaults(do=lambda people, _settings, given: people.remove(given.id))
-    one = actions.add_parser("remove-phone", help="a lost phone of somebody; the others stay")
+    one = add_action(actions, "remove-phone", "a lost phone of somebody; the others stay")
     one.add_argument("id")
     one.add_argument("name", help="of the phone, 16 letters: see `people`")
     one.set_defaults(do=_remove_phone)
-    one = actions.add_parser("withdraw", help="a consent for the face is withdrawn: no template anywhere")
+    one = add_action(actions, "withdraw", "a consent for the face is withdrawn: no template anywhere")
     one.add_argument("id")
     one.set_defaults(do=_withdraw)
-    one = actions.add_parser("withdrawals", help="withdrawn consents and the doors' receipts")
+    one = add_action(actions, "withdrawals", "withdrawn consents and the doors' receipts")
     one.set_defaults(do=lambda people, _settings, _given: people.withdrawals())
-    one = actions.add_parser("enrol", help="face templates for all doors of a person, from 3 to 5 pictures")
+    one = add_action(actions, "enrol", "face templates for all doors of a person, from 3 to 5 pictures")
     one.add_argument("id")
     one.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE")
     one.add_argument("--consent", action="store_true", help="the person agreed, apart from anything else, to all doors")
@@ -81,22 +84,22 @@ def _add_people(actions: Any) -> None:  # noqa: ANN401  argparse's type is priva
         help="only looks like this person (twins, parent and child): both come in by face and phone together",
     )  # fmt: skip
     one.set_defaults(do=_enrol)
-    one = actions.add_parser("hours", help="schedules, holidays, unlock_hours from a JSON file, or - for stdin")
+    one = add_action(actions, "hours", "schedules, holidays, unlock_hours from a JSON file, or - for stdin")
     one.add_argument("file", metavar="FILE")
     one.set_defaults(do=_hours)
 
 
 def _add_doors(actions: Any) -> None:  # noqa: ANN401  as above
-    one = actions.add_parser("doors", help="which doors are kept, what they should have and what they have")
+    one = add_action(actions, "doors", "which doors are kept, what they should have and what they have")
     one.set_defaults(do=lambda people, _settings, _given: people.drift())
-    one = actions.add_parser("door", help="keep a door's roster: people of these groups may come in, * is everybody")
+    one = add_action(actions, "door", "keep a door's roster: people of these groups may come in, * is everybody")
     one.add_argument("device", metavar="SITE/DOOR")
     one.add_argument("groups", nargs="+", metavar="GROUP")
     one.set_defaults(do=_door)
 
 
 def _add_passes(actions: Any) -> None:  # noqa: ANN401  as above
-    one = actions.add_parser("pass", help="a visitor pass, as a picture and a link", epilog=HONEST["en"])
+    one = add_action(actions, "pass", "a visitor pass, as a picture and a link", epilog=HONEST["en"])
     one.add_argument("--door", action="append", default=[], metavar="SITE/DOOR", help="may be repeated; none: any door")
     one.add_argument("--from", dest="start", metavar="TIME", help="2026-12-01T18:00, this machine's time zone; now")
     one.add_argument("--until", required=True, metavar="TIME")
@@ -105,9 +108,9 @@ def _add_passes(actions: Any) -> None:  # noqa: ANN401  as above
     one.add_argument("--picture", type=Path, metavar="FILE", help="write it as .svg or .png")
     one.add_argument("--address", metavar="URL", help="of the server as phones reach it: prints the link")
     one.set_defaults(do=_pass)
-    one = actions.add_parser("passes", help="passes that are not over")
+    one = add_action(actions, "passes", "passes that are not over")
     one.set_defaults(do=lambda people, settings, _given: [p.shown() for p in _desk(people, settings).passes()])
-    one = actions.add_parser("revoke", help="refuse a visitor pass from now on")
+    one = add_action(actions, "revoke", "refuse a visitor pass from now on")
     one.add_argument("pass_id")
     one.set_defaults(do=lambda people, settings, given: _desk(people, settings).revoke(given.pass_id))
 
