@@ -6,21 +6,16 @@ names file, line, key, value and what is allowed. The table in deploy/README.md 
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Literal
-from zoneinfo import available_timezones
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from agent.config_errors import explain
+from agent import config_file
 from agent.config_hardware import Camera, Hardware
-from agent.config_section import Name, Section
+from agent.config_section import Name, Place, Section, TimeZone
 from agent.config_updates import Updates
-from agent.errors import ConfigError
 from models.manifest import known
-
-MAX_CONFIG_BYTES = 256 * 1024
 
 
 class Door(Section):
@@ -28,7 +23,7 @@ class Door(Section):
 
     site: Name = Field(description="the community's short name; part of every topic")
     id: Name = Field(description="this door's short name; equals the certificate name's last part")
-    timezone: str = Field(default="Asia/Shanghai", description="IANA name; hours of schedules are local hours")
+    timezone: TimeZone = Field(default="Asia/Shanghai", description="IANA name; hours of schedules are local hours")
     lock_type: Literal["fail-safe", "fail-secure"] = Field(
         description="fail-safe: opens when power is lost (magnet); fail-secure: stays shut (strike)"
     )
@@ -46,8 +41,6 @@ class Door(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Door:
-        if self.timezone not in available_timezones():
-            raise ValueError(f"timezone {self.timezone!r} is not an IANA name such as Asia/Shanghai")
         if self.extended_release_time_s < self.release_time_s:
             raise ValueError("extended_release_time_s is shorter than release_time_s")
         if self.pre_alarm_time_s >= self.open_time_s:
@@ -67,7 +60,9 @@ class Faces(Section):
     stranger_passages_per_day: float = Field(
         default=20.0, ge=0.1, le=10_000.0, description="how many strangers look into the camera on a usual day"
     )
-    weights_dir: str | None = Field(default=None, description="folder with model files; default: see models/README.md")
+    weights_dir: Place | None = Field(
+        default=None, description="folder with model files; default: see models/README.md"
+    )
     network: str = Field(
         default="auto", description="auto: the one that people are enrolled with, or a name of `door-agent models list`"
     )
@@ -90,11 +85,11 @@ class Server(Section):
         description="the broker's name or address, as in its certificate",
     )
     port: int = Field(default=8883, ge=1, le=65535, description="TLS")
-    ca_file: str = Field(description="the site's authority, PEM")
-    cert_file: str = Field(description="this device's certificate, PEM")
-    key_file: str = Field(description="this device's private key, PEM, mode 0600")
-    server_key_file: str = Field(description="the server's public Ed25519 key that signs acknowledgements, PEM")
-    command_keys_dir: str = Field(
+    ca_file: Place = Field(description="the site's authority, PEM")
+    cert_file: Place = Field(description="this device's certificate, PEM")
+    key_file: Place = Field(description="this device's private key, PEM, mode 0600")
+    server_key_file: Place = Field(description="the server's public Ed25519 key that signs acknowledgements, PEM")
+    command_keys_dir: Place = Field(
         default="/etc/door-agent/command-keys", description="NAME.pem: public keys that may order this door from afar"
     )
     first_connect_spread_s: float = Field(
@@ -105,7 +100,7 @@ class Server(Section):
 class Passes(Section):
     """[passes]."""
 
-    keys_dir: str = Field(
+    keys_dir: Place = Field(
         default="/etc/door-agent/pass-keys",
         description="NAME.pem: the site's public keys (P-256) that sign visitor passes",
     )
@@ -140,7 +135,7 @@ class Privacy(Section):
 class Store(Section):
     """[store]."""
 
-    state_dir: str = Field(default="/var/lib/door-agent", description="journal, roster and their keys")
+    state_dir: Place = Field(default="/var/lib/door-agent", description="journal, roster and their keys")
     quota_mib: int = Field(default=256, ge=8, le=65536, description="bound of the event journal")
     keep_days: int = Field(default=30, ge=1, le=3650, description="acknowledged events are kept this long")
 
@@ -148,8 +143,8 @@ class Store(Section):
 class Runtime(Section):
     """[runtime]."""
 
-    agent_dir: str = Field(default="/run/door-agent", description="sockets of the agent")
-    guard_dir: str = Field(default="/run/door-guard", description="sockets of the guard")
+    agent_dir: Place = Field(default="/run/door-agent", description="sockets of the agent")
+    guard_dir: Place = Field(default="/run/door-guard", description="sockets of the guard")
 
 
 class Console(Section):
@@ -188,28 +183,9 @@ def load(path: Path | str) -> Config:
     Raises:
         ConfigError: with one line per fault: file, line, key, value and what is allowed.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as f:
-            raw = f.read(MAX_CONFIG_BYTES + 1)
-    except OSError as e:
-        raise ConfigError(f"{path}: cannot be read ({e.strerror}); give the right file with --config") from e
-    if len(raw) > MAX_CONFIG_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_CONFIG_BYTES} bytes; this is not a door's configuration")
-    return parse(raw, str(path))
+    return config_file.read(Config, Path(path), otherwise="give the right file with --config")
 
 
 def parse(raw: bytes, name: str = "configuration") -> Config:
     """Check configuration bytes; `name` is the file named in messages. Raises ConfigError."""
-    try:
-        text = raw.decode("utf-8")
-        data = tomllib.loads(text)
-    except UnicodeDecodeError as e:
-        raise ConfigError(f"{name}: byte {e.start} is not UTF-8 text; save the file as UTF-8") from e
-    except (tomllib.TOMLDecodeError, RecursionError) as e:
-        raise ConfigError(f"{name}: not valid TOML: {str(e) or 'nested too deeply'}") from e
-    try:
-        return Config.model_validate(data)
-    except ValidationError as e:
-        faults = [explain(Config, name, text, fault) for fault in e.errors(include_url=False)]
-        raise ConfigError("\n".join(faults)) from e
+    return config_file.parse(Config, raw, name)

@@ -6,6 +6,11 @@ import difflib
 import re
 from typing import Any
 
+from agent.config_section import SAID
+from hardware.address import without_login
+
+_MOST_CHARS = 80
+
 
 def explain(model: Any, name: str, text: str, fault: Any) -> str:
     """One line for one fault that pydantic found in `text` (TOML), for a configuration of type `model`."""
@@ -20,14 +25,25 @@ def explain(model: Any, name: str, text: str, fault: Any) -> str:
             return f"{where}: is required and missing{_hint(model, keys)}"
         case "value_error":
             return f"{where}: {fault['ctx']['error']}"
+        case "model_type" | "dict_type":
+            return f"{where}: is {_shown(value)}; allowed: a section, [{dotted}]"
+        case "string_pattern_mismatch":
+            pattern, hint = fault["ctx"]["pattern"], _hint(model, keys)
+            words = f"{SAID[pattern]}{hint}" if pattern in SAID else hint.strip(" ()") or pattern
+            return f"{where}: is {_shown(value)}; allowed: {words}"
         case _:
-            said = "" if isinstance(value, dict) else f"is {value!r:.80}; "
+            said = "" if isinstance(value, dict) else f"is {_shown(value)}; "
             return f"{where}: {said}allowed: {_allowed(fault)}{_hint(model, keys)}"
+
+
+def _shown(value: object) -> str:
+    """A value as somebody wrote it; messages go to the log."""
+    return without_login(repr(value))[:_MOST_CHARS]
 
 
 def _allowed(fault: Any) -> str:
     message = str(fault["msg"])
-    return message.removeprefix("Input should be ").removeprefix("a valid ")
+    return message.removeprefix("Input should be ").removeprefix("String should have ").removeprefix("a valid ")
 
 
 def _field(model: Any, keys: list[str]) -> Any | None:
@@ -69,7 +85,7 @@ def line_of(text: str, keys: list[str]) -> int:
             if not pair:
                 continue
             path = table + [part.strip().strip("\"'") for part in pair[1].split(".")]
-        shared = len(path) if keys[: len(path)] == path else 0
-        if shared > depth:
+        shared = min(len(path), len(keys))
+        if path[:shared] == keys[:shared] and shared > depth:  # of a table that only its parts name: the first of them
             best, depth = number, shared
     return best

@@ -97,6 +97,13 @@ class Camera(Section):
         url = urlsplit(source)
         if url.scheme in {"rtsp", "rtsps"}:
             try:
+                _ = url.port
+            except ValueError as error:
+                raise ValueError(
+                    "the port in the camera's address is no number up to 65535; a / or @ of its password is written as "
+                    "%2F or %40"
+                ) from error
+            try:
                 ip_address(url.hostname or "")
             except ValueError as error:
                 raise ValueError(

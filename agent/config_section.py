@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Final
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+_NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+_PLACE: Final = r"^/[^\x00]*$"
+# patterns as an installer reads them
+SAID: Final[Mapping[str, str]] = {
+    _NAME: "1 to 63 of a-z, 0-9 and -, the first no -",
+    _PLACE: "a path that begins with /, for services and commands do not run in the same folder",
+}
+
+Name = Annotated[str, Field(pattern=_NAME)]
+Place = Annotated[str, Field(pattern=_PLACE)]
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is not an IANA name such as Asia/Shanghai")
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
 
 
 class Section(BaseModel):

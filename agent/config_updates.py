@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
-from agent.config_section import Section
+from agent.config_section import Place, Section
 
 RELEASES_DIR: Final = "/opt/door-agent"
 
@@ -26,7 +26,7 @@ class Updates(Section):
     )
     max_mib: int = Field(default=512, ge=1, le=2047, description="a larger bundle is refused")
     quiet_s: float = Field(default=30.0, ge=1.0, le=3600.0, description="installed when nobody was there for so long")
-    release_key_file: str = Field(
+    release_key_file: Place = Field(
         default="/etc/door-agent/release.pub.pem", description="the site's public Ed25519 key that signs bundles, PEM"
     )
-    releases_dir: str = Field(default=RELEASES_DIR, description="releases, and what the updater says of them")
+    releases_dir: Place = Field(default=RELEASES_DIR, description="releases, and what the updater says of them")

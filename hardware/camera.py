@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hardware.address import without_login
 from hardware.camera_sources import Source, open_source
 from hardware.clock import boottime_s
 from hardware.errors import CameraError, SettingsError
@@ -123,7 +124,8 @@ class Camera:
             self._stuck += 1
             if self._stuck >= MAX_STUCK_READERS:
                 raise CameraError(
-                    f"{self._stuck} attempts to read {self._settings.source} never came back from the driver"
+                    f"{self._stuck} attempts to read {without_login(self._settings.source)} never came back from the "
+                    "driver"
                 )
         self._start_reader()
 

@@ -8,7 +8,6 @@ thread that may be abandoned (see camera.py), because a broken driver can hold a
 from __future__ import annotations
 
 import os
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hardware.address import without_login
 from hardware.errors import CameraError, SettingsError
 from hardware.ribbon_camera import RibbonCamera
 
@@ -67,8 +67,8 @@ def open_source(settings: CameraSettings) -> Source:
             return Still(rest)
         case _:
             raise SettingsError(
-                f"camera source {settings.source!r} is of no known kind: use v4l2:/dev/v4l/by-id/..., rtsp://..., "
-                "csi:0, file:/path or still:/path"
+                f"camera source {without_login(settings.source)!r} is of no known kind: use v4l2:/dev/v4l/by-id/..., "
+                "rtsp://..., csi:0, file:/path or still:/path"
             )
 
 
@@ -111,7 +111,7 @@ class Rtsp:
     """A network camera. The password in its address is never shown."""
 
     def __init__(self, url: str) -> None:
-        self._shown = re.sub(r"//[^/@]*@", "//***@", url)
+        self._shown = without_login(url)
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPEN_TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _READ_TIMEOUT_MS]
         self._capture = _opencv(url, cv2.CAP_FFMPEG, timeouts)
         if not self._capture.isOpened():

@@ -80,10 +80,10 @@ def load_settings(path: str) -> GuardSettings:
         SettingsError: it cannot be read, or one of the guard's keys is missing or not allowed.
     """
     try:
-        document = tomllib.loads(Path(path).read_text())
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))  # as the agent: editors may put a mark
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: is not TOML: {error}") from error
     return parse_settings(document, path)
 
@@ -113,7 +113,7 @@ def parse_settings(document: Mapping[str, Any], path: str) -> GuardSettings:
         chip=hardware.whole("chip", 0, 9, 0),
         inputs={name: _input(name, inputs.table(name, INPUT_KEYS)) for name in inputs.names()},
         lamps=lamps,
-        socket_dir=runtime.text("guard_dir", "/run/door-guard"),
+        socket_dir=runtime.place("guard_dir", "/run/door-guard"),
     )
     _refuse_shared_pins(settings, path)
     return settings
@@ -190,11 +190,11 @@ class _Table:
             self._refuse(key, value, f"one of {', '.join(allowed)}")
         return cast(str, value)
 
-    def text(self, key: str, default: str) -> str:
-        """Any text."""
+    def place(self, key: str, default: str) -> str:
+        """A folder, from the root."""
         value = self._found.get(key, default)
-        if not isinstance(value, str) or not value:
-            self._refuse(key, value, "text")
+        if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
+            self._refuse(key, value, "text, a path that begins with /")
         return value
 
     def _refuse(self, key: str, value: object, allowed: str) -> NoReturn:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import re
 
 from agent.cli.common import add_command, print_json
+from hardware.address import without_login
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agent.config import load
 
     config = load(arguments.config)
-    camera = re.sub(r"//[^/@]*@", "//***@", config.camera.source)  # its password is for the camera alone
+    camera = without_login(config.camera.source)
     if arguments.camera_network:
         from deploy.device.camera_network import drop_in
 

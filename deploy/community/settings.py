@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agent import config_file
+from agent.config_section import TimeZone
 from agent.console.local import LOOPBACK
-from agent.errors import ConfigError
 from deploy.community.consumer import ConsumerSettings
 
 
@@ -33,7 +32,7 @@ class Settings(BaseModel):
         description="the site's keys as its root signed them, for doors; absent: none was replaced",
     )
     people_dir: Path = Field(default=Path("people"), description="people, doors' groups, passes; mode 0700")
-    timezone: str = Field(default="Asia/Shanghai", description="IANA name; hours of schedules are local hours")
+    timezone: TimeZone = Field(default="Asia/Shanghai", description="IANA name; hours of schedules are local hours")
     events_keep_days: Annotated[int, Field(ge=1, le=3650)] = Field(default=180, description="doors' events are kept")
     expired_keep_days: Annotated[int, Field(ge=0, le=3650)] = Field(
         default=7, description="people are forgotten so long after their validity ended"
@@ -74,8 +73,6 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
-        if self.timezone not in available_timezones():
-            raise ValueError(f"timezone {self.timezone!r} is not an IANA name such as Asia/Shanghai")
         if (self.http_proxy is None) != (self.public_url is None):
             raise ValueError("http_proxy and public_url go together: both behind a TLS proxy, neither on this machine")
         if self.bundles_port and None in (self.bundles_cert_file, self.bundles_key_file, self.command_key_file):
@@ -102,16 +99,7 @@ def load(path: Path) -> Settings:
     Raises:
         ConfigError: it can't be read, or a key is unknown, missing or out of bounds; one line per fault.
     """
-    try:
-        values = tomllib.loads(path.read_text())
-        found = Settings.model_validate(values)
-    except OSError as e:
-        raise ConfigError(f"{path}: cannot be read ({e.strerror}); give the right file with --config") from e
-    except tomllib.TOMLDecodeError as e:
-        raise ConfigError(f"{path}: not TOML: {e}") from e
-    except ValidationError as e:
-        faults = (": ".join(filter(None, (str(path), *map(str, f["loc"]), f["msg"]))) for f in e.errors())
-        raise ConfigError("\n".join(faults)) from e
+    found = config_file.read(Settings, path, otherwise="give the right file with --config")
     folder = path.resolve().parent
     names = (
         "ca_file", "cert_file", "key_file", "signing_key_file", "command_key_file", "pass_key_file", "keys_file",

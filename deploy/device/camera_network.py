@@ -67,7 +67,7 @@ def place(config: Path, units: Path) -> bool:
 def source_of(config: Path) -> str:
     """`camera.source` of a configuration; empty where it cannot be read, which others complain about."""
     try:
-        source = tomllib.loads(config.read_text()).get("camera", {}).get("source", "")
+        source = tomllib.loads(config.read_text(encoding="utf-8-sig")).get("camera", {}).get("source", "")
     except (OSError, ValueError, AttributeError):
         return ""
     return source if isinstance(source, str) else ""

@@ -126,7 +126,7 @@ def _wanted() -> int:
     Raises:
         NotTakenError: it takes none.
     """
-    updates = tomllib.loads(CONFIG.read_text()).get("updates")
+    updates = tomllib.loads(CONFIG.read_text(encoding="utf-8-sig")).get("updates")
     if not isinstance(updates, dict):
         raise NotTakenError(
             "this door takes no release from afar: there is no [updates] in its configuration", "updates-off"

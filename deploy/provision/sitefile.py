@@ -18,20 +18,19 @@ What a door has of its own counts over [all]. Names, certificates and key files 
 from __future__ import annotations
 
 import ipaddress
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from agent import config
-from agent.config_errors import explain
+from agent import config, config_file
 from agent.config_section import Name, Section
 from agent.errors import ConfigError
 from deploy.provision.toml import dump
 
 KEYS: Final = "/etc/door-agent/keys"
+_MAX_BYTES: Final = 4 << 20  # thousands of doors
 
 
 class Site(Section):
@@ -77,16 +76,7 @@ def load(path: Path) -> SiteFile:
     Raises:
         ConfigError: cannot be read, or says what is not allowed; each fault with its line.
     """
-    try:
-        text = path.read_text()
-        return SiteFile.model_validate(tomllib.loads(text))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); `door-agent site init` makes one") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from error
-    except ValidationError as error:
-        faults = [explain(SiteFile, str(path), text, fault) for fault in error.errors(include_url=False)]
-        raise ConfigError("\n".join(faults)) from error
+    return config_file.read(SiteFile, path, otherwise="`door-agent site init` makes one", max_bytes=_MAX_BYTES)
 
 
 def door_config(site: SiteFile, door: str, path: Path) -> tuple[str, config.Config]:

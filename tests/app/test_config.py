@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from agent.config import Config, load, parse
 from agent.errors import ConfigError
+from hardware.errors import SettingsError
+from hardware.settings import load_settings
 
 GOOD = """\
 [door]
@@ -64,6 +66,47 @@ def test_a_small_file_is_enough_and_gets_safe_defaults():
 )
 def test_each_fault_names_line_key_value_and_what_is_allowed(old, new, expected):
     assert expected in fault(GOOD.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("gate-1", "Gate 1", "door.toml:3: door.id: is 'Gate 1'; allowed: 1 to 63 of a-z, 0-9 and -"),
+        ('"none"', '"webcam"', "camera.source: is 'webcam'; allowed: v4l2:/dev/v4l/by-id/…"),
+        ('"none"', '"rtsp://192.0.2.1:99999/x"', "camera.source: the port in the camera's address"),
+        ("[camera]", "[store]\nstate_dir = '~/state'\n[camera]", "is '~/state'; allowed: a path that begins with /"),
+        ("[camera]", "[server]\nhost = 'mqtt://b'\n[camera]", "is 'mqtt://b'; allowed: the broker's name or address"),
+        ("[camera]", "[[console]]\n[camera]", "console: is [{}]; allowed: a section, [console]"),
+        ('"gate-1"', '"gate-1"\ntimezone = "Beijing"', "door.toml:4: door.timezone: 'Beijing' is not an IANA name"),
+        ('[hardware]\nbackend = "simulated"\n', "buzzer_pin = 17\n", "door.toml:6: door.buzzer_pin: unknown"),
+        ('[hardware]\nbackend = "simulated"\n\n[hardware.relay]\npin = 17', "[hardware.relay]\npin = 22",
+         "door.toml:6: hardware: pin 22 is used by both"),
+    ],
+)  # fmt: skip
+def test_what_is_allowed_is_said_in_an_installers_words_at_the_right_line(old, new, expected):
+    """It was a regular expression, a Python class, or line 1."""
+    assert old in GOOD
+    assert expected in fault(GOOD.replace(old, new))
+
+
+@pytest.mark.parametrize("source", ["http://cam:hunter2@192.0.2.1/", "rtsp://cam:hun@ter2@camera/", "x//cam:a/ter2@h"])
+def test_no_message_tells_a_cameras_login(source):
+    """What does not start is said in the log, by each of the processes."""
+    said = fault(GOOD.replace('"none"', f'"{source}"'))
+    assert "camera.source" in said
+    assert "ter2" not in said
+
+
+def test_files_from_windows_are_read_by_agent_and_guard_alike(tmp_path: Path):
+    """A file that Notepad saved with its mark was "not valid TOML" to both."""
+    file = tmp_path / "door.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert load(file).hardware.relay.pin == load_settings(str(file)).relay.pin == 17
+    file.write_bytes(f"# 门\n{GOOD}".encode("gbk"))
+    with pytest.raises(ConfigError, match="save the file as UTF-8"):
+        load(file)
+    with pytest.raises(SettingsError, match="is not TOML"):
+        load_settings(str(file))
 
 
 def test_the_text_false_is_not_a_boolean():

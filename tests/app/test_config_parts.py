@@ -14,10 +14,10 @@ from tests.stream.conftest import SetClock
 SERVER = """
 [server]
 host = "broker"
-ca_file = "ca.pem"
-cert_file = "cert.pem"
-key_file = "key.pem"
-server_key_file = "server.pem"
+ca_file = "/k/ca.pem"
+cert_file = "/k/cert.pem"
+key_file = "/k/key.pem"
+server_key_file = "/k/server.pem"
 """
 
 

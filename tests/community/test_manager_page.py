@@ -273,6 +273,21 @@ def test_sign_ins_never_cross_the_network_in_the_clear(tmp_path, more, words):
         settings.load(path)
 
 
+def test_a_fault_of_the_servers_configuration_names_line_and_what_was_meant(tmp_path):
+    """A file in another encoding was a traceback; a misspelt key "Extra inputs are not permitted"."""
+    path = tmp_path / "community.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + f'{FILES}\npublic_url = "doors"\nhtp_port = 1\n'.replace("\n", "\r\n").encode())
+    with pytest.raises(ConfigError) as told:
+        settings.load(path)
+    assert f"{path}:5: public_url: is 'doors'; allowed: behind a proxy: what people type, https://" in str(told.value)
+    assert f"{path}:6: htp_port: unknown key; remove it or correct its spelling (did you mean http_port?)" in str(
+        told.value
+    )
+    path.write_bytes(f"# 门\n{FILES}".encode("gbk"))
+    with pytest.raises(ConfigError, match="save the file as UTF-8"):
+        settings.load(path)
+
+
 @pytest.mark.parametrize(
     "more", ['http_host = "0.0.0.0"\nhttp_port = 0', 'http_host = "0.0.0.0"\nhttp_proxy = "10.0.0.2"\npublic_url = "https://d.example"']
 )  # fmt: skip

@@ -180,13 +180,14 @@ def test_a_reader_held_by_its_driver_is_replaced_without_delaying_the_caller(ope
 def test_a_driver_that_swallows_every_reader_ends_the_process(opened):
     clock, source = Clock(), Scripted()
     source.hang.set()
-    camera = opened("scripted", opener=lambda _: source, now=clock)
+    camera = opened("rtsp://cam:hun@ter2@192.0.2.1/", opener=lambda _: source, now=clock)
     for _ in range(camera_module.MAX_STUCK_READERS - 1):
         clock.now_s += 16
         assert camera.read(0.0) is None
     clock.now_s += 16
-    with pytest.raises(CameraError, match="never came back"):
+    with pytest.raises(CameraError, match=r"//\*\*\*@192.0.2.1/ never came back") as told:  # it goes into the log
         camera.read(0.0)
+    assert "ter2" not in str(told.value)
     source.go_on.set()
 
 

@@ -79,6 +79,7 @@ def test_defaults_are_written_out():
         ("hardware.inputs.exit.pin", 17, "GPIO17 is used for both relay and exit"),
         ("hardware.buzzer_pin", 6, "GPIO6 is used for both buzzer and led_red"),
         ("runtime.guard_dir", 5, "guard_dir must be text"),
+        ("runtime.guard_dir", "run", "a path that begins with /"),
     ],
 )
 def test_what_is_not_allowed_names_file_key_value_and_range(path, value, says):
@@ -115,9 +116,10 @@ def test_every_key_of_the_agents_configuration_is_known_to_the_guard_where_it_re
 
 
 def test_a_file_that_is_no_toml_or_not_there(tmp_path):
-    (tmp_path / "a.toml").write_text("[door")
-    with pytest.raises(SettingsError, match="is not TOML"):
-        load_settings(str(tmp_path / "a.toml"))
+    for text in ("[door", "x = " + "[" * 3000):
+        (tmp_path / "a.toml").write_text(text)
+        with pytest.raises(SettingsError, match="is not TOML"):
+            load_settings(str(tmp_path / "a.toml"))
     with pytest.raises(SettingsError, match="cannot be read: No such file"):
         load_settings(str(tmp_path / "b.toml"))
 
