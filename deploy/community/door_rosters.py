@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from agent.core.roster_feed import WITHDRAWN, Entries, Held, digest
+from agent.errors import ConfigError
 from deploy.community.site_file import SiteFile
 
 EVERYBODY: Final = "*"
+DEVICE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}")  # as its topics and certificate have it
 _KEPT_REVISIONS: Final = 5  # a door that has one of these gets the difference, any other the whole
 
 
@@ -40,7 +43,13 @@ class DoorRosters(SiteFile):
     """Revisions of each door's roster in the site's file. Raises StoreError for a file that cannot be used."""
 
     def set_door(self, device: str, groups: Iterable[str]) -> None:
-        """Keep the roster of this door from now on; `groups` may come in, EVERYBODY is all."""
+        """Keep the roster of this door from now on; `groups` may come in, EVERYBODY is all.
+
+        Raises:
+            ConfigError: no door can have this name; it would be kept for ever, and the right one not.
+        """
+        if not DEVICE.fullmatch(device):
+            raise ConfigError(f"{device!r:.100} is no door's name; write SITE/DOOR, such as garden/gate-1")
         with self.changing() as db:
             db.execute(
                 "INSERT INTO doors (device, groups) VALUES (?, ?)"

@@ -116,7 +116,7 @@ def _add_passes(actions: Any) -> None:  # noqa: ANN401  as above
 
 
 def _put(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
-    return _shown(people.put(_object(sys.stdin.read() if given.person == "-" else given.person)))
+    return _shown(people.put(_object(_typed() if given.person == "-" else given.person, "the person")))
 
 
 def _remove_phone(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
@@ -130,10 +130,10 @@ def _withdraw(people: People, _settings: Settings, given: argparse.Namespace) ->
 
 def _hours(people: People, _settings: Settings, given: argparse.Namespace) -> dict[str, Any]:
     try:
-        text = sys.stdin.read() if given.file == "-" else Path(given.file).read_text()
+        data = _typed() if given.file == "-" else Path(given.file).read_bytes()
     except OSError as e:
         raise ConfigError(f"{given.file}: cannot be read ({e.strerror})") from e
-    people.set_hours(_object(text))
+    people.set_hours(_object(data, given.file))
     return {"hours": "set"}
 
 
@@ -204,13 +204,18 @@ def _shown(person: Any) -> dict[str, Any]:  # noqa: ANN401  a Person
     return {**person_json(person), "faces": len(person.faces)}
 
 
-def _object(text: str) -> dict[str, Any]:
+def _typed() -> bytes:
+    """Standard input as it is: JSON says itself in which encoding it is written."""
+    return sys.stdin.buffer.read()
+
+
+def _object(data: str | bytes, what: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json.loads(data)
     except (ValueError, RecursionError) as e:
-        raise ConfigError(f"not JSON: {e}") from e
+        raise ConfigError(f"{what}: is not JSON ({str(e) or 'nested too deeply'}); write it as UTF-8") from e
     if not isinstance(value, dict):
-        raise ConfigError("must be a JSON object")
+        raise ConfigError(f"{what}: must be a JSON object")
     return value
 
 

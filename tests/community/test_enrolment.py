@@ -41,8 +41,8 @@ def test_a_face_that_is_there_already_is_enrolled_once_and_look_alikes_need_the_
     """Two ids of one face opened nothing any more, and nobody had been told."""
     assert manage("enrol", "li", *pictures[:3], "--consent")[0] == 0
     assert manage("enrol", "li", *pictures[1:4], "--consent")[0] == 0  # the same person again: newer pictures
-    code, _, err = manage("enrol", "mei", *pictures[2:], "--consent")
-    assert (code, "li" in err, "--look-alike li" in err) == (7, True, True)
+    code, said, _ = manage("enrol", "mei", *pictures[2:], "--consent")
+    assert (code, "li" in said["error"], "--look-alike li" in said["error"]) == (7, True, True)
     assert set(People(tmp_path / "people").roster().persons) == {"li"}
     code, said, _ = manage("enrol", "mei", *pictures[2:], "--consent", "--look-alike", "li")
     assert (code, said["look_alikes"]) == (0, ["li"])
@@ -52,3 +52,17 @@ def test_a_face_that_is_there_already_is_enrolled_once_and_look_alikes_need_the_
         "li": (True, 3),
         "mei": (True, 3),
     }
+
+
+def test_what_is_typed_is_checked_before_it_is_kept(manage, tmp_path):
+    """A file in GBK was a traceback, Notepad's mark no JSON; a misspelt door was kept for ever, the right one not."""
+    hours = tmp_path / "hours.json"
+    hours.write_bytes(b"\xef\xbb\xbf" + json.dumps({"holidays": ["2026-10-01"]}).encode())
+    assert manage("hours", str(hours)) == (0, {"hours": "set"}, "")
+    hours.write_bytes('{"holidays": ["国庆"]}'.encode("gbk"))
+    code, said, _ = manage("hours", str(hours))
+    assert (code, str(hours) in said["error"], "UTF-8" in said["error"]) == (3, True, True)
+    for door in ("garden gate-1", "gate-1", "Garden/gate-1", "garden/gate-1/x"):
+        code, said, _ = manage("door", door, "*")
+        assert (code, "SITE/DOOR" in said["error"]) == (3, True)
+    assert manage("doors")[1] == []

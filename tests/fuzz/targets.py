@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agent import config as config_module
-from agent import wire
+from agent import config_section, wire
 from agent.core import bounded, commands, passes, roster, roster_feed, site_keys, vision_messages
 from agent.core.events import Kind, Record
 from agent.core.journal import canonical, fitting_body
@@ -39,8 +39,8 @@ for _codec in (
     "utf-8-sig",
 ):  # what json may take bytes for, the same
     codecs.lookup(_codec)
-_ZONES = config_module.available_timezones()  # reads the system's list: once, so that no input is seen to open a file
-config_module.available_timezones = lambda: _ZONES
+_ZONES = config_section.available_timezones()  # reads the system's list: once, so that no input is seen to open a file
+config_section.available_timezones = lambda: _ZONES
 _DESK: Any = RemoteDesk(NAME, {"manager1": PUBLIC_PEM}, None, None, {})  # type: ignore[arg-type]
 _CHALLENGES = commands.Challenges().renewed("challenge-1", 0.0)
 
