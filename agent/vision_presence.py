@@ -2,7 +2,8 @@
 
 A resident is in view from the first look at a face that was recognised as hers until nobody has seen that face for
 AWAY_S. Who turns the head away for a moment has not left; who went in and comes back has. Time in which no picture was
-judged (a frozen, dark or covered camera) is no absence: nobody can say who stood there.
+judged (a frozen, dark or covered camera) counts as _PAUSE_S of absence: nobody can say who stood there, but whoever is
+in none of the pictures of a slow camera has gone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 AWAY_S: Final = 1.5  # with the moment for which a lost face is still looked for (vision_eyes.py): two seconds
-_PAUSE_S: Final = 1.0  # between two pictures that were judged: longer than the slowest camera's pace
+_PAUSE_S: Final = 1.0
 _FORGET_S: Final = 600.0  # unseen for so long: no face in view can be theirs still
 
 
@@ -33,9 +34,8 @@ class Presence:
         """A picture was judged at `at_s`, and these recognised people are still followed in it."""
         pause_s = at_s - self._watched_s if self._watched_s is not None else 0.0
         self._watched_s = at_s
-        if pause_s > _PAUSE_S:
-            for stay in self._stays.values():
-                stay.seen_s += pause_s
+        for stay in self._stays.values():
+            stay.seen_s += max(0.0, pause_s - _PAUSE_S)
         for person_id in self._stays.keys() & set(person_ids):
             self._stays[person_id].seen_s = at_s
         self._stays = {p: stay for p, stay in self._stays.items() if at_s - stay.seen_s <= _FORGET_S}

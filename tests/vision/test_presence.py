@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent.vision_presence import AWAY_S, Presence
 
 
@@ -34,6 +36,18 @@ def test_time_in_which_the_camera_saw_nothing_is_no_absence() -> None:
     looks(presence, 10.5, 20.0, "li")
     looks(presence, 80.0, 80.5)  # a minute of darkness, and she stands there still
     assert presence.recognised("li", 80.0, 80.5) == 10.0
+
+
+@pytest.mark.parametrize("every_s", [1.1, 2.5])
+def test_somebody_who_leaves_before_a_slow_camera_is_gone_as_well(every_s: float) -> None:
+    """At a picture a second each was taken for a pause, and she was never let in by her face again."""
+    presence, now_s = Presence(), 10.0
+    presence.recognised("li", now_s, now_s)
+    for people in (["li"] * 5, [""] * 4):
+        for person in people:
+            now_s += every_s
+            presence.watched([person], now_s)
+    assert presence.recognised("li", now_s, now_s + every_s) == now_s
 
 
 def test_people_do_not_count_for_each_other() -> None:
