@@ -60,16 +60,17 @@ class PassDesk:
         moment: Callable[[], Moment],
         site_keys: Iterable[bytes],
         facts: Mapping[str, Any],
+        started_s: float,
         update: TemplateUpdate | None = None,
     ) -> None:
+        """`facts`: what the journal kept; `started_s`: CLOCK_BOOTTIME of the door's start."""
         self._update = update
         self._door, self._desk, self._residents, self._factors = door, desk, residents, factors
         self._rules, self._moment = rules, moment
         self.believe(site_keys)
-        started_s = _utc_s(moment().local)
-        since_step = -1 if started_s is None else int(started_s) // STEP_S
+        self._started_s, self._started_utc_s = started_s, _utc_s(moment().local)
         self._moved = moved_facts(facts)
-        self._book = replace(Book.from_facts({**facts, **self._moved}), since_step=since_step)
+        self._book = Book.from_facts({**facts, **self._moved})
         self._stored = self._book
         self._showings: dict[bytes, _Showing] = {}
         self._refused: dict[tuple[str, str | None], float] = {}
@@ -84,6 +85,7 @@ class PassDesk:
         if now_s - event.at_s > LATE_S or self._is_shown_still(event.payload, now_s):
             return
         moment = self._moment()
+        self._book = replace(self._book, since_step=self._since_step(_utc_s(moment.local), now_s))
         judged = judge(
             event.payload,
             door=self._door,
@@ -109,6 +111,14 @@ class PassDesk:
             opens = not again and self._resident(judged, judged.person_id, moment, event.at_s, now_s, facts)
             if judged.duress and not opens:
                 self._alarm(judged.person_id, now_s)
+
+    def _since_step(self, utc_s: float | None, now_s: float) -> int:
+        """Codes up to then may have been used by a book that is lost.
+
+        It is when the door started by the clock of now: one that was ahead then would refuse every phone for as long.
+        """
+        began_s = self._started_utc_s if utc_s is None else utc_s - (now_s - self._started_s)
+        return -1 if began_s is None else int(began_s) // STEP_S
 
     def _is_shown_still(self, code: bytes, now_s: float) -> bool:
         """True for one that was decided on and has not left the view since, nor while its own opening stands.

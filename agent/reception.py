@@ -81,7 +81,7 @@ class Reception:
         self._faces = FaceDesk(controller, residents, factors=factors, rules=rules, moment=moment, update=self._update)
         self._passes = PassDesk(
             *(facts.door, controller, residents), factors=factors, rules=rules, moment=moment,
-            site_keys=facts.pass_keys, facts=facts.stored, update=self._update,
+            site_keys=facts.pass_keys, facts=facts.stored, started_s=clock.now_s(), update=self._update,
         )  # fmt: skip
         self._hours = Hours(controller, lambda: residents.roster, lambda: self._moment().local, facts.stored)
         self._enrolment = EnrolmentDesk(clerk, vision, board, self._time, residents)

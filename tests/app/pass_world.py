@@ -51,6 +51,7 @@ class World:
     site: ec.EllipticCurvePrivateKey
     high_security: bool = False
     time_known: bool = True
+    ahead_s: float = 0.0  # of the door's clock
     networks: tuple[str, str] | None = ("net", "five")
     now_s: float = 100.0
     intents: list[Intent] = field(default_factory=list)
@@ -67,14 +68,15 @@ class World:
         self.update = TemplateUpdate(self.residents, lambda: self.networks)
         common = {"factors": factors, "rules": self.rules, "moment": self.moment, "update": self.update}
         self.faces = FaceDesk(self, self.residents, **common)
-        self.passes = PassDesk(DOOR, self, self.residents, site_keys=[public_of(self.site)], facts=self.facts, **common)
+        common |= {"site_keys": [public_of(self.site)], "started_s": self.now_s}
+        self.passes = PassDesk(DOOR, self, self.residents, facts=self.facts, **common)
         self.now_s += 30.0
 
     def rules(self) -> Rules:
         return Rules(Calendar(), self.high_security, None)
 
     def moment(self) -> Moment:
-        return Moment(datetime.fromtimestamp(UTC_S + self.now_s, UTC) if self.time_known else None)
+        return Moment(datetime.fromtimestamp(UTC_S + self.now_s + self.ahead_s, UTC) if self.time_known else None)
 
     def admit(self, intent: Intent) -> None:
         self.intents.append(intent)

@@ -66,6 +66,23 @@ def test_a_code_from_before_the_start_is_refused_whatever_the_store_remembers(wo
     assert len(again.allowed) == 1
 
 
+def test_a_clock_chip_that_was_ahead_at_the_start_refuses_no_phone_once_the_time_is_known(world: World):
+    """A chip that keeps local time is eight hours ahead: every code was "used before" for the eight hours after."""
+    chip = World(world.residents, world.phone, world.site, ahead_s=8 * 3600.0)
+    chip.ahead_s = 0.0  # NTP has spoken
+    chip.show()
+    assert (len(chip.allowed), chip.refusals) == (1, [])
+
+
+def test_a_code_from_before_the_start_is_refused_also_where_the_time_came_later(world: World):
+    """By the clock of the start it was made after it, an hour later."""
+    code = sign(world.phone, phone_message(public_of(world.phone), DOOR, UTC_S + world.now_s, b"nonce-01"))
+    chip = World(world.residents, world.phone, world.site, now_s=world.now_s + 31.0, ahead_s=-3600.0)
+    chip.ahead_s = 0.0
+    chip.show(code)
+    assert [r.reason for r in chip.refusals] == ["Replayed"]
+
+
 def test_a_code_that_was_shown_is_used_up_even_where_it_was_not_needed(world: World):
     """A phone goes on showing codes while its owner walks in: who films them must not follow her."""
     world.show()
@@ -135,6 +152,7 @@ def test_what_was_used_is_stored_in_small_facts_of_its_own_also_what_an_older_re
     world.passes = PassDesk(
         DOOR, world, world.residents, factors=Factors(), rules=world.rules, moment=world.moment,
         site_keys=[public_of(world.site)], facts={"passes": {"steps": {"aa": 5}, "uses": {}}},
+        started_s=world.now_s,
     )  # fmt: skip
     world.now_s += 5
     world.show()
@@ -252,6 +270,7 @@ def test_a_revoked_visitor_pass_and_a_lapsed_lease_open_nothing_and_use_nothing_
     world.passes = PassDesk(
         DOOR, world, world.residents, factors=Factors(), rules=lambda: Rules(Calendar(), lease_s=3600.0),
         moment=lambda: replace(world.moment(), server_silent_s=3601.0), site_keys=[public_of(world.site)], facts={},
+        started_s=world.now_s,
     )  # fmt: skip
     world.show(code)
     assert [refused.reason for refused in world.refusals] == ["Revoked", "LeaseLapsed"]
