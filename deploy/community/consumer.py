@@ -148,15 +148,24 @@ class Consumer:
             self._check_s = time.monotonic() + _CHECK_S
             self._guarded(self._look_at_link)
             if not self._database_down:
-                self._guarded(self._look_for_silence)
-                self._guarded(self._forget)
+                self._guarded(self._look_for_silence, stored=True)
+                self._guarded(self._forget, stored=True)
 
-    def _guarded(self, action: Callable[[], None]) -> None:
-        """What goes wrong here costs this one action, and a manager hears of it."""
+    def _guarded(self, action: Callable[[], None], *, stored: bool = False) -> None:
+        """What goes wrong here costs this one action, and a manager hears of it. `stored`: it is about the database."""
         try:
             action()
         except Exception as e:  # noqa: BLE001  this thread is every door's
-            self._alarm(SERVER, "poison", f"{type(e).__name__}: {e}"[:300])
+            what = f"{type(e).__name__}: {e}"[:300]
+            if stored and self._ledger.db.away(e):
+                self._database_away(what)
+            else:
+                self._alarm(SERVER, "poison", what)
+
+    def _database_away(self, what: str) -> None:
+        if not self._database_down:
+            self._database_down = True
+            self._alarm(SERVER, "database", what)
 
     def _take_raised(self) -> None:
         while not self._raised.empty():
@@ -179,12 +188,12 @@ class Consumer:
 
     # ------------------------------------------------------------ messages
 
-    def _take(self, group: list[Message]) -> None:
+    def _take(self, group: list[Message], *, again: bool = False) -> None:
         """One transaction for all; if one message breaks it, each by itself, and the breaking one is reported."""
         try:
             outcomes = self._commit(group)
         except Exception as e:  # noqa: BLE001  neither a door's message nor the database may end this thread
-            self._failed(group, e)
+            self._failed(group, e, again=again)
             return
         self._database_down = False
         acks: dict[tuple[str, str], Ack] = {}
@@ -204,13 +213,14 @@ class Consumer:
         with self._ledger.transaction([m.device for m in group]):
             return [self._intake.take(message, now_ms) for message in group]
 
-    def _failed(self, group: list[Message], e: Exception) -> None:
-        """Nothing of the group was written or acknowledged: the doors will send it again."""
+    def _failed(self, group: list[Message], e: Exception, *, again: bool) -> None:
+        """Nothing of the group was written or acknowledged: the doors send their rows again, their answers not."""
         what = f"{type(e).__name__}: {e}"[:300]
-        if not self._ledger.usable():
-            if not self._database_down:
-                self._database_down = True
-                self._alarm(SERVER, "database", what)
+        away, usable = self._ledger.db.away(e), self._ledger.usable()
+        if away and usable and not again:  # it was away for a moment only
+            self._take(group, again=True)
+        elif away or not usable:
+            self._database_away(what)
             time.sleep(_DATABASE_RETRY_S)
         elif len(group) == 1:
             self._alarm(group[0].device or SERVER, "poison", what)

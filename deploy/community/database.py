@@ -5,9 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from agent.errors import StoreError
+
+_ITS_OWN: Final = (
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOTADB,
+)  # fmt: skip
 
 
 class Connection(Protocol):
@@ -20,6 +26,9 @@ class Connection(Protocol):
 
     def hold(self, devices: Sequence[str]) -> None:
         """Within a transaction, before anything is read: nobody else works on these doors until it ends."""
+
+    def away(self, e: Exception) -> bool:
+        """Whether what failed is the database (gone, full, locked), not what was asked of it."""
 
     def close(self) -> None:
         """Let go."""
@@ -45,6 +54,10 @@ class SqliteConnection:
 
     def hold(self, devices: Sequence[str]) -> None:
         """See Connection: a file has one server process, so there is nobody else."""
+
+    def away(self, e: Exception) -> bool:
+        """See Connection."""
+        return isinstance(e, sqlite3.Error) and getattr(e, "sqlite_errorcode", 0) & 0xFF in _ITS_OWN
 
     def close(self) -> None:
         """See Connection."""

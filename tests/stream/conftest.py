@@ -21,7 +21,7 @@ from agent.mqtt_link import MqttLink
 from agent.outbox import Outbox, OutboxSettings
 from deploy.broker import SERVER_NAME, Broker, free_port
 from deploy.community.consumer import Consumer, ConsumerSettings
-from deploy.community.database import SqliteConnection
+from deploy.community.database import Connection, SqliteConnection
 from deploy.community.ledger import Ledger
 from deploy.site_pki import SiteAuthority
 from tests.programs import needed
@@ -130,8 +130,8 @@ class Site:
         self._consumers: list[Consumer] = []
         self._ledgers: list[Ledger] = []
 
-    def serve(self, **more) -> Consumer:
-        ledger = Ledger(SqliteConnection(self.folder / "community.db"))
+    def serve(self, database: Connection | None = None, **more) -> Consumer:
+        ledger = Ledger(database or SqliteConnection(self.folder / "community.db"))
         pair = self.authority.device(SERVER_NAME)
         settings = ConsumerSettings(
             "127.0.0.1", self.broker.port, self.authority.cert, pair.cert, pair.key, self.signing.key, **more
