@@ -89,7 +89,7 @@ def test_how_long_a_door_is_silent_is_told_in_the_pages_language(browser, site):
     """The Chinese page said: nothing heard for 185 s."""
     site.alarm("silence", "nothing heard for 185 s")
     sign_in(browser, site, Role.MANAGER, "Lin", language="zh-CN")
-    reads(browser, "#alarms", "门没有消息 · 已 3 分钟没有收到消息")
+    reads(browser, "#alarms", "门没有消息 · 当时已 3 分钟没有消息")
     browser.leave()
 
 
@@ -126,8 +126,9 @@ def test_a_day_of_the_past_is_read_to_its_first_event_and_a_filter_finds_what_is
     press(manager, "Alarms", "#filters")
     reads(manager, "#events", "Fire alarm")
     assert manager.js("document.querySelector('#events-more').hidden")
-    choose(manager, "#day", "")
+    press(manager, "Back to live")
     reads(manager, "#events", "The door has been open too long")
+    assert manager.js("document.querySelector('#day').value === '' && document.querySelector('#day-live').hidden")
     assert manager.problems == []
 
 

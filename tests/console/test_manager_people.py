@@ -56,6 +56,7 @@ def test_a_withdrawn_consent_takes_the_face_and_says_which_doors_have_not_heard(
 
 def test_somebody_who_moved_out_is_removed(manager, site):
     press(manager, "Remove", row("Wang Fang"))
+    assert "Wang Fang (tower-a)" in manager.js("window.askedWhether")  # there may be another one of that name
     manager.until("document.querySelectorAll('#people li').length === 2")
     assert set(site.people.roster().persons) == {"p-1", "p-3"}
 

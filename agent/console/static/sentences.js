@@ -11,7 +11,7 @@ const REASON = {
   ClockNotTrusted: ["时钟未校准", "the clock is not trusted"], LeaseLapsed: ["太久没有联系服务器", "the server was not heard for too long"],
   SecondFactorMissing: ["要刷脸加手机，缺了一样", "face and phone are needed together, one was missing"], Spoof: ["是照片或屏幕，不是本人", "a picture or a screen, not a person"],
   Unclear: ["看不清", "could not be seen well"], LockedDown: ["已封锁", "locked down"], Blocked: ["此门停用", "the door is out of use"],
-  Malformed: ["不是通行码", "not a pass"], UnknownKey: ["不认识的手机", "an unknown phone"], Revoked: ["已吊销", "revoked"],
+  Malformed: ["不是通行码", "not a pass"], UnknownKey: ["不认识的手机", "an unknown phone"], Revoked: ["已作废", "revoked"],
   BadSignature: ["签名不对", "forged"], WrongDoor: ["不是这扇门的", "for another door"], NotYetValid: ["尚未生效", "not valid yet"],
   Expired: ["已过期", "expired"], Replayed: ["已经用过", "used before"], UsedUp: ["次数用完", "used up"], TooManyPasses: ["记着的访客码太多", "too many visitor passes are remembered"],
   retained: ["旧的留存指令", "an old stored order"], oversized: ["太长", "too long"], malformed: ["读不懂", "not readable"],
@@ -28,7 +28,7 @@ const FAULT = {
 };
 const ORDER = {
   "lock-down": ["封锁", "lock-down"], "release-lock-down": ["解除封锁", "end of the lock-down"], block: ["停用", "out of use"], unblock: ["恢复使用", "back in use"],
-  "hold-open": ["保持开锁", "hold open"], "end-hold-open": ["结束保持开锁", "end of hold open"], unlock: ["开放", "open hours"], lock: ["上锁", "lock"], identify: ["呼叫此门", "show which door this is"], diagnostics: ["查问各部分状态", "ask how its parts are"], "rotate-keys": ["更换密钥", "other keys of the site"],
+  "hold-open": ["保持开锁", "hold open"], "end-hold-open": ["结束保持开锁", "end of hold open"], unlock: ["开放", "open hours"], lock: ["上锁", "lock"], identify: ["呼叫此门", "show which door this is"], diagnostics: ["查询各部分状态", "ask how its parts are"], "rotate-keys": ["更换密钥", "other keys of the site"],
   update: ["更新程序", "update"], "cancel-update": ["取消更新", "call the update off"], open: ["开门", "open"],
   done: ["已执行", "done"], accepted: ["已接受", "accepted"], refused: ["被拒绝", "refused"], "nothing-to-do": ["无需改变", "nothing to do"],
 };

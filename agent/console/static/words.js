@@ -16,7 +16,7 @@ const WORDS = {
   secured: ["已上锁", "locked"], released: ["已开锁", "unlocked"], open: ["开着", "open"], closed: ["关着", "closed"],
   energised: ["吸合", "energised"], dropped: ["断开", "dropped"], tamper: ["防拆", "Tamper"], tampered: ["被拆动", "tampered with"],
   "fail-safe": ["断电开锁（磁力锁、电插锁）", "unlocked without power"], "fail-secure": ["断电锁闭（阴极锁）", "locked without power"],
-  Locked: ["锁门", "locked"], Unlocked: ["开放时段", "open hours"], Accessed: ["通行中", "passage"], Blocked: ["停用", "out of use"],
+  Locked: ["正常上锁", "locked"], Unlocked: ["开放时段", "open hours"], Accessed: ["通行中", "passage"], Blocked: ["停用", "out of use"],
   LockedDown: ["封锁", "locked down"], LockedOpen: ["保持开锁", "held unlocked"],
   drawing: ["门{0}，锁{1}", "The leaf is {0}, the lock is {1}"],
 

@@ -54,6 +54,7 @@ function showEvents() {
   byId("no-events").hidden = wanted.length > 0;
   byId("no-events").textContent = say(filter !== "all" || (oneDoor() && !past) ? "noneFound" : past ? "noneThatDay" : "noEvents");
   byId("events-more").hidden = !past?.more;
+  byId("day-live").hidden = !byId("day").value;
   if (!past && now.entries.length >= SHOWN_MOST) byId("events").append(make("li", say("more_n", SHOWN_MOST), "quiet"));
   const newest = wanted[0] && `${wanted[0][0].device} ${wanted[0][0].seq}`;
   if (!past && spoken !== null && newest && newest !== spoken && !wanted[0][1].silent) byId("heard").textContent = `${wanted[0][1].text}, ${wanted[0][0].device}`;
@@ -121,6 +122,7 @@ function showExport() {
 }
 
 byId("day").addEventListener("change", chooseDay);
+byId("day-live").addEventListener("click", () => { byId("day").value = ""; byId("day").focus(); chooseDay(); });
 byId("event-door").addEventListener("change", () => (past ? chooseDay() : showEvents()));
 byId("events-more").addEventListener("click", async () => { if (await earlier()) showEvents(); });
 byId("csv-open").addEventListener("click", openExport);

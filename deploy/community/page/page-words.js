@@ -30,7 +30,7 @@ Object.assign(WORDS, {
   allNot: ["没有执行：{0}", "Not carried out: {0}"], waits: ["等待执行：{0}", "waits: {0}"],
   a_update: ["更新程序", "Update"], "a_cancel-update": ["取消更新", "Call the update off"], a_open: ["远程开门", "Open"], "a_lock-down": ["封锁", "Lock down"],
   "a_release-lock-down": ["解除封锁", "End lock-down"], "a_hold-open": ["保持开锁 15 分钟", "Keep unlocked for 15 min"],
-  "a_end-hold-open": ["结束保持开锁", "End keeping unlocked"], a_block: ["停用这扇门", "Take out of use"], a_unblock: ["恢复使用", "Back into use"], a_identify: ["让门发出提示", "Let it show itself"], a_diagnostics: ["查问各部分状态", "Ask how its parts are"],
+  "a_end-hold-open": ["结束保持开锁", "End keeping unlocked"], a_block: ["停用这扇门", "Take out of use"], a_unblock: ["恢复使用", "Back into use"], a_identify: ["让门发出提示", "Let it show itself"], a_diagnostics: ["查询各部分状态", "Ask how its parts are"],
   w_open: ["开锁一次，几秒后自动上锁。", "Unlocks once, for a few seconds."],
   "w_lock-down": ["不再放行任何人（人脸、手机、远程都不行）。出门按钮和消防不受影响。", "Nobody is let in, by face, phone or from afar. Everybody can still leave: exit button and fire alarm work."],
   "w_release-lock-down": ["恢复正常。", "Back to normal."], "w_hold-open": ["15 分钟内谁都可以进入。", "For 15 minutes anybody can walk in."],
@@ -49,7 +49,7 @@ Object.assign(WORDS, {
 
   // events
   inBrackets: ["（{0}）", " ({0})"], noneFound: ["没有符合的记录。", "Nothing of this kind."], noneThatDay: ["这一天没有记录。", "Nothing on that day."],
-  day: ["日期", "Day"], csv: ["导出…", "Export…"], csvTitle: ["导出记录（CSV 表格）", "Export as a table (CSV)"], csvFrom: ["从", "From"], csvTo: ["到（含）", "To (included)"],
+  day: ["日期", "Day"], backToLive: ["回到实时", "Back to live"], csv: ["导出…", "Export…"], csvTitle: ["导出记录（CSV 表格）", "Export as a table (CSV)"], csvFrom: ["从", "From"], csvTo: ["到（含）", "To (included)"],
   csvSave: ["下载", "Download"], csvWrong: ["开始日期不能晚于结束日期，最多 {0} 天。", "The first day must not be after the last; {0} days at most."], earlier: ["更早的", "Earlier"], filters: ["筛选", "Filter"], f_all: ["全部", "All"], f_people: ["进出", "Comings and goings"],
   f_refused: ["陌生人与拒绝", "Strangers and refusals"], f_alarms: ["警报", "Alarms"], f_technical: ["技术记录", "Technical"],
   preview: ["（待确认）", " (to be confirmed)"], notSet: ["时间未校准", "clock not set"],
@@ -58,8 +58,8 @@ Object.assign(WORDS, {
 
   // alarms of the server
   "rows-lost": ["记录丢失", "Events lost"], fork: ["记录被篡改或复制", "History forked"], cloned: ["门禁卡片被复制：两台设备用同一身份", "Copied card: two devices under one name"], restored: ["记录被回退", "The door's store was rolled back"],
-  damaged: ["记录损坏", "Damaged event"], malformed: ["无法读懂的消息", "Malformed message"], silence: ["门没有消息", "Door is silent"], silentFor: ["已 {0}没有收到消息", "nothing heard for {0}"],
-  gap: ["缺少一条记录，反复索要未到", "A row does not come"], contradicted: ["抢先上报的警报与记录不符", "An alarm that ran ahead is not in the record"],
+  damaged: ["记录损坏", "Damaged event"], malformed: ["无法读懂的消息", "Malformed message"], silence: ["门没有消息", "Door is silent"], silentFor: ["当时已 {0}没有消息", "by then nothing heard for {0}"],
+  gap: ["缺少一条记录，多次索取仍未收到", "A row does not come"], contradicted: ["抢先上报的警报与记录不符", "An alarm that ran ahead is not in the record"],
   keys: ["门没有接受更换的密钥", "A door does not take the site's new keys"],
   link: ["服务器与消息中转断开", "This server lost its broker"], refused: ["消息中转拒收本服务器的消息", "The broker refuses this server"],
   roster: ["住户名单或门的密钥有问题", "A file of people, or a door's key or receipt, is not right"], "roster-drift": ["门没有拿到最新名单", "A door does not get its list of residents"], duress: ["静默警报", "Silent alarm"],
@@ -74,7 +74,7 @@ Object.assign(WORDS, {
   hasFace: ["已录人脸", "face"], noFace: ["未录人脸", "no face"], faceWithdrawn: ["已撤回同意", "consent withdrawn"], phones_n: ["{0} 部手机", "phones: {0}"], disabled: ["已停用", "switched off"],
   until: ["至 {0}", "until {0}"], withdraw: ["撤回人脸同意", "Withdraw face consent"], withdrawSure: ["{0} 撤回同意？所有门上的人脸模板都会删除。", "{0} withdraws the consent? The face leaves every door."],
   personSure: ["{0} 搬走？将从所有门上删除。", "{0} moved out? They leave every door."], personKind: ["身份", "Kind"], personGroups: ["门组（用逗号分开）", "Groups of doors, comma between"],
-  personPhone: ["手机登记码（可空）", "Phone's registration code (may be empty)"], personFactor: ["刷脸须同时出示手机通行码", "the face opens only together with the phone"], faceAndPhone: ["人脸加手机", "face and phone"],
+  personPhone: ["手机登记码（可不填）", "Phone's registration code (may be empty)"], personFactor: ["刷脸须同时出示手机通行码", "the face opens only together with the phone"], faceAndPhone: ["人脸加手机", "face and phone"],
   phoneNamed: ["第 {0} 部手机（{1}）", "phone {0} ({1})"], phoneSure: ["删除 {0} 的第 {1} 部手机？它的通行码将不再有效，其他手机不受影响。", "Remove phone {1} of {0}? Its codes stop working, the other phones go on."],
   personSlow: ["走得慢：开锁时间更长", "walks slowly: the door stays unlocked longer"], personEnabled: ["可以进门", "may come in"],
   listsMissing: ["这些门还没有收到住户名单，名单上的人在那里进不去：{0}", "These doors do not get the list of residents yet, and nobody on it is let in there: {0}"],

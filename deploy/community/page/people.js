@@ -37,6 +37,9 @@ function findPeople() {
   byId("withdrawn-box").hidden = everybody.withdrawals.length === 0;
 }
 
+// Namesakes are told apart before one of them loses something.
+const calledHow = (p) => (p.name || p.id) + (p.groups.length ? say("inBrackets", p.groups.join(say("comma"))) : "");
+
 function personRow(p) {
   const row = make("li"), marks = make("span", undefined, "marks"), buttons = make("span", undefined, "buttons");
   const mark = (text, tone = "") => marks.append(make("span", text, `badge ${tone}`));
@@ -48,8 +51,8 @@ function personRow(p) {
   if (!p.enabled) mark(say("disabled"), "warn");
   if (p.valid_until_utc_s) mark(say("until", new Date(p.valid_until_utc_s * 1000).toLocaleDateString(language)));
   buttons.append(buttonOf(say("edit"), "plain", () => edit(p)));
-  if (p.faces) buttons.append(buttonOf(say("withdraw"), "plain", () => sure(say("withdrawSure", p.name), `/api/people/${encodeURIComponent(p.id)}/withdraw`, "POST")));
-  buttons.append(buttonOf(say("remove"), "plain danger", () => sure(say("personSure", p.name), `/api/people/${encodeURIComponent(p.id)}`, "DELETE")));
+  if (p.faces) buttons.append(buttonOf(say("withdraw"), "plain", () => sure(say("withdrawSure", calledHow(p)), `/api/people/${encodeURIComponent(p.id)}/withdraw`, "POST")));
+  buttons.append(buttonOf(say("remove"), "plain danger", () => sure(say("personSure", calledHow(p)), `/api/people/${encodeURIComponent(p.id)}`, "DELETE")));
   row.append(make("strong", p.name || p.id), marks, buttons);
   return row;
 }
@@ -80,7 +83,7 @@ function edit(p) {
 
 function phoneRow(p, name, n) {
   const row = make("li"), path = `/api/people/${encodeURIComponent(p.id)}/phones/${name}`;
-  const gone = async () => { await sure(say("phoneSure", p.name, n + 1), path, "DELETE"); byId("person").close(); };
+  const gone = async () => { await sure(say("phoneSure", calledHow(p), n + 1), path, "DELETE"); byId("person").close(); };
   row.append(make("span", say("phoneNamed", n + 1, name.slice(0, 8))), buttonOf(say("remove"), "plain danger", gone));
   return row;
 }
