@@ -109,11 +109,15 @@ class Feed:
             door = self._doors.get(device)
             return dict(door["state"]) if door is not None and door["online"] and device in self._said else None
 
-    def after(self, number: int, timeout_s: float) -> list[dict[str, Any]]:
-        """Entries newer than `number`; waits up to `timeout_s` for the first. A slow reader misses the oldest."""
+    def after(self, number: int, timeout_s: float) -> list[dict[str, Any]] | None:
+        """Entries newer than `number`; waits up to `timeout_s` for the first.
+
+        None: some are gone already (a slow reader), or it is a number of another run: start over with a snapshot.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self.closed or self._number > number, timeout_s)
-            return [e for e in self._stream if e["number"] > number]
+            self._changed.wait_for(lambda: self.closed or self._number != number, timeout_s)
+            found = [e for e in self._stream if e["number"] > number]
+            return found if number + len(found) == self._number else None
 
     def close(self) -> None:
         """Nothing more will come: whoever waits is told at once."""

@@ -126,6 +126,8 @@ def _stream(feed: Feed, number: int, welcome: Callable[[], bool], role: Role) ->
     yield "retry: 2000\n\n"
     while welcome() and not feed.closed:
         entries = feed.after(number, _QUIET_S)
+        if entries is None:
+            return  # the page begins anew: a state that it missed would stand wrong for as long as nothing changes
         if not entries:
             yield 'data: {"type": "still"}\n\n'
         for entry in entries:

@@ -216,7 +216,8 @@ def test_a_quiet_stream_gives_signs_of_life_that_a_page_can_hear(page, monkeypat
     monkeypatch.setattr("deploy.community.page._QUIET_S", 0.05)
     client = page.signed_in(Role.VIEWER)
     connection = client.connect()
-    connection.request("GET", "/api/stream?after=99", headers={"Host": client.host, "Cookie": client.cookie})
+    number = page.feed.snapshot()["number"]
+    connection.request("GET", f"/api/stream?after={number}", headers={"Host": client.host, "Cookie": client.cookie})
     answer = connection.getresponse()
     said = [answer.readline().decode().strip() for _ in range(4)]
     connection.close()
