@@ -38,7 +38,7 @@ from agent.core.journal import canonical
 MAX_TOKEN_BYTES: Final = 200 * 1024
 MAX_PARTS: Final = 2048
 MAX_OPERATIONS: Final = 2000  # of one part
-MAX_BODY_BYTES: Final = 16 * 1024
+MAX_BODY_BYTES: Final = 64 * 1024  # a person is far below it; hours of 200 schedules fit in
 MAX_REVISION: Final = 2**53 - 1
 PART_BYTES: Final = 96 * 1024  # of a part's operations as text; a third more as a token
 WANT_SEALING_KEY: Final = b'{"want":"sealing-key"}'  # unsigned, as WANT_CHALLENGE: the answer is public
@@ -78,7 +78,7 @@ def _json(value: object) -> str:
         found = canonical(value)
     except (ValueError, RecursionError) as error:
         raise BadValueError("has no canonical form") from error
-    if len(found) > MAX_BODY_BYTES:
+    if len(found.encode()) > MAX_BODY_BYTES:
         raise BadValueError(f"is larger than {MAX_BODY_BYTES} bytes")
     return found
 

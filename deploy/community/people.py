@@ -28,7 +28,7 @@ from agent.core.roster import (
     parse_person,
     person_json,
 )
-from agent.core.roster_feed import PERSON, REVOKED, SITE, WITHDRAWN
+from agent.core.roster_feed import MAX_BODY_BYTES, PERSON, REVOKED, SITE, WITHDRAWN
 from agent.errors import ConfigError
 from agent.residents import NewFace, Residents, hours_json
 from agent.roster_changes import RosterChanges
@@ -158,6 +158,8 @@ class People(DoorRosters):
             found = parse({**known.snapshot(), **hours})
             if isinstance(found, Rejected):
                 raise ConfigError(found.reason)
+            if (size := len(canonical(hours_json(found)).encode())) > MAX_BODY_BYTES:
+                raise ConfigError(f"these hours take {size} bytes, a door takes {MAX_BODY_BYTES}: use fewer windows")
             known.replace(found)
 
     def forget(self, expired_days: int, passes_days: int, proof_days: int) -> None:

@@ -18,11 +18,14 @@ from agent.core.journal import canonical
 from agent.core.roster import FACE_PURPOSE, SITE_PURPOSE, Consent, FaceTemplate, Person, PhoneKey, person_json
 from agent.core.roster_feed import Part, Put, Template, message, seal_binding
 from agent.core.stream import RosterArrived
+from agent.errors import ConfigError
 from agent.identity import Identity, seal
+from agent.roster_changes import hours_json
 from agent.roster_clerk import RosterClerk
 from agent.roster_intake import signed
 from agent.roster_news import RosterApplied, RosterOpened, RosterRead
 from agent.roster_store import RosterStore
+from deploy.community.people import People
 from deploy.pki import Authority
 
 pytestmark = pytest.mark.slow
@@ -179,3 +182,17 @@ def test_a_phone_that_the_door_knew_as_somebody_elses_is_whose_the_server_says(c
     with contextlib.closing(RosterStore(clerk.folder)) as store:
         found = {i: [p.key_id for p in store.known(i).phones] for i in store.ids()}
     assert found == {"p-own": ["k-2"], "p-new": ["k-1"]}
+
+
+def test_hours_that_the_server_takes_a_door_takes_as_well(clerk, tmp_path):
+    """Larger ones were kept at the server and refused by every door, with everything that came after them."""
+    people = People(tmp_path / "people")
+    window = {"days": ["mon", "tue", "wed", "thu", "fri"], "start_min": 480, "end_min": 1080}
+    hours = {"schedules": [{"id": f"\u73ed-{n}", "windows": [window] * 2} for n in range(200)]}
+    people.set_hours(hours)
+    body = canonical(hours_json(people.roster()))
+    digest = roster_feed.digest({("site", ""): body})
+    assert isinstance(clerk(Part(3, None, digest, "s", 1, 1, (Put("site", "", body),)))(), RosterApplied)
+    with pytest.raises(ConfigError, match="use fewer windows"):
+        people.set_hours({"schedules": [{**one, "windows": [window] * 64} for one in hours["schedules"]]})
+    assert canonical(hours_json(people.roster())) == body
