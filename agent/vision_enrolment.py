@@ -55,17 +55,20 @@ class EnrolmentRun:
         progress = self._collector.offer(image_bgr, found, at_s)
         if progress.done:
             return self._done()
-        if at_s - self._began_s > _GIVE_UP_S:
-            self.over = True
-            return Enrolment(
-                self._id, EnrolmentState.FAILED, "No clear pictures within a minute", progress.collected, ()
-            )
         hint = _WORDS.get(progress.problem or "")
         news = Enrolment(self._id, EnrolmentState.COLLECTING, hint, progress.collected, ())
         if news == self._told or (at_s - self._told_s < _TELL_EVERY_S):
             return None
         self._told, self._told_s = news, at_s
         return news
+
+    def given_up(self, now_s: float) -> Enrolment | None:
+        """The news that its time is over, whether or not the camera sees anything."""
+        if self.over or now_s - self._began_s <= _GIVE_UP_S:
+            return None
+        self.over = True
+        collected = len(self._collector.templates)
+        return Enrolment(self._id, EnrolmentState.FAILED, "No clear pictures within a minute", collected, ())
 
     def _done(self) -> Enrolment:
         self.over = True

@@ -110,6 +110,7 @@ class Worker:
                 self._look(frame, state, now_s)
         if self._judge is not None:
             self._judge.catch_up(_CATCH_UP_S if self._in_view else _CATCH_UP_ALONE_S, now_s)
+        self._end_late_enrolment(now_s)
         self._tell_state(state, now_s)
 
     def _introduce(self) -> None:
@@ -129,7 +130,7 @@ class Worker:
                 networks=self._networks.here() if self._networks is not None else (),
             )
         )
-        self._camera_told = None
+        self._camera_told = self._enrolment = None  # nobody waits for an enrolment any more
 
     def _obey(self, message: ToVision) -> bool:
         """Do what the agent says. True when the gallery in use changed."""
@@ -158,7 +159,7 @@ class Worker:
         """Begin anew with another network, and say which one it is now: it knows nobody yet."""
         if self._networks is not None:
             self._pipeline = self._networks.changed(self._pipeline, network)
-            self._people, self._judge, self._enrolment = People(self._pipeline), None, None
+            self._people, self._judge = People(self._pipeline), None
         self._introduce()
 
     def _begin_enrolment(self, order: Enrol) -> None:
@@ -211,6 +212,11 @@ class Worker:
         if run.over:
             self._enrolment = None
 
+    def _end_late_enrolment(self, now_s: float) -> None:
+        if self._enrolment is not None and (news := self._enrolment.given_up(now_s)) is not None:
+            self._enrolment = None
+            self._end.send(news)
+
     def _show(self, image: Image, tracks: list[Track]) -> None:
         height, width = image.shape[:2]
         judge = self._judge
@@ -233,7 +239,8 @@ class Worker:
                 self._judge.forget_strangers(now_s)
             recent = [at_s for at_s in self._recent_s if now_s - at_s <= 5 * _ALIVE_EVERY_S]
             fps = (len(recent) - 1) / max(recent[-1] - recent[0], 1e-3) if len(recent) > 1 else 0.0
-            self._end.send(Alive(self._frames, min(fps, 1000.0), state, now_s, self._in_view))
+            in_view = self._in_view if camera_state is CameraState.OK else 0
+            self._end.send(Alive(self._frames, min(fps, 1000.0), state, now_s, in_view))
 
 
 def run(settings: VisionSettings, stopping: threading.Event, notifier: Notifier) -> None:

@@ -8,9 +8,13 @@ from typing import Any, cast
 
 import pytest
 
-from agent import vision_networks
+from agent import vision_enrolment, vision_networks, vision_worker
 from agent.config import parse
 from agent.core.vision_messages import (
+    Alive,
+    Enrol,
+    Enrolment,
+    EnrolmentState,
     Finding,
     FindingKind,
     FromVision,
@@ -135,6 +139,51 @@ def test_nobody_is_a_stranger_before_the_agent_has_said_who_lives_here(
     for _ in frames("resident_walks_up"):
         worker.step()
     assert [one.person_id for one in agent.told if isinstance(one, Finding)] == ["resident"]
+
+
+@pytest.mark.slow
+def test_an_enrolment_of_an_agent_that_is_gone_keeps_nobody_outside(
+    pipeline: Pipeline, roster: list[GalleryBegin | GalleryAdd | GalleryCommit], frames: Callable[[str], list[Image]]
+) -> None:
+    """For up to a minute after the agent's restart nobody was recognised: an enrolment went on that nobody waited for."""
+    camera, agent = _Camera(), _Agent([*roster, Settings("convenience", 1.0, 20.0), Enrol("e-1", 5)])
+    worker = Worker(pipeline, cast(Any, camera), cast(Any, agent))
+    worker.step()
+    agent.told.clear()  # another connection
+    camera.show(frames("resident_walks_up"))
+    for _ in frames("resident_walks_up"):
+        worker.step()
+    assert [one for one in agent.told if isinstance(one, Enrolment)] == []
+    assert [one.person_id for one in agent.told if isinstance(one, Finding)] == ["resident"]
+
+
+def test_an_enrolment_ends_with_its_minute_also_before_a_camera_that_sees_nothing(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It went on until the light came back: the page said "collecting", and an update waited for it."""
+    monkeypatch.setattr(vision_enrolment, "_GIVE_UP_S", -1.0)
+    agent = _Agent([Settings("convenience", 1.0, 20.0), Enrol("e-1", 5)])
+    worker = Worker(pipeline, cast(Any, _Camera()), cast(Any, agent))
+    for _ in range(3):
+        worker.step()
+    said = [(one.id, one.state) for one in agent.told if isinstance(one, Enrolment)]
+    assert said == [("e-1", EnrolmentState.FAILED)]
+
+
+def test_a_camera_that_died_with_somebody_before_it_does_not_say_for_ever_that_somebody_is_there(
+    pipeline: Pipeline,
+    frames: Callable[[str], list[Image]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An update waits while a face is in view: it waited for as long as the camera was dead."""
+    monkeypatch.setattr(vision_worker, "_ALIVE_EVERY_S", 0.0)
+    camera, agent = _Camera(), _Agent([])
+    worker = Worker(pipeline, cast(Any, camera), cast(Any, agent))
+    camera.show(frames("resident_walks_up")[60:61])
+    worker.step()
+    camera.state = CameraState.STALLED
+    worker.step()
+    assert [one.in_view for one in agent.told if isinstance(one, Alive)] == [1, 0]
 
 
 OLD = ("dlib-resnet-8bit+mirror", "dlib-150")  # what any machine has
