@@ -101,17 +101,22 @@ class Judge:
         if self._people.calibrate(for_s if now_s - self._outdated_s < LONGEST_OUTDATED_S else math.inf):
             self.use(self.settings)
 
-    def judge(self, track: Track, image_bgr: Image, at_s: float, motion: Motion) -> Finding | None:
-        """Take in a track's face in the newest frame; a decision when it is due.
+    def due(self, track: Track, image_bgr: Image, at_s: float, motion: Motion) -> bool:
+        """Whether a track's face in the newest frame is to be judged: near, and not let be for a while.
 
         A face in a picture that is the one before once more is no further evidence: the camera hangs.
         """
         case = self._cases.setdefault(track.number, self._new_case(track.first_at_s))
-        width = track.detection.width_px / image_bgr.shape[1]
-        if width < NEAR_WIDTH or at_s < case.rest_until_s or motion.repeated(track.detection.box_px):
+        box_px = track.detection.box_px
+        if _width(track, image_bgr) < NEAR_WIDTH or at_s < case.rest_until_s or motion.repeated(box_px):
+            return False
+        return motion.within(box_px) or not case.must_move
+
+    def judge(self, track: Track, image_bgr: Image, at_s: float, motion: Motion) -> Finding | None:
+        """Take in a track's face in the newest frame, if it is due; a decision when there is one."""
+        if not self.due(track, image_bgr, at_s, motion):
             return None
-        if case.must_move and not motion.within(track.detection.box_px):
-            return None
+        case, width = self._cases[track.number], _width(track, image_bgr)
         case.must_move = False
         if case.evidence.frames and at_s - case.evidence.frames[-1].at_s > self._rules.give_up_s:
             self._begin_anew(case)  # a pause of the camera, or of ours: who stood there then may be somebody else
@@ -225,3 +230,8 @@ class Judge:
         case.rest_until_s, case.must_move = at_s + self._rest_s(case, kind), True
         case.state, case.person_id = kind.value, person_id
         return finding
+
+
+def _width(track: Track, image_bgr: Image) -> float:
+    """Of a face, as a share of the frame's."""
+    return track.detection.width_px / image_bgr.shape[1]

@@ -197,7 +197,8 @@ class Worker:
 
     def _decide(self, judge: Judge, image: Image, tracks: list[Track], at_s: float) -> None:
         """The nearest faces first, and two at most in one frame; each is a decision of its own."""
-        for track in tracks[:_JUDGED_AT_ONCE]:
+        due = [track for track in tracks if judge.due(track, image, at_s, self._eyes.motion)]
+        for track in due[:_JUDGED_AT_ONCE]:
             with suppress(ModelError):  # points of a face that fall together: no face, the next frame tells
                 finding = judge.judge(track, image, at_s, self._eyes.motion)
                 if finding is not None:

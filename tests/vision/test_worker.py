@@ -145,7 +145,7 @@ def test_nobody_is_a_stranger_before_the_agent_has_said_who_lives_here(
 def test_an_enrolment_of_an_agent_that_is_gone_keeps_nobody_outside(
     pipeline: Pipeline, roster: list[GalleryBegin | GalleryAdd | GalleryCommit], frames: Callable[[str], list[Image]]
 ) -> None:
-    """For up to a minute after the agent's restart nobody was recognised: an enrolment went on that nobody waited for."""
+    """After the agent's restart nobody was recognised for up to a minute: an enrolment went on that nobody asked for."""
     camera, agent = _Camera(), _Agent([*roster, Settings("convenience", 1.0, 20.0), Enrol("e-1", 5)])
     worker = Worker(pipeline, cast(Any, camera), cast(Any, agent))
     worker.step()
@@ -184,6 +184,26 @@ def test_a_camera_that_died_with_somebody_before_it_does_not_say_for_ever_that_s
     camera.state = CameraState.STALLED
     worker.step()
     assert [one.in_view for one in agent.told if isinstance(one, Alive)] == [1, 0]
+
+
+@pytest.mark.slow
+def test_who_is_decided_on_already_keeps_nobody_behind_from_being_looked_at(
+    pipeline: Pipeline,
+    roster: list[GalleryBegin | GalleryAdd | GalleryCommit],
+    frames: Callable[[str], list[Image]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two who chat before the camera took the two places of each picture, and a resident behind them had none."""
+    monkeypatch.setattr(vision_worker, "_JUDGED_AT_ONCE", 1)  # so one who chats is enough
+    camera, agent = _Camera(), _Agent([*roster, Settings("convenience", 1.0, 20.0)])
+    worker = Worker(pipeline, cast(Any, camera), cast(Any, agent))
+    camera.show(frames("two_people"))
+    for _ in frames("two_people"):
+        worker.step()
+    assert {one.verdict for one in agent.told if isinstance(one, Finding)} >= {
+        FindingKind.RECOGNISED,
+        FindingKind.STRANGER,
+    }
 
 
 OLD = ("dlib-resnet-8bit+mirror", "dlib-150")  # what any machine has
