@@ -13,14 +13,14 @@ from zoneinfo import ZoneInfo
 from agent.core.events import Priority
 from agent.core.journal import originals
 from agent.outbox_report import listed
-from agent.outbox_verify import VerifyReport, verify
+from agent.outbox_verify import VerifyReport, opened, verify
 
 _HIDDEN = ("receipt", "detail")
 _STYLE = """body{font:16px/1.5 system-ui,"Noto Sans CJK SC",sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
 table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccd;padding:.25rem .5rem;text-align:left;
 vertical-align:top}td:first-child{white-space:nowrap;font-variant-numeric:tabular-nums}.bad{color:#b3161b;font-weight:600}
-.good{color:#12703c}.alarm{background:#fdeaea}svg{width:100%;height:8rem}rect{fill:#0b57b0}small{color:#586474}
-@media print{a{color:inherit}}"""
+.good{color:#12703c}.alarm{background:#fdeaea}svg{width:100%;max-width:40rem}rect{fill:#0b57b0}small{color:#586474}
+td,p{overflow-wrap:anywhere}@media print{a{color:inherit}tr{break-inside:avoid}body{margin:0;max-width:none}}"""
 
 
 def day_report(path: Path, day: dt.date, timezone: str) -> str:
@@ -40,7 +40,9 @@ def day_report(path: Path, day: dt.date, timezone: str) -> str:
     report = verify(path)
     hours = Counter(local.hour for local, _ in rows)
     kinds = Counter(row["kind"] for _, row in rows)
-    title = f"door-agent · {day.isoformat()}"
+    with opened(path) as store:
+        doors = " ".join(sorted({epoch.device for epoch in store.epochs}))
+    title = f"{doors} · {day.isoformat()}"
     parts = [
         f"<h1>{html.escape(title)}</h1>",
         _verdict(report),
@@ -48,11 +50,13 @@ def day_report(path: Path, day: dt.date, timezone: str) -> str:
         "<h2>种类 · Kinds</h2><table>",
         *(f"<tr><td>{n}</td><td>{html.escape(k)}</td></tr>" for k, n in kinds.most_common()),
         f"</table><h2>事件 · Events ({len(rows)})</h2>",
+        *(() if rows else ("<p>这一天没有记录 · Nothing was written on this day.</p>",)),
         "<table><tr><th>时间 Time</th><th>#</th><th>种类 Kind</th><th>内容 Content</th><th>SHA-256</th></tr>",
         *(_line(local, row) for local, row in rows),
         "</table>",
     ]
     head = f'<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+    head += '<meta name="viewport" content="width=device-width, initial-scale=1">'
     return f"{head}<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
 
 
@@ -77,7 +81,8 @@ def _bars(hours: Counter[int]) -> str:
         )
         if hour % 3 == 0:
             bars.append(f'<text x="{hour * 10 + 1}" y="97" font-size="7">{hour}</text>')
-    return f'<svg viewBox="0 0 240 100" preserveAspectRatio="none" role="img">{"".join(bars)}</svg>'
+    words = ", ".join(f"{hour}:00: {hours[hour]}" for hour in sorted(hours))
+    return f'<svg viewBox="0 0 240 100" role="img" aria-label="{words}">{"".join(bars)}</svg>'
 
 
 def _line(local: dt.datetime, row: dict[str, Any]) -> str:

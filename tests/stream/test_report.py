@@ -89,4 +89,7 @@ def test_the_day_on_a_page_is_self_contained_and_escaped(journal, clock):
     assert "&lt;script&gt;" in page
     assert page.count("<tr") == 1 + 22 + 3  # heading, events, kinds
     assert "http" not in page
-    assert "(0)" in day_report(path, day - dt.timedelta(days=1), "UTC")
+    assert f"<h1>s1/d1 · {day}</h1>" in page  # of two printed days nobody knew which door
+    empty = day_report(path, day - dt.timedelta(days=1), "UTC")
+    assert "(0)" in empty
+    assert "Nothing was written on this day" in empty
