@@ -65,8 +65,11 @@ def test_what_is_amiss_around_a_door_is_a_badge(manager, site):
     site.feed.add(News("state", "garden/gate-1", state))
     for words in ("412 events still to come", "clock not set", "face recognition is not running"):
         reads(manager, "#doors .marks", words)
+    manager.js("document.querySelector('#doors summary').click()")
+    reads(manager, "#doors", "clock not set: it does not know the time: visitor passes, and staff")
     site.feed.add(News("state", "garden/gate-1", {"online": False}))
     reads(manager, "#doors", "offline")
+    reads(manager, "#doors", "If it stays so, go and look")
     assert manager.js("document.querySelectorAll('#doors button:not(:disabled)').length") == 0
 
 

@@ -3,24 +3,25 @@
 
 const opened = new Set(); // which doors are unfolded
 
+// [tone, words, what it means and what to do]
 function badges(door) {
   const found = door.waits ? [["bad", say("waits", say(`a_${door.waits}`))]] : [];
   if (now.site_keys && !newKeys(door)) found.push(["warn", keyWords(door)]);
-  if (!door.online) return [["warn", door.heard_ms ? say("offlineSince", clock(door.heard_ms)) : say("offline")], ...found];
+  if (!door.online) return [["warn", door.heard_ms ? say("offlineSince", clock(door.heard_ms)) : say("offline"), "whyOffline"], ...found];
   const s = door.state, h = s.health ?? {};
-  if (h.queue > 0) found.push(["warn", say("queue_n", h.queue)]);
-  if (s.clock !== undefined && !["ntp", "rtc"].includes(s.clock)) found.push(["warn", say("clockBad")]);
-  if (h.vision === false) found.push(["warn", say("visionDown")]);
-  else if (h.camera && h.camera !== "ok") found.push(["warn", after(say("camera"), known("cam_", h.camera))]);
+  if (h.queue > 0) found.push(["warn", say("queue_n", h.queue), "whyQueue"]);
+  if (s.clock !== undefined && !["ntp", "rtc"].includes(s.clock)) found.push(["warn", say("clockBad"), "whyClock"]);
+  if (h.vision === false) found.push(["warn", say("visionDown"), "whyVision"]);
+  else if (h.camera && h.camera !== "ok") found.push(["warn", after(say("camera"), known("cam_", h.camera)), "whyCamera"]);
   if (h.store && h.store !== "ok") found.push(["bad", after(say("pStore"), h.store)]);
-  if (s.roster?.drift) found.push(["warn", say("drift", s.roster.revision ?? 0, s.roster.wanted)]);
+  if (s.roster?.drift) found.push(["warn", say("drift", s.roster.revision ?? 0, s.roster.wanted), "whyDrift"]);
   if (s.roster?.usable === false) found.push(["bad", say("rosterUnusable")]);
   if (s.roster?.unreadable > 0) found.push(["bad", say("rosterUnreadable", s.roster.unreadable)]);
   if (s.roster?.enrol_again > 0) found.push(["bad", say("enrolAgain", s.roster.enrol_again)]);
   const u = s.update;
   if (["fetching", "waiting", "installing"].includes(u?.stage)) found.push(["", say(`u_${u.stage}`, u.release ?? "", u.percent ?? 0)]);
   else if (["refused", "failed", "rolled-back"].includes(u?.stage)) found.push(["bad", say(`u_${u.stage}`, u.release ?? "", u.why ? pick(UPDATE, u.why) : "")]);
-  if (s.roster?.stale) found.push(["warn", say("stale")]);
+  if (s.roster?.stale) found.push(["warn", say("stale"), "whyStale"]);
   return found;
 }
 
@@ -42,11 +43,13 @@ function doorRow(name, door) {
   const facts = door.state.door ?? {}, row = make("li", undefined, "card door"), more = make("details"), summary = make("summary");
   const [tone, words, light] = standingOf(door, facts);
   const marks = make("span", undefined, "marks");
-  marks.append(...badges(door).map(([t, text]) => make("span", text, `badge ${t}`)));
+  const told = badges(door), meaning = make("div", undefined, "small");
+  marks.append(...told.map(([t, text]) => make("span", text, `badge ${t}`)));
+  meaning.append(...told.filter(([, , why]) => why).map(([, text, why]) => make("p", after(text, say(why)))));
   summary.append(make("span", undefined, `dot ${light}`), make("strong", name), make("span", words, `said ${tone}`), marks);
   more.open = opened.has(name);
   more.addEventListener("toggle", () => { if (more.open) opened.add(name); else opened.delete(name); });
-  more.append(summary, factsOf(door, facts), orderButtons(name, door, facts));
+  more.append(summary, meaning, factsOf(door, facts), orderButtons(name, door, facts));
   row.append(more);
   row.append(make("p", answers[name]?.words ?? "", `answer ${answers[name]?.tone ?? ""}`));
   row.lastChild.setAttribute("role", "status");

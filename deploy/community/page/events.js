@@ -25,9 +25,11 @@ function described(entry) {
   return { ...said, text: said.text + by + (entry.type === "preview" ? say("preview") : "") };
 }
 
+const trustedTime = (entry) => ["ntp", "rtc", "reckoned"].includes(entry.at_clock);
+
 function eventRow(entry, said) {
-  const row = make("li", undefined, said.tone), trusted = ["ntp", "rtc", "reckoned"].includes(entry.at_clock);
-  row.append(make("span", undefined, `dot ${said.tone}`), timeOf(entry.at_ms, trusted), said.silent ? silentWords(`${entry.device} ${entry.epoch} ${entry.seq}`, said.more, entry.body.person_id) : make("span", said.text), make("span", entry.device, "where"));
+  const row = make("li", undefined, said.tone);
+  row.append(make("span", undefined, `dot ${said.tone}`), timeOf(entry.at_ms, trustedTime(entry)), said.silent ? silentWords(`${entry.device} ${entry.epoch} ${entry.seq}`, said.more, entry.body.person_id) : make("span", said.text), make("span", entry.device, "where"));
   const reckoned = entry.at_clock === "reckoned" ? ` · ${say("reckoned", new Date(entry.wall_ms).toLocaleString(language))}` : "";
   row.title = `${entry.kind} #${entry.seq}${reckoned}`;
   return row;
@@ -54,6 +56,8 @@ function showEvents() {
   byId("no-events").hidden = wanted.length > 0;
   byId("no-events").textContent = say(filter !== "all" || (oneDoor() && !past) ? "noneFound" : past ? "noneThatDay" : "noEvents");
   byId("events-more").hidden = !past?.more;
+  const marks = [wanted.some(([e]) => !trustedTime(e)) && say("notSetMeans"), wanted.some(([e]) => e.type === "preview") && say("previewMeans")];
+  byId("marks").textContent = marks.filter(Boolean).join(" ");
   byId("day-live").hidden = !byId("day").value;
   if (!past && now.entries.length >= SHOWN_MOST) byId("events").append(make("li", say("more_n", SHOWN_MOST), "quiet"));
   const newest = wanted[0] && `${wanted[0][0].device} ${wanted[0][0].seq}`;

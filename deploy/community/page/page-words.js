@@ -23,6 +23,15 @@ Object.assign(WORDS, {
   u_installing: ["正在安装 {0}", "installing {0}"], u_refused: ["没有接受 {0}：{1}", "did not take {0}: {1}"], u_failed: ["{0} 没有装上：{1}", "{0} was not installed: {1}"],
   "u_rolled-back": ["{0} 有问题，已退回旧版本", "{0} was not well, the old release is back"],
 
+  // what a mark beside a door means
+  whyOffline: ["这扇门断网或断电了，现在的状态不知道，也不能远程操作。只是断网的话，门照常认人，记录以后补上。一直不恢复，请到现场看看。", "it has no network or no power: how it is now is not known, and it cannot be ordered. Without network alone it lets people in as always, and its records follow. If it stays so, go and look."],
+  whyQueue: ["记录先存在门上，连上后自动补传，不会丢；在传完之前，这里看到的不是最新的。", "they are kept at the door and follow by themselves, none is lost; until then what you read here is not the newest."],
+  whyClock: ["门不知道准确时间：访客码，以及限定了时间的员工、访客和外包人员暂时进不去，住户照常。联网后会自动校准。", "it does not know the time: visitor passes, and staff, visitors and contractors with hours, are refused for now; residents are let in. It is set by itself once there is a network."],
+  whyVision: ["门口刷脸、出示手机码都不行；手机上的开门按钮、远程开门和出门按钮照常。程序会自动重启，一直不恢复请找维护的人。", "neither faces nor codes are seen at the door; the phone's open button, orders from here and the exit button work. It starts again by itself; if it does not, call whoever looks after it."],
+  whyCamera: ["请到门口看看：镜头是否被遮住、弄脏，灯是否亮着。", "go and look whether the lens is covered or dirty, and the lamp on."],
+  whyDrift: ["新名单正在发送；在这之前，门按旧名单放行。", "the new one is on its way; until then the door goes by the old one."],
+  whyStale: ["访客和外包人员暂不放行，住户照常。", "visitors and contractors are refused for now, residents are not."],
+
   // orders
   lockAll: ["封锁全部门", "Lock down all doors"], releaseAll: ["全部解除封锁", "End lock-down everywhere"],
   allDone: ["{0}：{2} 扇门中 {1} 扇已执行。", "{0}: {1} of {2} doors have carried it out."],
@@ -53,6 +62,7 @@ Object.assign(WORDS, {
   csvSave: ["下载", "Download"], csvWrong: ["开始日期不能晚于结束日期，最多 {0} 天。", "The first day must not be after the last; {0} days at most."], earlier: ["更早的", "Earlier"], filters: ["筛选", "Filter"], f_all: ["全部", "All"], f_people: ["进出", "Comings and goings"],
   f_refused: ["陌生人与拒绝", "Strangers and refusals"], f_alarms: ["警报", "Alarms"], f_technical: ["技术记录", "Technical"],
   preview: ["（待确认）", " (to be confirmed)"], notSet: ["时间未校准", "clock not set"],
+  notSetMeans: ["≈ 表示当时门的时钟没有校准，时间可能不准。", "≈: the door's clock was not set then, the time may be wrong."], previewMeans: ["“待确认”是门抢先报来的，完整记录随后就到。", "“To be confirmed” ran ahead of the record, which follows."],
   reckoned: ["门的时钟当时显示 {0}，时间已按开机时长推算", "the door's clock said {0}; placed by how long it had been up"], more_n: ["只显示最近 {0} 条；更早的请选日期。", "The newest {0}; choose a day for the others."],
   silent: ["静默警报", "Silent alarm"], silentPhone: ["{0} 被胁迫时用手机按了开门，门没有开", "{0} pressed open under duress, and the door did not open"], silentDo: ["请先报警（110），不要打电话或对讲询问本人。", "Call the police first; do not ring or ask the person."],
 
