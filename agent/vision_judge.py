@@ -234,4 +234,4 @@ class Judge:
 
 def _width(track: Track, image_bgr: Image) -> float:
     """Of a face, as a share of the frame's."""
-    return track.detection.width_px / image_bgr.shape[1]
+    return float(track.detection.width_px / image_bgr.shape[1])

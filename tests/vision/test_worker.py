@@ -145,7 +145,7 @@ def test_nobody_is_a_stranger_before_the_agent_has_said_who_lives_here(
 def test_an_enrolment_of_an_agent_that_is_gone_keeps_nobody_outside(
     pipeline: Pipeline, roster: list[GalleryBegin | GalleryAdd | GalleryCommit], frames: Callable[[str], list[Image]]
 ) -> None:
-    """After the agent's restart nobody was recognised for up to a minute: an enrolment went on that nobody asked for."""
+    """Nobody was recognised for up to a minute after the agent's restart: an old enrolment went on."""
     camera, agent = _Camera(), _Agent([*roster, Settings("convenience", 1.0, 20.0), Enrol("e-1", 5)])
     worker = Worker(pipeline, cast(Any, camera), cast(Any, agent))
     worker.step()
