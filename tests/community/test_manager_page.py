@@ -1,5 +1,6 @@
 """The manager's page to HTTP: who gets past, who may do what, what is written down, what the files say."""
 
+import contextlib
 import json
 import sqlite3
 import threading
@@ -301,7 +302,7 @@ def test_no_page_or_a_proxy_before_it_may_listen_anywhere(tmp_path, more):
 def test_the_buttons_beside_a_manager_never_meet_another_one_whose_name_is_that_number(page):
     """`remove` beside number 3 removed number 2, who is called 3; a new link signed in as that one, or as an owner."""
     owner = page.signed_in(Role.OWNER, "Chen")
-    with sqlite3.connect(page.folder / "managers.db") as db:  # as an earlier server took them
+    with contextlib.closing(sqlite3.connect(page.folder / "managers.db")) as db, db:  # as an earlier server took them
         db.execute("INSERT INTO managers (name, role, active) VALUES ('3', 'owner', 1), ('Lin', 'viewer', 1)")
     assert owner.ask("POST", "/api/managers/3/link", {}).json["name"] == "Lin"
     assert owner.ask("DELETE", "/api/managers/3", {}).status == 200
