@@ -11,6 +11,7 @@ import contextlib
 import errno
 import io
 import json
+import math
 import os
 import select
 import sys
@@ -22,6 +23,7 @@ from hardware.errors import HardwareError
 from models.errors import ModelError, PictureUnusableError
 
 INTERRUPTED: Final = 130
+MOST: Final = 2**53  # of anything that a command is told to count
 _JSON: Final = "--json"
 _WHAT_NEXT: Final[Mapping[int, str]] = {
     errno.ENOENT: "is the name right, the stick there?",
@@ -66,6 +68,34 @@ def add_action(
     unless_before = argparse.SUPPRESS
     parser.add_argument(_JSON, action="store_true", default=unless_before, help="print one JSON document, not text")
     return parser
+
+
+def count(text: str) -> int:
+    """For argparse: a number of things to do or to show."""
+    return _whole(text, 1, MOST)
+
+
+def port(text: str) -> int:
+    """For argparse."""
+    return _whole(text, 1, 65535)
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) else -1
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r:.50} is not a whole number from {least} to {most}")
+    return number
+
+
+def above_zero(text: str) -> float:
+    """For argparse: a finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0.0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r:.50} is not a number above zero")
+    return number
 
 
 def own_streams(words: Sequence[str]) -> None:
@@ -116,6 +146,12 @@ def ended(name: str, words: Sequence[str], command: Callable[[], int]) -> int:
     if stopped is not None:
         raise stopped
     return code
+
+
+def as_program(name: str, main: Callable[[], int]) -> int:
+    """The exit code of a program without commands, whose `main` parses the process's own words."""
+    own_streams(sys.argv[1:])
+    return ended(name, sys.argv[1:], main)
 
 
 def _answered(name: str, command: Callable[[], int], *, as_json: bool) -> int:

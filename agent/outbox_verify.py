@@ -190,7 +190,7 @@ def _integrity(store: Store) -> list[BadRow]:
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Store]:
     """A journal to be read, damaged or not. Raises StoreError where there is none that this release can read."""
-    if not path.exists():
+    if not path.is_file():
         raise StoreError(f"{path}: there is no journal; store.state_dir in the configuration says where it should be")
     try:
         store = Store(path, writable=False, strict=False)

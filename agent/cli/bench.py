@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.cli.common import add_command, print_json
+from agent.command_line import count
 
 _FEWEST = 3
 _WAYS = ("face", "pass", "button", "manager", "vision")
@@ -34,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--data", type=Path, default=Path("../shared/data"), help="codes: folder with qr/ (default %(default)s)"
     )
-    parser.add_argument("--rounds", type=int, default=6, help="openings: of each way and each refusal (default 6)")
+    parser.add_argument("--rounds", type=count, default=6, help="openings: of each way and each refusal (default 6)")
     parser.add_argument(
         "--ways", nargs="+", choices=_WAYS, default=list(_WAYS), metavar="WAY", help=f"openings: {', '.join(_WAYS)}"
     )
@@ -42,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--parts", nargs="+", choices=_PARTS, default=list(_PARTS), metavar="PART",
         help="openings: opened and refused with the server reachable, and down, where it is not (default all)",
     )  # fmt: skip
-    parser.add_argument("--frames", type=int, default=20, help="frames with a face (default 20)")
+    parser.add_argument("--frames", type=count, default=20, help="frames with a face (default 20)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.what == "openings":
         from agent.cli import bench_openings
 
-        report = bench_openings.measure(max(1, arguments.rounds), arguments.ways, arguments.parts)
+        report = bench_openings.measure(arguments.rounds, arguments.ways, arguments.parts)
         _told(report, bench_openings.show, as_json=arguments.json)
         return 1 if report["broken"] else 0
     if arguments.what == "codes":

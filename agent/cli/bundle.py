@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from agent.cli.common import add_command, print_json
+from agent.command_line import count
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--wheel", action="append", type=Path, default=[], metavar="FILE", help="one more wheel (lgpio)"
     )
-    parser.add_argument("--serial", type=int, help="number in the order of releases; default: the time")
+    parser.add_argument("--serial", type=count, help="number in the order of releases; default: the time")
 
 
 def run(arguments: argparse.Namespace) -> int:

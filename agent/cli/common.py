@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from agent.command_line import port
+
 DEFAULT_CONFIG = "/etc/door-agent/door.toml"
 
 
@@ -34,7 +36,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle", type=Path, metavar="FILE", help="default: the newest fitting one beside the site file"
     )
-    parser.add_argument("--port", type=int, default=22, help="of SSH (default 22)")
+    parser.add_argument("--port", type=port, default=22, help="of SSH (default 22)")
     parser.add_argument("--identity", type=Path, metavar="FILE", help="SSH key; default: the site's installer key")
 
 

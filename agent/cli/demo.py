@@ -14,6 +14,7 @@ from agent.cli.common import add_command
 from agent.cli.demo_acts import DemoActs
 from agent.cli.demo_faces import DemoFaces
 from agent.cli.demo_world import DOOR, SITE, DemoWorld
+from agent.command_line import count, port
 from agent.errors import LinkError
 from agent.stopping import stop_on_signal
 
@@ -47,9 +48,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         subparsers, "demo", "Run a simulated door, a community server and a page; Ctrl-C stops it.", config=False
     )
     parser.add_argument("--camera", metavar="DEVICE", help="a real camera (/dev/video0) instead of the scenes")
-    parser.add_argument("--port", type=int, default=8470, help="of the page, on 127.0.0.1 (default 8470)")
+    parser.add_argument("--port", type=port, default=8470, help="of the page, on 127.0.0.1 (default 8470)")
     parser.add_argument(
-        "--rounds", type=int, default=0, metavar="N", help="act a resident and a stranger N times, report, and stop"
+        "--rounds", type=count, default=0, metavar="N", help="act a resident and a stranger N times, report, and stop"
     )
 
 
@@ -68,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
             _say(f"ready after {took_s:.1f} s" if ready else "still starting; see the page")
             addresses = {"page": page.url, **controls.addresses(), "console_link": controls.console("")}
             told = f"\n  open {page.url}\n  (the door's console alone: {addresses['console_link']})\n"
-            print(json.dumps(addresses) if arguments.json else told, flush=True)
+            if not (arguments.json and arguments.rounds):  # then the report is the one document
+                print(json.dumps(addresses) if arguments.json else told, flush=True)
             if arguments.rounds:
                 from agent.cli.demo_rounds import act_rounds
 

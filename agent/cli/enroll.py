@@ -85,6 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _asked(arguments: argparse.Namespace) -> Callable[[Residents, Config, argparse.Namespace], int]:
     a = arguments
+    if (a.second_factor or a.remove_phone) and not a.person:
+        raise PictureError(
+            "--second-factor and --remove-phone need --person ID; see door-agent enroll --list", exit_code=2
+        )
     choices = (
         (a.list, list_people),
         (a.remove, remove),

@@ -96,7 +96,8 @@ def check_receipt(_residents: Residents, config: Config, arguments: argparse.Nam
     try:
         receipt = json.loads(arguments.check_receipt.read_text())
     except (OSError, ValueError) as e:
-        raise PictureError(f"{arguments.check_receipt}: not a receipt ({e})", exit_code=2) from e
+        why = e.strerror if isinstance(e, OSError) else e
+        raise PictureError(f"{arguments.check_receipt}: not a receipt ({why})", exit_code=2) from e
     holds = isinstance(receipt, dict) and ReceiptKey(Path(config.store.state_dir)).holds(receipt)
     if arguments.json:
         print_json({"genuine": holds})

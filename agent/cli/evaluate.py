@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_command, print_json
+from agent.command_line import count
 
 if TYPE_CHECKING:
     from agent.evaluation.faces import Faces
@@ -36,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--quick", action="store_true", help="fewer people and draws: under a minute")
     parser.add_argument(
         "--draws",
-        type=int,
+        type=count,
         default=_DRAWS,
         metavar="N",
         help=f"rosters drawn for each row (default {_DRAWS})",
@@ -118,7 +119,7 @@ def _faces(
     from agent.evaluation.gaps import gaps
     from models.scale import unit
 
-    draws = min(max(1, arguments.draws), _QUICK_DRAWS if arguments.quick else _MOST_DRAWS)
+    draws = min(arguments.draws, _QUICK_DRAWS if arguments.quick else _MOST_DRAWS)
     paths = [path for pictures in data.people.values() for path in pictures]
     lfw, people = residents
     vectors = {path: unit(lfw.vector[row]) for row, path in enumerate(paths) if lfw.found[row]}

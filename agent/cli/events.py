@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.cli.common import add_command, print_json
+from agent.command_line import count
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,7 +25,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     actions = ("list", "tail", "verify", "export", "report")
     parser.add_argument("action", choices=actions, help="tail goes on until Ctrl-C; report prints a day as a page")
     parser.add_argument("--journal", type=Path, metavar="FILE", help="instead of the one in --config")
-    parser.add_argument("-n", "--newest", type=int, default=20, help="rows of list and tail (default 20)")
+    parser.add_argument("-n", "--newest", type=count, default=20, help="rows of list and tail (default 20)")
     parser.add_argument("--kind", help="only kinds that begin so, such as AccessControl/")
     parser.add_argument("--format", choices=("jsonl", "csv"), default="jsonl", help="of export")
     parser.add_argument("--day", type=_day, metavar="YYYY-MM-DD", help="of report, local time (default: today)")

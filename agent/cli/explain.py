@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from agent.cli.common import add_command, print_json
+from agent.command_line import above_zero
 
 if TYPE_CHECKING:
     from agent.cli.calibrate import Site
@@ -19,21 +20,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Options."""
     parser = add_command(subparsers, "explain", "Explain how near a face must be at this door, and why.")
     parser.add_argument("what", choices=("thresholds",), help="thresholds: the bound and everything it follows from")
-    parser.add_argument("--strangers-per-year", type=float, metavar="X", help="instead of the configured number")
-    parser.add_argument("--stranger-passages-per-day", type=float, metavar="X", help="instead of the configured number")
+    for number in ("--strangers-per-year", "--stranger-passages-per-day"):
+        parser.add_argument(number, type=above_zero, metavar="X", help="instead of the configured number")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 done; 2 a number makes no sense; 3 the configuration is wrong; 4 the roster is unusable; 6 no face models."""
+    """0 done; 3 the configuration is wrong; 4 the roster is unusable; 6 no face models."""
     from agent.cli.calibrate import read_site
-    from agent.errors import DoorAgentError
 
     site = read_site(arguments.config)
     faces = site.config.faces if site.config is not None else None
     per_year = _number(arguments.strangers_per_year, faces.strangers_per_year if faces else 1.0)
     per_day = _number(arguments.stranger_passages_per_day, faces.stranger_passages_per_day if faces else 20.0)
-    if per_year <= 0 or per_day <= 0:
-        raise DoorAgentError("both numbers must be above zero", exit_code=2)
     report = _report(site, per_year, per_day)
     if arguments.json:
         print_json(report)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from agent.cli.common import add_command, print_json
+from agent.command_line import count
 
 if TYPE_CHECKING:
     from agent.core.recognition import Verdict
@@ -19,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Options."""
     parser = add_command(subparsers, "replay", "Decide again on past faces from their receipts in the journal.")
     parser.add_argument("--journal", type=Path, metavar="FILE", help="instead of the one in --config")
-    parser.add_argument("--seq", type=int, help="only this row")
+    parser.add_argument("--seq", type=count, help="only this row")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -91,7 +91,7 @@ def _export(residents: Residents, file: Path, zone: ZoneInfo, *, as_json: bool) 
         data = write_table(document["persons"], zone)
     else:
         data = json.dumps(document, ensure_ascii=False, indent=2).encode()
-    _write_private(file.resolve(), data)
+    _write_private(Path(os.path.realpath(file)), data)
     count = len(document["persons"])
     if as_json:
         print_json({"file": str(file), "persons": count})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.common import add_command, print_json
-from agent.command_line import add_action
+from agent.command_line import add_action, port
 
 if TYPE_CHECKING:
     from deploy.provision.sitefile import SiteFile
@@ -112,7 +112,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             verb.add_argument(
                 "--host", action="append", required=True, help="name or address that doors use; repeatable"
             )
-            verb.add_argument("--port", type=int, default=8883)
+            verb.add_argument("--port", type=port, default=8883, help="of the broker, TLS (default 8883)")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from agent.clock import rfc3339
+from agent.command_line import count
 from agent.errors import StoreError
 from deploy.community.office import ACTS_ON_A_PAGE, EVERY, LINK_MS, Office, Role, sign_in_url
 
@@ -32,7 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             parser.add_argument("--since", metavar="MARK", help="the mark of an earlier run: is its row still there?")
             which = parser.add_mutually_exclusive_group()
             which.add_argument(
-                "--before", type=int, default=EVERY, metavar="NUMBER", help=f"the {ACTS_ON_A_PAGE} before this one"
+                "--before", type=count, default=EVERY, metavar="NUMBER", help=f"the {ACTS_ON_A_PAGE} before this one"
             )
             which.add_argument("--all", action="store_true", help="the whole record")
         if name == "add":

@@ -21,6 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from agent.command_line import as_program, count
 from agent.core.journal import ClockQuality
 from tests.attack.attacked_door import Door
 from tests.attack.forged_codes import CodeForger
@@ -191,9 +192,9 @@ def run(attempts: int, *, seed: int = 1, processes: int = 1) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=20_000, help="attacks (default 20,000)")
+    parser.add_argument("--n", type=count, default=20_000, help="attacks (default 20,000)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--processes", type=count, default=1)
     arguments = parser.parse_args()
     result = run(arguments.n, seed=arguments.seed, processes=arguments.processes)
     print(json.dumps(result))  # noqa: T201
@@ -201,4 +202,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("campaign", main))

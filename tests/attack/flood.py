@@ -31,6 +31,7 @@ from typing import Any
 from agent.cli.bench_openings import spread
 from agent.cli.bench_ways import Ways
 from agent.cli.demo_world import DOOR, SITE, DemoWorld
+from agent.command_line import as_program, count
 from agent.link_settings import tls_context
 from deploy.broker import SERVER_NAME
 
@@ -183,8 +184,8 @@ def _stop(sender: subprocess.Popen[str]) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--per-s", type=int, default=1000)
+    parser.add_argument("--rounds", type=count, default=20)
+    parser.add_argument("--per-s", type=count, default=1000)
     parser.add_argument("--send", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.send is not None:
@@ -195,4 +196,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("flood", main))

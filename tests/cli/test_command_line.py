@@ -160,3 +160,60 @@ def test_every_command_says_what_it_takes(name, capsys):
     with pytest.raises(SystemExit, match="0"):
         main([name.replace("_", "-"), "--help"])
     assert "--json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["events", "list", "-n", "0"],
+        ["events", "list", "-n", "-5"],
+        ["demo", "--rounds", "-1"],
+        ["demo", "--port", "99999"],
+        ["bench", "faces", "--frames", "0"],
+        ["bench", "openings", "--rounds", "0"],
+        ["evaluate", "faces", "--data", ".", "--draws", "0"],
+        ["explain", "thresholds", "--strangers-per-year", "nan"],
+        ["explain", "thresholds", "--stranger-passages-per-day", "-1"],
+        ["provision", "pi@door", "--site", "x", "--door", "d", "--port", "0"],
+    ],
+)
+def test_a_number_that_means_nothing_is_refused_before_anything_is_done(words, capsys):
+    """They ran without an end, listed everything, or answered with NaN, which is no JSON."""
+    with pytest.raises(SystemExit, match="2"):
+        main([*words, "--json"])
+    assert " is not a " in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_a_campaign_of_nothing_finds_nothing_noticed():
+    """`--n -1` ended with 0 and "noticed": -1, and chaos of no events with nothing at all."""
+    for words in (["tamper", "--n", "-1"], ["chaos", "--events", "0"]):
+        done = subprocess.run(
+            [sys.executable, "-m", f"tests.faults.{words[0]}", *words[1:]], capture_output=True, timeout=90, check=False
+        )
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"is not a whole number from 1" in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "loop"])
+def test_what_is_no_file_is_no_journal(tmp_path, kind, capsys):
+    """A FIFO was waited for, and neither Ctrl-C nor SIGTERM ended that."""
+    path = tmp_path / kind
+    {"folder": path.mkdir, "fifo": lambda: os.mkfifo(path), "loop": lambda: path.symlink_to(path)}[kind]()
+    for words in (["events", "list"], ["events", "verify"], ["replay"]):
+        assert main([*words, "--journal", str(path)]) == 4
+        assert "there is no journal" in capsys.readouterr().err
+
+
+def test_an_export_onto_a_link_that_leads_to_itself_replaces_it(shell: Shell, capsys):
+    """It was a RuntimeError."""
+    link = shell.folder / "people.json"
+    link.symlink_to(link)
+    assert main(["roster", "export", str(link), "--config", str(shell.config)]) == 0
+    assert json.loads(link.read_bytes())["persons"] == []
+
+
+@pytest.mark.parametrize("words", [["--second-factor", "on"], ["--remove-phone", "abc"]])
+def test_what_is_asked_of_nobody_says_that_a_person_is_missing(shell: Shell, capsys, words):
+    """It asked for pictures."""
+    assert main(["enroll", *words, "--config", str(shell.config)]) == 2
+    assert "--person ID" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from agent.command_line import above_zero, as_program, count
 from tests.faults.bench import Bench, Child, judged, wait_until
 from tests.faults.proxy import Proxy
 
@@ -71,9 +72,9 @@ def _strike(rng: random.Random, bench: Bench, door: Child, proxy: Proxy) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=2000)
+    parser.add_argument("--events", type=count, default=2000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--per-s", type=float, default=60.0, help="events the door makes a second")
+    parser.add_argument("--per-s", type=above_zero, default=60.0, help="events the door makes a second")
     parser.add_argument("--loss", type=float, default=0.0, help="share of packets lost between door and broker, 0.2")
     a = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -83,4 +84,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("chaos", main))

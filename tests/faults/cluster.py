@@ -23,6 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from agent.command_line import above_zero, as_program, count
 from deploy.broker import free_port
 from deploy.fleet.rabbitmq import PLUGINS, conf, definitions, haproxy
 from deploy.pki import Authority, device_name
@@ -177,9 +178,9 @@ def run(doors: int, seconds: float, every_s: float, folder: Path, root: Path | N
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--doors", type=int, default=60)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--every", type=float, default=0.5, help="seconds between two events of a door")
+    parser.add_argument("--doors", type=count, default=60)
+    parser.add_argument("--seconds", type=above_zero, default=60.0)
+    parser.add_argument("--every", type=above_zero, default=0.5, help="seconds between two events of a door")
     parser.add_argument("--root", type=Path, help="folder with a Debian that has RabbitMQ 4")
     parser.add_argument("--keep", action="store_true", help="keep the folder with the nodes' logs")
     a = parser.parse_args()
@@ -198,4 +199,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("cluster", main))

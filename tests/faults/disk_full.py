@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from agent.command_line import as_program, count
 from agent.core.events import Kind
 from agent.outbox_verify import verify
 from agent.residents import NewFace, Residents, consent_now
@@ -163,8 +164,8 @@ def _bodies(door: Door, state: str) -> list[dict[str, Any]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=4, help="openings and exits in each of the three phases")
-    parser.add_argument("--mib", type=int, default=16, help="size of the disk")
+    parser.add_argument("--rounds", type=count, default=4, help="openings and exits in each of the three phases")
+    parser.add_argument("--mib", type=count, default=16, help="size of the disk")
     a = parser.parse_args()
     why = unable()
     if why is not None:
@@ -177,4 +178,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("disk_full", main))

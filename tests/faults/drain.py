@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.clock import SystemClock
+from agent.command_line import as_program, count
 from agent.core.events import Kind, Record
 from agent.outbox_open import open_journal
 from agent.outbox_schema import Moment
@@ -182,7 +183,7 @@ def _peak_mib(door: Door) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=_ROWS_60_S)
+    parser.add_argument("--rows", type=count, default=_ROWS_60_S)
     with tempfile.TemporaryDirectory() as folder:
         result = run(parser.parse_args().rows, Path(folder))
     print(json.dumps(result))  # noqa: T201
@@ -190,4 +191,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("drain", main))

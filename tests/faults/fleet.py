@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from agent.clock import SystemClock
+from agent.command_line import above_zero, as_program, count
 from agent.core.events import Kind, Record
 from agent.core.stream import Committed, LinkUp
 from agent.link_settings import Backoff, LinkSettings
@@ -273,9 +274,9 @@ def _summary(bench: Bench, results: list[dict], timeline: Timeline) -> dict[str,
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--doors", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--every", type=float, default=8.6, help="seconds between two events of a door")
+    parser.add_argument("--doors", type=count, default=200)
+    parser.add_argument("--seconds", type=above_zero, default=60.0)
+    parser.add_argument("--every", type=above_zero, default=8.6, help="seconds between two events of a door")
     parser.add_argument("--picture", type=Path, metavar="FILE.png", help="draw the run")
     parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     a = parser.parse_args()
@@ -290,4 +291,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("fleet", main))

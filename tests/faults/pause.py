@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from agent.app import DoorAgent
+from agent.command_line import as_program, count
 from agent.config import parse
 from agent.core.roster import FaceTemplate, Person, PhoneKey, person_json
 from agent.core.vision_messages import Alive, EnrolledTemplate, Enrolment, EnrolmentState, Hello, encode
@@ -242,7 +243,7 @@ def child(what: str, state: Path, say: Callable[[str], None], wait: Callable[[],
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--people", type=int, default=19_990)
+    parser.add_argument("--people", type=count, default=19_990)
     parser.add_argument("--folder", type=Path, help="where the roster lies; default: the folder for temporary files")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     a = parser.parse_args()
@@ -255,4 +256,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("pause", main))

@@ -19,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 
 from agent.clock import SystemClock
+from agent.command_line import as_program, count
 from agent.core.events import Kind, Record
 from agent.core.stream import StoreReported
 from agent.link_settings import LinkSettings
@@ -113,9 +114,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database", required=True, help="URL of an empty PostgreSQL database")
     parser.add_argument("--way", choices=WAYS, default="parts")
-    parser.add_argument("--servers", type=int, default=3)
-    parser.add_argument("--doors", type=int, default=12)
-    parser.add_argument("--rows", type=int, default=400)
+    parser.add_argument("--servers", type=count, default=3)
+    parser.add_argument("--doors", type=count, default=12)
+    parser.add_argument("--rows", type=count, default=400)
     a = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = run(a.way, a.servers, a.doors, a.rows, a.database, Path(folder))
@@ -124,4 +125,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("shared", main))

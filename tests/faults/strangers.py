@@ -28,6 +28,7 @@ from typing import Any
 import paho.mqtt.client as mqtt
 
 from agent.clock import SystemClock
+from agent.command_line import as_program, count
 from agent.core.stream import LinkAlarm, LinkDown, LinkUp
 from agent.link_settings import LinkSettings, tls_context
 from agent.mqtt_link import MqttLink
@@ -205,7 +206,7 @@ def run(n: int, seed: int, bench: Bench) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=300)
+    parser.add_argument("--n", type=count, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--root", type=Path, help="on a RabbitMQ cluster, see tests.faults.cluster")
     a = parser.parse_args()
@@ -220,4 +221,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("strangers", main))

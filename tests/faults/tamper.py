@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.command_line import as_program, count
 from agent.errors import StoreError
 from agent.outbox_open import open_journal
 from agent.outbox_schema import JournalDamagedError
@@ -136,7 +137,7 @@ def run(n: int) -> tuple[dict[str, int], list[dict[str, object]]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=200)
+    parser.add_argument("--n", type=count, default=200)
     counts, unnoticed = run(parser.parse_args().n)
     for one in (*unnoticed, counts):
         print(json.dumps(one))  # noqa: T201
@@ -144,4 +145,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("tamper", main))

@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from agent.command_line import as_program, count
 from agent.core.events import Kind, Priority, Record
 from agent.core.journal import ClockQuality
 from agent.outbox_open import open_journal
@@ -50,7 +51,7 @@ def run(events: int, folder: Path) -> dict[str, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=2000)
+    parser.add_argument("--events", type=count, default=2000)
     parser.add_argument("--folder", help="on the disk to be measured; default: the folder for temporary files")
     a = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=a.folder) as folder:
@@ -59,4 +60,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("wear", main))

@@ -29,6 +29,7 @@ from urllib.request import Request, urlopen
 from agent.cli import demo_world
 from agent.cli.demo_processes import Uplink
 from agent.cli.demo_world import DemoWorld
+from agent.command_line import as_program, count
 from agent.core.events import Kind
 from agent.errors import DoorAgentError
 from agent.outbox_report import listed
@@ -232,7 +233,7 @@ def run(rounds: int) -> tuple[dict[str, Any], list[str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=count, default=4)
     try:
         counts, found = run(parser.parse_args().rounds)
     except DoorAgentError as e:
@@ -245,4 +246,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("wire", main))

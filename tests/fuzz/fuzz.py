@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from multiprocessing import get_context
 from typing import Any
 
+from agent.command_line import as_program, count
 from tests.fuzz import guided
 from tests.fuzz.seeds import SEEDS
 from tests.fuzz.targets import TARGETS, Target
@@ -152,12 +153,12 @@ def run(inputs: int, *, seed: int = 1, processes: int = 1, names: tuple[str, ...
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=100_000, help="inputs (default 100,000)")
+    parser.add_argument("--n", type=count, default=100_000, help="inputs (default 100,000)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--processes", type=count, default=1)
     parser.add_argument("--target", choices=sorted(TARGETS), help="only this one")
     parser.add_argument("--engine", choices=("mutation", "atheris"), default="mutation")
-    parser.add_argument("--seconds", type=int, default=60, help="with atheris: so long for each target (default 60)")
+    parser.add_argument("--seconds", type=count, default=60, help="with atheris: so long for each target (default 60)")
     arguments = parser.parse_args()
     names = (arguments.target,) if arguments.target else tuple(TARGETS)
     if arguments.engine == "atheris":
@@ -168,4 +169,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_program("fuzz", main))
