@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import re
 import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -85,6 +86,20 @@ def _whole(text: str, least: int, most: int) -> int:
     if not least <= number <= most:
         raise argparse.ArgumentTypeError(f"{text!r:.50} is not a whole number from {least} to {most}")
     return number
+
+
+def host(text: str) -> str:
+    """For argparse: a machine's name or address, as in `server.host` of a door's configuration."""
+    if not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", text):
+        raise argparse.ArgumentTypeError(f"{text!r:.50} is not a host's name or address (letters, digits, . : -)")
+    return text
+
+
+def name_of_one(text: str) -> str:
+    """For argparse: a short name, as certificates, topics and folders have it."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", text):
+        raise argparse.ArgumentTypeError(f"{text!r:.50} is not a short name (1 to 63 of a-z, 0-9 and -)")
+    return text
 
 
 def above_zero(text: str) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli.common import add_command, print_json
-from agent.command_line import add_action, port
+from agent.command_line import add_action, host, name_of_one, port
 
 if TYPE_CHECKING:
     from deploy.provision.sitefile import SiteFile
@@ -98,8 +98,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         if name in ("revoke", "user-data"):
             verb.add_argument("door")
         if name == "server":
-            verb.add_argument("--name", default="community", help="certificate name, where there are several")
-            verb.add_argument("--host", help="the broker's name; default: [all.server] host of the site file")
+            verb.add_argument(
+                "--name", type=name_of_one, default="community", help="certificate name, where there are several"
+            )
+            verb.add_argument(
+                "--host", type=host, help="the broker's name; default: [all.server] host of the site file"
+            )
         if name == "client":
             verb.add_argument("name", choices=("dashboard", "homeassistant"))
         if name == "rotate":
@@ -110,7 +114,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
             )
         if name == "broker":
             verb.add_argument(
-                "--host", action="append", required=True, help="name or address that doors use; repeatable"
+                "--host", type=host, action="append", required=True, help="name or address that doors use; repeatable"
             )
             verb.add_argument("--port", type=port, default=8883, help="of the broker, TLS (default 8883)")
 
@@ -134,13 +138,18 @@ def _offline(arguments: argparse.Namespace, _: SiteFile, folder: Path) -> int:
 
 
 def _revoke(arguments: argparse.Namespace, site: SiteFile, folder: Path) -> int:
-    from deploy.broker import DASHBOARD_NAME, HOME_NAME, SERVER_NAME
+    from agent.errors import DoorAgentError
     from deploy.site_files import lists_to
     from deploy.site_pki import SiteAuthority
 
     authority = SiteAuthority(folder)
-    own = arguments.door in (SERVER_NAME, DASHBOARD_NAME, HOME_NAME) and arguments.door not in site.doors
-    name = arguments.door if own else f"{site.site.name}/{arguments.door}"
+    issued = {entry["name"] for entry in authority.issued()}
+    name = f"{site.site.name}/{arguments.door}"
+    if arguments.door not in site.doors and name not in issued:  # a server's or a client's then
+        name = arguments.door
+        if name not in issued:
+            known = ", ".join(sorted(issued | {f"{site.site.name}/{door}" for door in site.doors}))
+            raise DoorAgentError(f"nothing was taken back: no certificate is for {name}; there are {known}")
     facts: dict[str, object] = {"revoked": authority.revoke(name), "name": name}
     words = f"{name}: {facts['revoked']} certificates taken back; {lists_to(authority, arguments.site.parent)}"
     return _say(arguments, facts, words)
@@ -178,14 +187,17 @@ def _init(arguments: argparse.Namespace) -> int:
     if made := not path.exists():
         write_file(path, _TEMPLATE.format(name=arguments.name).encode(), 0o644)
     try:
-        load(path)
+        found = load(path).site.name
     except ConfigError:
         if made:  # whoever wrote it has to mend it, and may have no other copy
             path.unlink()
         raise
+    if found != arguments.name:
+        raise ConfigError(f"{path}: is of the site {found}; a new site needs a folder of its own")
     SiteAuthority.create(arguments.folder / "pki", arguments.name)
     words = (
-        f"made {path} and {arguments.folder}/pki. Back up the folder; move the root's key away: door-agent site offline"
+        f"{'made' if made else 'there already:'} {path} and {arguments.folder}/pki. Back up the folder; move the root's"
+        " key away: door-agent site offline"
     )
     return _say(arguments, {"site_file": str(path)}, words)
 

@@ -1,5 +1,9 @@
 """`door-agent site`: what an installer has written is never taken away."""
 
+import json
+
+import pytest
+
 from agent.cli.main import main
 
 
@@ -32,3 +36,46 @@ def test_a_stick_that_is_not_there_or_a_key_that_is_none_is_told_in_a_line_and_n
     root.write_bytes(key[:60])
     assert main(["site", "rotate", "server", "--site", site]) == 1
     assert "root.key: cannot be read as a key (" in capsys.readouterr().err
+
+
+def test_a_site_is_not_made_anew_under_another_name(tmp_path, capsys):
+    """It said that it had made it."""
+    assert main(["site", "init", str(tmp_path), "--name", "garden"]) == 0
+    assert main(["site", "init", str(tmp_path), "--name", "orchard"]) == 3
+    assert "is of the site garden" in capsys.readouterr().err
+    assert main(["site", "init", str(tmp_path), "--name", "garden"]) == 0
+    assert "there already" in capsys.readouterr().out
+
+
+def test_a_certificate_to_take_back_that_never_was_is_a_failure_and_any_servers_can_be_taken_back(tmp_path, capsys):
+    """A stolen door's name with a letter wrong ended with 0; of servers only `community` could be taken back."""
+    assert main(["site", "init", str(tmp_path), "--name", "garden"]) == 0
+    site = ["--site", str(tmp_path / "site.toml")]
+    assert main(["site", "server", *site, "--host", "10.0.0.5", "--name", "east"]) == 0
+    capsys.readouterr()
+    for name in ("dor-1", "garden/door-1", "community"):
+        assert main(["site", "revoke", *site, name, "--json"]) == 1
+        said = json.loads(capsys.readouterr().out)["error"]
+        assert name in said
+        assert "there are east, garden/door-1" in said
+    assert main(["site", "revoke", *site, "door-1"]) == 0  # one that is in the site file, though nothing was issued yet
+    capsys.readouterr()
+    assert main(["site", "revoke", *site, "east", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["revoked"] == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["broker", "--host", "a b"],
+        ["broker", "--host", ""],
+        ["server", "--host", "mqtt://b"],
+        ["server", "--host", "b", "--name", "../x"],
+    ],
+)
+def test_no_certificate_is_made_for_what_no_machine_is_called(tmp_path, words):
+    """`--name ../x` wrote a folder beside the site's."""
+    assert main(["site", "init", str(tmp_path / "s"), "--name", "garden"]) == 0
+    with pytest.raises(SystemExit, match="2"):
+        main(["site", words[0], "--site", str(tmp_path / "s" / "site.toml"), *words[1:]])
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_dir()) == ["pki", "s"]
