@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
 from agent.cli.common import add_command, print_json
@@ -40,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         key = key or folder / load(arguments.site).site.authority / "release.sign.key"
     signed = "" if key else "; NOT SIGNED: a provisioned door refuses it"
     out = arguments.out or folder / f"bundle-{target}.tar"
+    tempfile.TemporaryFile(dir=out.parent).close()  # where nothing can be written is said before minutes of downloads
     extra = {"weights": arguments.weights, "wheels": arguments.wheel, "key": key, "serial": arguments.serial}
     name = bundle.make(target, out, **extra, say=lambda words: print(words, file=sys.stderr))
     if arguments.json:

@@ -217,3 +217,8 @@ def test_what_is_asked_of_nobody_says_that_a_person_is_missing(shell: Shell, cap
     """It asked for pictures."""
     assert main(["enroll", *words, "--config", str(shell.config)]) == 2
     assert "--person ID" in capsys.readouterr().err
+
+
+def test_a_bundle_that_cannot_be_written_is_said_before_anything_is_fetched(tmp_path, capsys):
+    assert main(["bundle", "--for", "aarch64-cp313", "--out", str(tmp_path / "absent" / "b.tar")]) == 1
+    assert f"{tmp_path / 'absent'}" in capsys.readouterr().err
