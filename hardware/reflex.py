@@ -81,7 +81,7 @@ class State:
     exit_pulses_told: bool = False
     since_s: float = NEVER_S  # since when the relay is energised for this reason
     heat_s: float = 0.0
-    at_s: float = 0.0
+    at_s: float = NEVER_S  # of the last step
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def _fire_releases(state: State, now_s: float, settings: ReflexSettings) -> bool
 def _heat(state: State, now_s: float, settings: ReflexSettings) -> State:
     if settings.continuous_duty:
         return state
-    passed_s = now_s - state.at_s
+    passed_s = now_s - state.at_s if state.at_s > NEVER_S else 0.0
     heat_s = state.heat_s + passed_s if state.energised else max(0.0, state.heat_s - passed_s * COOL_PER_S)
     return replace(state, at_s=now_s, heat_s=heat_s)
 

@@ -10,6 +10,7 @@ import pytest
 from hardware.errors import PeerGoneError
 from hardware.guard import MAX_AGENTS, MESSAGES_PER_TURN, Guard
 from hardware.ports import InputPin, OutputPin
+from hardware.reflex import WARM_S
 from hardware.seqpacket import Connection, Listener, connect, own_users
 from hardware.settings import GuardSettings
 from hardware.simulated import SimulatedBoard
@@ -107,6 +108,17 @@ def test_losing_the_agent_that_ordered_drops_and_losing_an_onlooker_does_not(rig
     agent.close()
     rig.run(0.01)
     assert not rig.on()
+
+
+def test_a_guard_that_starts_takes_the_strike_for_half_warm(rig):
+    """It took it for cold: one that died in each release and started again gave the coil no rest at all."""
+    agent, energised_s = rig.agent(), 0.0
+    for id_ in ("a", "b"):
+        for _ in range(23):
+            feed(agent, id_)
+            rig.run(0.5)
+            energised_s += 0.5 * rig.on()
+    assert 10.0 < energised_s <= WARM_S + 2.0  # it cools for a second between the two
 
 
 def test_exit_and_fire_release_without_any_agent(rig):
