@@ -88,6 +88,7 @@ def first_facts(config: Config, release: str) -> dict[str, Any]:
     return {
         "site": config.door.site,
         "door": config.door.id,
+        "timezone": config.door.timezone,
         "software": release,
         "lock_type": config.door.lock_type,
         "policy": config.faces.policy,

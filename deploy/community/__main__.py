@@ -117,7 +117,7 @@ def run(settings: Settings) -> None:
     server = _serve(
         settings,
         PageParts(feed, office, history, people, orders, passes, settings.public_url,
-                  settings.frame_ancestors, more),
+                  settings.frame_ancestors, more, settings.timezone),
     )  # fmt: skip
     rollouts = _rollouts(settings, commander, feed, consumer.alarm)
     consumer.start()

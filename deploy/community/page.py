@@ -50,6 +50,7 @@ class PageParts:
     public_url: str | None = None
     frame_ancestors: str = "'self'"
     more: tuple[Blueprint, ...] = ()  # other pages of this server, with rules of their own
+    timezone: str = "Asia/Shanghai"  # of the doors: every time on the page is theirs
 
 
 def build(parts: PageParts) -> Flask:
@@ -99,7 +100,7 @@ def _add_seeing(app: Flask, parts: PageParts, gate: Gate) -> None:
         names = {f"manager-{number}": name for number, name in parts.office.names().items()}
         return jsonify(
             {"name": own.manager.name, "role": own.manager.role, "csrf": own.csrf,
-             "can_order": parts.orders is not None, "names": {**names, HOME_ASSISTANT.actor: HOME_ASSISTANT.name}}
+             "can_order": parts.orders is not None, "zone": parts.timezone, "names": {**names, HOME_ASSISTANT.actor: HOME_ASSISTANT.name}}
         )  # fmt: skip
 
     @app.get("/api/now")

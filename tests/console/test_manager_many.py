@@ -88,6 +88,18 @@ def test_what_has_no_date_because_it_was_today_gets_one_at_midnight(manager, est
     estate.feed.add(News("event", DOORS[0], {**row, "wall_ms": at_ms, "at_ms": at_ms, "body": {}}))
     manager.until("document.querySelector('#events time') !== null")
     assert "/" not in manager.text("#events time")
-    manager.js("const Real = Date; Date = class extends Real { constructor(...a) { super(...(a.length ? a : [Real.now()"
-               " + 86400000])); } }; 0")  # fmt: skip
+    manager.js("const real = Date.now; Date.now = () => real() + 86400000; 0")
     manager.until("document.querySelector('#events time').textContent.includes('/')")
+
+
+def test_times_are_the_doors_own_wherever_the_readers_device_believes_to_be(browser, estate):
+    """A volunteer's old computer stood in another time zone: last night was this afternoon."""
+    stored(estate, 1)
+    browser.call("Emulation.setTimezoneOverride", timezoneId="America/New_York")
+    try:
+        sign_in(browser, estate, Role.MANAGER, "Lin")
+        choose(browser, "#day", "2026-11-23")
+        reads(browser, "#events time", "11/23 12:00:01")
+    finally:
+        browser.call("Emulation.setTimezoneOverride", timezoneId="")
+        browser.leave()

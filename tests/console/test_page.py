@@ -178,6 +178,12 @@ def test_what_did_not_happen_today_has_its_date(page, door):
     reads(page, "#events", "11/23 ")
 
 
+def test_times_are_the_doors_own_wherever_the_readers_device_believes_to_be(page, door):
+    door.board.update(timezone="Asia/Shanghai")
+    door.event("AccessControl/Denied/CredentialNotFound", credential="face", reason="CredentialNotFound")
+    reads(page, "#events", "11/23 16:15:00")  # 08:15 UTC
+
+
 def test_whoever_does_not_want_a_face_is_told_the_other_way_in(page):
     page.js("document.querySelector('#enrol-name').value = '林阿婆'; document.querySelector('#enrol-start').click()")
     reads(page, "#enrol-result", "comes in by phone")

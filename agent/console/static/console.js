@@ -151,9 +151,10 @@ function timeOf(at) {
   const time = make("time"), date = new Date(at);
   if (Number.isNaN(date.getTime())) return time;
   time.dateTime = date.toISOString();
-  const hours = date.toLocaleTimeString(language, { hour12: false }), today = date.toDateString() === new Date().toDateString();
-  time.textContent = today ? hours : `${date.toLocaleDateString(language, { month: "numeric", day: "numeric" })} ${hours}`;
-  time.title = date.toLocaleString(language);
+  const inZone = (when, form) => when.toLocaleString(language, { timeZone: now.timezone, hourCycle: "h23", ...form }); // the door's, not the reader's
+  const hours = inZone(date, { hour: "2-digit", minute: "2-digit", second: "2-digit" }), day = { month: "numeric", day: "numeric" };
+  time.textContent = inZone(date, { ...day, year: "numeric" }) === inZone(new Date(), { ...day, year: "numeric" }) ? hours : `${inZone(date, day)} ${hours}`;
+  time.title = inZone(date);
   return time;
 }
 

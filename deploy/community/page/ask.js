@@ -18,10 +18,10 @@ async function askServer(path, body, method) {
     if (!typing()) location.replace("/enter?over=1");
     throw new Error(say("signInOver"));
   }
-  const told = await reply.json().catch(() => ({ error: `${reply.status} ${reply.statusText}` })); // a proxy's page
-  if (reply.ok) return told;
-  if (told.error === "not from this page" && await signedInAnew()) return askServer(path, body, method);
-  throw Object.assign(new Error(inWords(told.error ?? String(reply.status))), { unknown: reply.status === 404 });
+  const said = await reply.json().catch(() => ({ error: `${reply.status} ${reply.statusText}` })); // a proxy's page
+  if (reply.ok) return said;
+  if (said.error === "not from this page" && await signedInAnew()) return askServer(path, body, method);
+  throw Object.assign(new Error(inWords(said.error ?? String(reply.status))), { unknown: reply.status === 404 });
 }
 
 // Another tab signed in: the same browser, another session, so another token.
@@ -60,13 +60,16 @@ function copyFrom(source, button, told) {
 }
 
 const mayOrder = () => me.role !== "viewer";
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+// Times are the doors' own wherever the reader's device believes to be. `form` as for Intl.DateTimeFormat.
+let zone = Intl.DateTimeFormat().resolvedOptions().timeZone; // until the server has said its own
+const inZone = (ms, form) => new Date(ms).toLocaleString(language, { timeZone: zone, hourCycle: "h23", ...form });
+const dayOf = (ms) => new Date(ms).toLocaleDateString("sv", { timeZone: zone }); // 2026-11-23
+const HOURS = { hour: "2-digit", minute: "2-digit", second: "2-digit" }, DATE = { month: "numeric", day: "numeric" };
 
 function clock(ms) {
-  const t = new Date(ms), today = new Date(), hours = t.toLocaleTimeString(language, { hour12: false });
-  if (today.toDateString() === t.toDateString()) return hours;
-  const year = today.getFullYear() === t.getFullYear() ? undefined : "numeric";
-  return `${t.toLocaleDateString(language, { year, month: "numeric", day: "numeric" })} ${hours}`;
+  const day = dayOf(ms), today = dayOf(Date.now());
+  if (day === today) return inZone(ms, HOURS);
+  return `${inZone(ms, day.slice(0, 4) === today.slice(0, 4) ? DATE : { ...DATE, year: "numeric" })} ${inZone(ms, HOURS)}`;
 }
 
 // gate-2 before gate-10.

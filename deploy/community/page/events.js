@@ -30,7 +30,7 @@ const trustedTime = (entry) => ["ntp", "rtc", "reckoned"].includes(entry.at_cloc
 function eventRow(entry, said) {
   const row = make("li", undefined, said.tone);
   row.append(make("span", undefined, `dot ${said.tone}`), timeOf(entry.at_ms, trustedTime(entry)), said.silent ? silentWords(`${entry.device} ${entry.epoch} ${entry.seq}`, said.more, entry.body.person_id) : make("span", said.text), make("span", entry.device, "where"));
-  const reckoned = entry.at_clock === "reckoned" ? ` · ${say("reckoned", new Date(entry.wall_ms).toLocaleString(language))}` : "";
+  const reckoned = entry.at_clock === "reckoned" ? ` · ${say("reckoned", inZone(entry.wall_ms))}` : "";
   row.title = `${entry.kind} #${entry.seq}${reckoned}`;
   return row;
 }
@@ -103,7 +103,7 @@ async function fillDay() {
 
 // ---------------------------------------------------------------- a span as CSV
 
-const today = () => new Date(Date.now() - new Date().getTimezoneOffset() * 60000).toISOString().slice(0, 10);
+const today = () => dayOf(Date.now());
 const DAY_MS = 86400000, DAYS_MOST = 400;
 
 function openExport() {

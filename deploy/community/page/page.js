@@ -98,6 +98,7 @@ async function begin() {
   try {
     me = await askServer("/api/me");
     signedOut = false;
+    zone = me.zone;
     now = await askServer("/api/now");
   } catch {
     lost = true;
@@ -128,11 +129,11 @@ function lose() { // start over with a snapshot: what was missed is in it
 }
 
 window.addEventListener("offline", lose);
-let day = new Date().toDateString();
+let day = dayOf(Date.now());
 setInterval(() => {
   if (connected && Date.now() - heardMs > SILENT_MS) lose();
-  if (day === new Date().toDateString()) return;
-  day = new Date().toDateString(); // what stood there without a date is of yesterday now
+  if (day === dayOf(Date.now())) return;
+  day = dayOf(Date.now()); // what stood there without a date is of yesterday now
   showNews();
 }, 1000);
 

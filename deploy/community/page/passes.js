@@ -32,7 +32,7 @@ function choices(id, pairs) {
 
 function passRow(p) {
   const row = make("li"), buttons = make("span", undefined, "buttons");
-  const words = [say("until", new Date(p.until_utc_s * 1000).toLocaleString(language)), p.doors.join(", ") || say("allDoors"), p.uses ? say("uses_n", p.uses) : say("usesAny")];
+  const words = [say("until", inZone(p.until_utc_s * 1000, { ...DATE, year: "numeric", hour: "2-digit", minute: "2-digit" })), p.doors.join(", ") || say("allDoors"), p.uses ? say("uses_n", p.uses) : say("usesAny")];
   if (p.revoked_utc_s) words.push(say("revoked"));
   else buttons.append(buttonOf(say("revoke"), "plain danger", () => sure(say("revokeSure", p.note || p.pass_id), `/api/passes/${p.pass_id}`, "DELETE", showPasses)));
   row.append(make("strong", p.note || p.pass_id), make("span", words.join(" · ")), buttons);

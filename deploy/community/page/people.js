@@ -49,7 +49,7 @@ function personRow(p) {
   mark(say("phones_n", p.phones), p.phones ? "good" : p.second_factor ? "warn" : "");
   if (p.second_factor) mark(say("faceAndPhone"));
   if (!p.enabled) mark(say("disabled"), "warn");
-  if (p.valid_until_utc_s) mark(say("until", new Date(p.valid_until_utc_s * 1000).toLocaleDateString(language)));
+  if (p.valid_until_utc_s) mark(say("until", inZone(p.valid_until_utc_s * 1000, { ...DATE, year: "numeric" })));
   buttons.append(buttonOf(say("edit"), "plain", () => edit(p)));
   if (p.faces) buttons.append(buttonOf(say("withdraw"), "plain", () => sure(say("withdrawSure", calledHow(p)), `/api/people/${encodeURIComponent(p.id)}/withdraw`, "POST")));
   buttons.append(buttonOf(say("remove"), "plain danger", () => sure(say("personSure", calledHow(p)), `/api/people/${encodeURIComponent(p.id)}`, "DELETE")));
