@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from agent.core.journal import ClockQuality
+from deploy.community.boot_times import RECKONED
 from deploy.community.news import News
 
 _KEPT: Final = 300
 _STREAMED: Final = 500  # doors' states included
+_BELIEVED: Final = (ClockQuality.NTP, ClockQuality.RTC, RECKONED)
 _UNSHOWN: Final = ("challenge", "sealing-key")  # between the door and the commander or publisher
 
 
@@ -27,14 +31,14 @@ class Feed:
         self._said: set[str] = set()  # doors whose state is this run's, not the ledger's
         self.closed = False
         self.site_keys = 0  # number of the newest list of the site's keys; 0: none was ever replaced
-        self._entries: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._entries: list[dict[str, Any]] = []  # in the order in which things happened
         self._stream: deque[dict[str, Any]] = deque(maxlen=_STREAMED)
         self._doors: dict[str, dict[str, Any]] = {
             name: {"heard_ms": heard_ms, "online": online, "state": _shown(state), "keys": _keys(state)}
             for name, heard_ms, online, state in doors
         }
         for event in events:
-            self._append({**event, "type": "event"})
+            self._append({"type": "event", **event})
 
     def add(self, news: News) -> None:
         """Take one piece of news from the consumer; a hello is nothing to show.
@@ -72,9 +76,20 @@ class Feed:
     def _append(self, entry: dict[str, Any]) -> None:
         self._number += 1
         numbered = {**entry, "number": self._number}
-        self._stream.append(numbered)
         if entry["type"] not in ("state", "reply", "link", "acknowledged"):
-            self._entries.append(numbered)
+            numbered["order_ms"] = _order_ms(entry)
+            self._place(numbered)
+        self._stream.append(numbered)
+
+    def _place(self, entry: dict[str, Any]) -> None:
+        """By when it happened, so that what a door catches up on does not push out what is of now; page.js does so too.
+
+        A row takes the place of the preview that ran ahead of it.
+        """
+        name = _name(entry)
+        self._entries = [e for e in self._entries if e["type"] != "preview" or _name(e) != name]
+        insort(self._entries, entry, key=lambda e: (e["order_ms"], e["number"]))
+        del self._entries[:-_KEPT]
 
     def snapshot(self) -> dict[str, Any]:
         """Everything, oldest entry first; states are in `doors`."""
@@ -124,6 +139,17 @@ class Feed:
         with self._changed:
             self.closed = True
             self._changed.notify_all()
+
+
+def _name(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    return entry["device"], entry.get("epoch"), entry.get("seq")
+
+
+def _order_ms(entry: Mapping[str, Any]) -> int:
+    """When it happened as far as that can be believed: else, and never later than, when it came."""
+    at_ms = int(entry["at_ms"])
+    received_ms = int(entry.get("received_ms", at_ms))
+    return min(at_ms, received_ms) if entry.get("at_clock", "ntp") in _BELIEVED else received_ms
 
 
 def _keys(state: Mapping[str, Any]) -> int | None:

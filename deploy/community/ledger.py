@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from agent.core.events import Kind
+from agent.core.events import Kind, Priority
 from agent.core.journal import Row, canonical, originals
 from deploy.community.boot_times import BootTimes, Placed
 from deploy.community.database import Connection
@@ -21,12 +21,17 @@ from deploy.community.ingest import Alarm, Chain, Taken
 from deploy.community.ledger_schema import prepare
 
 _EPOCH: Final = re.compile("[0-9a-f]{32}")
+_PREVIEW: Final = ("device", "epoch", "seq", "kind", "wall_ms", "received_ms", "body")
+_EVENT: Final = (*_PREVIEW, "priority", "clock", "at_ms", "at_clock")
+_AHEAD: Final = f"""SELECT {", ".join(f"p.{name}" for name in _PREVIEW)} FROM previews p
+    JOIN chains c ON c.device = p.device AND c.epoch = p.epoch
+    WHERE confirmed = 0 AND seq >= next AND fork = 0 ORDER BY received_ms DESC LIMIT ?"""  # noqa: S608  our names
 _FORGET_AT_ONCE: Final = 5000  # rows a turn: the doors wait meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What came of writing a message: alarms to tell; its rows that are new here and its previews, with their times."""
+    """What came of writing a message: alarms to tell; its rows and previews that are new here, with their times."""
 
     alarms: list[Alarm]
     rows: list[tuple[Row, Placed]]
@@ -93,8 +98,11 @@ class Ledger:
         for m in taken.missed:
             values = (device, c.epoch, m.first, m.last, m.hash, m.declared)
             self.db.execute("INSERT INTO missed VALUES (?,?,?,?,?,?) ON CONFLICT DO NOTHING", values)
+        ahead = []
         for row in taken.previews:
-            alarms += self._preview(row, now_ms)
+            first, contradicted = self._preview(row, now_ms)
+            ahead += [row] if first else []
+            alarms += contradicted
         self.db.execute(
             "INSERT INTO chains VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (device, epoch) DO UPDATE SET"
             " next = excluded.next, hash = excluded.hash, heard = excluded.heard, claimed = excluded.claimed,"
@@ -102,7 +110,7 @@ class Ledger:
             (device, c.epoch, c.next, c.hash, c.heard, c.claimed, c.claimed_hash, c.re, c.fork, c.run),
         )
         alarms += [a for r in taken.rows if r.seq == 1 for a in self._succession(r)]
-        return Stored(alarms, placed, [(r, self._boots.seen(r)) for r in taken.previews])
+        return Stored(alarms, placed, [(r, self._boots.seen(r)) for r in ahead])
 
     def _had(self, r: Row) -> bool:
         """True for a copy of a row that is here under its earlier name: its chain goes on, its event came already."""
@@ -138,14 +146,15 @@ class Ledger:
                 alarms += [] if right else [_contradicted(seq, came=seq in came)]
         return alarms
 
-    def _preview(self, r: Row, now_ms: int) -> list[Alarm]:
+    def _preview(self, r: Row, now_ms: int) -> tuple[bool, list[Alarm]]:
+        """Whether this is the first that is heard of it, and what it contradicts."""
         held = self.hash_of(r.device, r.epoch, r.seq)
         confirmed = 0 if held is None else 1 if held == r.hash else -1
-        self.db.execute(
-            "INSERT INTO previews VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+        new = self.db.execute(
+            "INSERT INTO previews VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING RETURNING seq",
             (r.device, r.epoch, r.seq, r.hash, r.kind, r.wall_ms, canonical(r.body), now_ms, confirmed),
         )
-        return [_contradicted(r.seq, came=True)] if confirmed < 0 else []
+        return bool(new) and held != r.hash, [_contradicted(r.seq, came=True)] if confirmed < 0 else []
 
     def _succession(self, first: Row) -> list[Alarm]:
         """A new epoch names the last row known of the one before: what is missing up to there, or unnamed, is lost."""
@@ -226,10 +235,16 @@ class Ledger:
         return sorted((str(d), int(h)) for d, h in found)
 
     def newest(self, count: int) -> list[dict[str, Any]]:
-        """The newest events in the order of their arrival, oldest first, for the page."""
-        names = ("device", "epoch", "seq", "kind", "priority", "wall_ms", "clock", "at_ms", "at_clock", "body")
-        found = self.db.execute(f"SELECT {', '.join(names)} FROM events ORDER BY id DESC LIMIT ?", (count,))  # noqa: S608
-        return [dict(zip(names, (*f[:-1], json.loads(f[-1])), strict=True)) for f in reversed(found)]
+        """The newest events in the order of their arrival, oldest first, for the page; then what runs ahead of its row.
+
+        A preview whose row came, or whose place in the chain was passed, is none any more.
+        """
+        found = self.db.execute(f"SELECT {', '.join(_EVENT)} FROM events ORDER BY id DESC LIMIT ?", (count,))  # noqa: S608
+        ahead = self.db.execute(_AHEAD, (count,))
+        rows = [dict(zip(_EVENT, f, strict=True)) for f in reversed(found)]
+        unsure = {"type": "preview", "priority": int(Priority.ALARM), "clock": "none", "at_clock": "none"}
+        rows += [{**dict(zip(_PREVIEW, f, strict=True)), **unsure, "at_ms": f[4]} for f in reversed(ahead)]
+        return [{**row, "body": json.loads(row["body"])} for row in rows]
 
     def forget(self, before_ms: int) -> bool:
         """Delete some of what came before then (within a transaction); True: call again, there may be more.

@@ -103,3 +103,17 @@ def test_times_are_the_doors_own_wherever_the_readers_device_believes_to_be(brow
     finally:
         browser.call("Emulation.setTimezoneOverride", timezoneId="")
         browser.leave()
+
+
+def test_a_door_that_catches_up_on_a_month_pushes_nothing_of_now_off_the_page(manager, estate):
+    """The alarm that ran ahead of them was gone as soon as 300 old rows had come."""
+    now_ms = time.time_ns() // 1_000_000
+    row = {"epoch": "f", "kind": str(Kind.DOORBELL), "clock": "ntp", "at_clock": "ntp", "body": {}}
+    told = {**row, "seq": 900, "priority": 3, "wall_ms": now_ms, "at_ms": now_ms, "kind": str(Kind.DURESS)}
+    estate.feed.add(News("preview", "garden/gate-2", told))
+    reads(manager, "#events li:first-child", "garden/gate-2")
+    for n in range(310):
+        estate.event(n, Kind.DOORBELL)
+    manager.until("document.querySelectorAll('#events li').length >= 300")
+    reads(manager, "#events li:first-child", "garden/gate-2")
+    reads(manager, "#events li:nth-child(2)", "garden/gate-1")

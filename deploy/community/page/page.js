@@ -82,8 +82,8 @@ function take(entry) {
     door.heard_ms = entry.received_ms ?? door.heard_ms;
     // the row itself takes the place of the copy that ran ahead of it
     now.entries = now.entries.filter((e) => !(e.type === "preview" && e.device === entry.device && e.epoch === entry.epoch && e.seq === entry.seq));
-    now.entries.push(entry);
-    now.entries = now.entries.slice(-KEPT);
+    now.entries.push(entry); // by when it happened: what a door catches up on does not push out what is of now
+    now.entries = now.entries.sort((a, b) => a.order_ms - b.order_ms || a.number - b.number).slice(-KEPT);
     if (entry.type === "alarm") loadAlarms();
   }
   showSoon();
