@@ -190,7 +190,11 @@ def _integrity(store: Store) -> list[BadRow]:
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Store]:
     """A journal to be read, damaged or not. Raises StoreError where there is none that this release can read."""
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as e:
+        raise StoreError(f"{path}: cannot be read ({e.strerror}); it belongs to the agent's user (sudo)") from e
+    if not there:
         raise StoreError(f"{path}: there is no journal; store.state_dir in the configuration says where it should be")
     try:
         store = Store(path, writable=False, strict=False)

@@ -29,7 +29,9 @@ class ReceiptKey:
             if not path.exists():
                 _write_new(path, Ed25519PrivateKey.generate().private_bytes_raw())
             self._private = Ed25519PrivateKey.from_private_bytes(path.read_bytes())
-        except (OSError, ValueError) as e:
+        except OSError as e:
+            raise StoreError(f"{path}: cannot be read or made ({e.strerror}); look at the card, its owner") from e
+        except ValueError as e:
             raise StoreError(
                 f"{path}: not this door's key for receipts ({e}); move it away, the next receipt makes a new one"
             ) from e

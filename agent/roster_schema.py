@@ -84,7 +84,7 @@ def downgrade(path: Path, to_version: int) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA secure_delete=ON")
-        TextSeal(AESGCM(load_key(path.with_name("roster.key"), fresh=False)), path).teach(db)
+        TextSeal(AESGCM(load_key(path.with_name("roster.key"), path)), path).teach(db)
         found = db.execute("PRAGMA user_version").fetchone()[0]
         if any(version not in WAY_BACK for version in range(found, to_version, -1)):
             raise StoreError(f"{path}: version {found} has no way back to {to_version}")

@@ -77,8 +77,8 @@ def _made(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def load_key(path: Path, *, fresh: bool) -> bytes:
-    """The key beside the roster; made now when the roster is `fresh`.
+def load_key(path: Path, roster: Path) -> bytes:
+    """The key beside the roster; made now when there is no `roster` yet.
 
     Raises:
         StoreError: it is gone, not readable or no key.
@@ -86,7 +86,7 @@ def load_key(path: Path, *, fresh: bool) -> bytes:
     try:
         key = path.read_bytes()
     except FileNotFoundError:
-        if not fresh:
+        if roster.exists():
             raise StoreError(
                 f"{path}: the key of the roster is gone, its templates cannot be opened; put the key back, or move "
                 "roster.db away and enrol again"

@@ -58,7 +58,7 @@ class RosterStore(FeedTables):
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "roster.db"
-        self._cipher = AESGCM(load_key(folder / "roster.key", fresh=not self._path.exists()))
+        self._cipher = AESGCM(load_key(folder / "roster.key", self._path))
         self._seal = TextSeal(self._cipher, self._path)
         self._written = Written()
         self._db, self._writable = open_roster(self._path, self._prepare)

@@ -37,7 +37,12 @@ def default_cache_folder() -> Path:
     """DOOR_AGENT_CACHE, else /var/cache/door-agent for root, else ~/.cache/door-agent."""
     if named := os.environ.get("DOOR_AGENT_CACHE"):
         return Path(named)
-    return Path("/var/cache/door-agent") if os.geteuid() == 0 else Path.home() / ".cache" / "door-agent"
+    if os.geteuid() == 0:
+        return Path("/var/cache/door-agent")
+    try:
+        return Path.home() / ".cache" / "door-agent"
+    except RuntimeError as error:
+        raise ModelFileError("this user has no home folder: name one for the networks with DOOR_AGENT_CACHE") from error
 
 
 class Store:

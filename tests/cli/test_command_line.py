@@ -1,11 +1,13 @@
 """How every command begins and ends: a terminal, a pipe, a stick and a user's fingers do as they like."""
 
+import contextlib
 import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -222,3 +224,48 @@ def test_what_is_asked_of_nobody_says_that_a_person_is_missing(shell: Shell, cap
 def test_a_bundle_that_cannot_be_written_is_said_before_anything_is_fetched(tmp_path, capsys):
     assert main(["bundle", "--for", "aarch64-cp313", "--out", str(tmp_path / "absent" / "b.tar")]) == 1
     assert f"{tmp_path / 'absent'}" in capsys.readouterr().err
+
+
+@contextlib.contextmanager
+def somebody_else(folder: Path):
+    """As a user who may not look into a folder; root may everywhere, and is nobody meanwhile."""
+    folder.chmod(0o700 if os.geteuid() == 0 else 0)
+    if root := os.geteuid() == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+def test_a_store_that_this_user_may_not_read_is_4_and_one_bad_check_of_the_doctors(capsys):
+    """`door-agent` without sudo: it was 1, and the doctor ended in the middle of its checks."""
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        folder = Path(name)
+        folder.chmod(0o755)
+        shell = Shell(folder)
+        asked = (["enroll", "--list"], ["events", "list"], ["replay"])
+        for words in (*asked, ["doctor"]):
+            main([*words, "--config", str(shell.config)])
+        capsys.readouterr()
+        with somebody_else(folder / "state"):
+            for words in asked:
+                assert main([*words, "--config", str(shell.config), "--json"]) == 4
+                said = json.loads(capsys.readouterr().out)["error"]
+                assert "cannot be read (Permission denied)" in said
+                assert "agent's user" in said
+            assert main(["doctor", "--config", str(shell.config), "--json"]) == 1
+            checks = {check["name"]: check for check in json.loads(capsys.readouterr().out)["checks"]}
+        assert "Permission denied" in checks["roster"]["found"]
+        assert "server" in checks
+
+
+def test_a_receipt_that_cannot_be_written_does_not_have_its_key_moved_away(shell: Shell, capsys):
+    """On a full or read-only card the advice was to move the door's key for receipts away."""
+    (shell.folder / "state" / "receipt.key").mkdir()
+    assert main(["enroll", "--withdraw", "nobody", "--config", str(shell.config)]) == 4
+    said = capsys.readouterr().err
+    assert "receipt.key: cannot be read or made (Is a directory)" in said
+    assert "move it away" not in said

@@ -235,3 +235,12 @@ def test_a_folder_that_may_not_be_looked_into_has_no_files(only: Store, tmp_path
     closed.chmod(0o700)
     assert state == "missing"
     assert only.status(_entry()).state == "ready"
+
+
+def test_a_user_without_a_home_is_told_where_networks_may_be_kept(monkeypatch):
+    """A container's user with no entry in the list of users: it was a RuntimeError."""
+    monkeypatch.delenv("DOOR_AGENT_CACHE", raising=False)
+    monkeypatch.setattr(Path, "home", lambda: Path("~nobody-of-this-name").expanduser())
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    with pytest.raises(ModelFileError, match="DOOR_AGENT_CACHE"):
+        default_cache_folder()
