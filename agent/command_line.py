@@ -141,7 +141,7 @@ def ended(name: str, words: Sequence[str], command: Callable[[], int]) -> int:
     stopped: SystemExit | None = None
     try:
         try:
-            code = _answered(name, command, as_json=asks_for_json(words))
+            code = _answered(name, words, command)
         except SystemExit as e:
             stopped, code = e, 0
         sys.stdout.flush()
@@ -169,8 +169,9 @@ def as_program(name: str, main: Callable[[], int]) -> int:
     return ended(name, sys.argv[1:], main)
 
 
-def _answered(name: str, command: Callable[[], int], *, as_json: bool) -> int:
+def _answered(name: str, words: Sequence[str], command: Callable[[], int]) -> int:
     """The exit code; what a person can mend is said."""
+    as_json = asks_for_json(words)
     try:
         return command()
     except MisuseError as e:
@@ -179,6 +180,12 @@ def _answered(name: str, command: Callable[[], int], *, as_json: bool) -> int:
         raise
     except (DoorAgentError, HardwareError, ModelError) as e:
         return _complain(name, e, as_json=as_json)
+    except UnicodeEncodeError:
+        torn = [word for word in words if not word.isascii() and word != word.encode(errors="replace").decode()]
+        if not torn:
+            raise
+        said = f"{torn[0]!r:.80}: is not UTF-8; type it in a terminal with UTF-8 (LANG=C.UTF-8)"
+        return _complain(name, DoorAgentError(said, exit_code=2), as_json=as_json)
     except OSError as e:
         if e.filename is None:
             raise
