@@ -100,7 +100,8 @@ def _add_seeing(app: Flask, parts: PageParts, gate: Gate) -> None:
         names = {f"manager-{number}": name for number, name in parts.office.names().items()}
         return jsonify(
             {"name": own.manager.name, "role": own.manager.role, "csrf": own.csrf,
-             "can_order": parts.orders is not None, "zone": parts.timezone, "names": {**names, HOME_ASSISTANT.actor: HOME_ASSISTANT.name}}
+             "can_order": parts.orders is not None, "zone": parts.timezone,
+             "names": {**names, HOME_ASSISTANT.actor: HOME_ASSISTANT.name}}
         )  # fmt: skip
 
     @app.get("/api/now")

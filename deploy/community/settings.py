@@ -32,7 +32,7 @@ class Settings(BaseModel):
         description="the site's keys as its root signed them, for doors; absent: none was replaced",
     )
     people_dir: Path = Field(default=Path("people"), description="people, doors' groups, passes; mode 0700")
-    timezone: TimeZone = Field(default="Asia/Shanghai", description="IANA name; hours of schedules and times on the page are local")
+    timezone: TimeZone = Field(default="Asia/Shanghai", description="IANA name; hours and times on the page are local")
     events_keep_days: Annotated[int, Field(ge=1, le=3650)] = Field(default=180, description="doors' events are kept")
     expired_keep_days: Annotated[int, Field(ge=0, le=3650)] = Field(
         default=7, description="people are forgotten so long after their validity ended"

@@ -1,9 +1,14 @@
 """The manager's page while its server is away, silent, or does not know this browser any more: in a real browser."""
 
+from dataclasses import replace
+from urllib.parse import urlsplit
+
 import pytest
 from manager_hands import reads, sign_in
 
+from deploy.community.feed import Feed
 from deploy.community.office import Role
+from deploy.community.page import serve
 
 SHUT = "window.realFetch = fetch; window.fetch = () => Promise.reject(new TypeError('Failed to fetch')); 0"
 
@@ -43,3 +48,16 @@ def test_a_browser_without_a_network_says_so_at_once(manager):
     manager.js(SHUT)
     manager.js("window.dispatchEvent(new Event('offline'))")
     assert "connection lost" in manager.text("#live")
+
+
+def test_a_server_that_was_started_again_is_found_by_itself_and_shows_what_is_so_now(manager, site):
+    port = urlsplit(site.url).port
+    site.feed.close()
+    site.server.close()
+    reads(manager, "#deaf", "no connection to the server")
+    site.feed = Feed([], [])
+    site.door("garden/gate-1", mode="LockedDown")
+    site.server = serve(replace(site.parts, feed=site.feed), "127.0.0.1", port)
+    reads(manager, "#doors", "Locked down: nobody is let in")
+    manager.until("document.querySelector('#deaf').hidden")
+    assert "before:" not in manager.text("#doors")

@@ -77,6 +77,19 @@ def test_hundreds_of_people_do_not_stand_in_the_way_of_what_is_below_them(manage
     reads(manager, "#people-count", "1 in all")
 
 
+def test_whoever_was_saved_is_in_sight_among_hundreds_and_the_keyboard_goes_on_there(manager, estate):
+    """The list was drawn anew from its top: was she saved? And the keyboard began again at the top of the page."""
+    for number in range(120):
+        estate.people.put({"id": f"p-{number}", "name": f"住户 {number}", "groups": ["tower-a"]})
+    manager.js("location.hash = 'people'")
+    reads(manager, "#people-count", "120 in all")
+    press(manager, "Add a person")
+    manager.js("document.querySelector('#person-name').value = '住户 999'")
+    press(manager, "Save", "#person")
+    reads(manager, "#people-done", "Saved: 住户 999")
+    assert "住户 999" in manager.js("document.activeElement.closest('#people li').innerText")
+
+
 def test_a_warning_about_many_doors_stays_short(manager):
     reads(manager, "#lists-missing", "garden/gate-4, garden/gate-5 and others, 20 doors in all")
     assert "garden/gate-6" not in manager.text("#lists-missing")

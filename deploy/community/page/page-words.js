@@ -77,7 +77,7 @@ Object.assign(WORDS, {
   rollout: ["推送更新已停止", "The roll-out was stopped"], database: ["数据库无法写入", "The database takes nothing"], poison: ["无法处理的消息", "A message could not be stored"],
 
   // people
-  residents: ["住户", "Residents"], personNew: ["添加住户", "Add a person"], personEdit: ["修改", "Change"], edit: ["修改", "Change"], find: ["查找", "Find"], save: ["保存", "Save"],
+  residents: ["住户", "Residents"], personNew: ["添加住户", "Add a person"], personEdit: ["修改", "Change"], edit: ["修改", "Change"], find: ["查找（姓名或门组）", "Find (name or group)"], saved: ["已保存：{0}", "Saved: {0}"], save: ["保存", "Save"],
   noPeople: ["没有找到。", "Nobody found."], nobodyYet: ["还没有住户：请点“添加住户”。", "Nobody yet: press “Add a person”."], found_n: ["共 {0} 人", "{0} in all"], more: ["再显示一些", "Show more"],
   comma: ["、", ", "], andMore: ["{0} 等 {1} 扇门", "{0} and others, {1} doors in all"], k_resident: ["住户", "resident"], k_staff: ["员工", "staff"], k_visitor: ["访客", "visitor"], k_contractor: ["外包人员", "contractor"],
   facesWhere: ["人脸在门口的控制台录入（须本人在场并同意），或在服务器上用命令录入（python -m deploy.community.manage enrol）。", "Faces are enrolled at a door's console, with the person there and agreeing, or on the server: python -m deploy.community.manage enrol."],

@@ -27,12 +27,16 @@ async function showPeople() {
 const byName = new Intl.Collator("zh", { numeric: true }); // by pinyin
 
 // Searching asks nobody: whoever types fast must not see the answer to an earlier letter.
-function findPeople() {
+function found() {
   const wanted = byId("people-find").value.trim().toLowerCase();
-  const found = everybody.people.filter((p) => `${p.name} ${p.groups.join(" ")}`.toLowerCase().includes(wanted)).sort((a, b) => byName.compare(a.name, b.name));
-  byId("people").replaceChildren(...found.slice(0, peopleShown).map(personRow));
-  byId("people-count").textContent = found.length ? say("found_n", found.length) : say(everybody.people.length ? "noPeople" : "nobodyYet");
-  byId("people-more").hidden = found.length <= peopleShown;
+  return everybody.people.filter((p) => `${p.name} ${p.groups.join(" ")}`.toLowerCase().includes(wanted)).sort((a, b) => byName.compare(a.name, b.name));
+}
+
+function findPeople() {
+  const shown = found();
+  byId("people").replaceChildren(...shown.slice(0, peopleShown).map(personRow));
+  byId("people-count").textContent = shown.length ? say("found_n", shown.length) : say(everybody.people.length ? "noPeople" : "nobodyYet");
+  byId("people-more").hidden = shown.length <= peopleShown;
   byId("withdrawn").replaceChildren(...everybody.withdrawals.map(withdrawalRow));
   byId("withdrawn-box").hidden = everybody.withdrawals.length === 0;
 }
@@ -53,6 +57,7 @@ function personRow(p) {
   buttons.append(buttonOf(say("edit"), "plain", () => edit(p)));
   if (p.faces) buttons.append(buttonOf(say("withdraw"), "plain", () => sure(say("withdrawSure", calledHow(p)), `/api/people/${encodeURIComponent(p.id)}/withdraw`, "POST")));
   buttons.append(buttonOf(say("remove"), "plain danger", () => sure(say("personSure", calledHow(p)), `/api/people/${encodeURIComponent(p.id)}`, "DELETE")));
+  row.dataset.id = p.id;
   row.append(make("strong", p.name || p.id), marks, buttons);
   return row;
 }
@@ -101,13 +106,26 @@ function changes() {
 
 async function save() {
   const body = changes();
+  let saved = edited;
   try {
-    if (Object.keys(body).length) await askServer("/api/people", edited ? { ...body, id: edited.id } : body);
+    if (Object.keys(body).length) saved = await askServer("/api/people", edited ? { ...body, id: edited.id } : body);
     byId("person").close();
   } catch (error) {
     byId("person-told").textContent = error.message;
+    saved = null;
   }
-  showPeople();
+  await showPeople();
+  if (saved) showSaved(saved);
+}
+
+// Whoever was saved is in sight, also among five hundred, and the keyboard goes on from there.
+function showSaved(saved) {
+  const place = found().findIndex((p) => p.id === saved.id);
+  if (place < 0) byId("people-find").value = "";
+  peopleShown = Math.max(peopleShown, found().findIndex((p) => p.id === saved.id) + 1);
+  findPeople();
+  byId("people-done").textContent = say("saved", calledHow(saved));
+  byId("people").querySelector(`[data-id="${CSS.escape(saved.id)}"] button`)?.focus();
 }
 
 async function sure(question, path, method, then = showPeople) {
@@ -121,7 +139,7 @@ async function sure(question, path, method, then = showPeople) {
   then();
 }
 
-function tellPerson(text) { byId("people-told").textContent = text; }
+function tellPerson(text) { byId("people-told").textContent = text; byId("people-done").textContent = ""; }
 
 byId("people-find").addEventListener("input", () => { peopleShown = PEOPLE_AT_ONCE; findPeople(); });
 byId("people-more").addEventListener("click", () => { peopleShown += PEOPLE_AT_ONCE; findPeople(); });
