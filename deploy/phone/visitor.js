@@ -35,6 +35,13 @@ function passInAddress() {
   }
 }
 
+// The door decides by its own clock: here it is only said in time, before somebody stands outside in vain.
+function showWhetherNow(words, found) {
+  const nowS = Date.now() / 1000, what = nowS >= found.untilS ? words.over : nowS < found.fromS ? words.early : "";
+  $("notnow").hidden = !what;
+  if ($("notnow").textContent !== what) $("notnow").textContent = what;
+}
+
 function say() {
   const words = WORDS[language], found = passInAddress();
   document.documentElement.lang = language;
@@ -47,11 +54,13 @@ function say() {
   const [from, until] = [found.fromS, found.untilS].map((s) => when.format(new Date(s * 1000)));
   $("when").textContent = words.when(from, until);
   $("uses").textContent = words.uses(found.uses);
+  showWhetherNow(words, found);
   $("pass-qr").setAttribute("aria-label", words.picture);
   drawQr($("pass-qr"), found.text, "Alphanumeric");
 }
 
 $("language").addEventListener("click", () => { language = language === "en" ? "zh-CN" : "en"; say(); });
 window.addEventListener("hashchange", say);
+setInterval(() => { const found = passInAddress(); if (found) showWhetherNow(WORDS[language], found); }, 10000);
 say();
 navigator.wakeLock?.request("screen").catch(() => {}); // a battery saver may say no

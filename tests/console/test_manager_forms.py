@@ -96,3 +96,11 @@ def test_what_the_server_refuses_is_told_in_the_pages_language_with_what_to_do(m
     manager.js("window.fetch = () => Promise.reject(new TypeError('Failed to fetch')); 0")
     told = manager.js("askServer('/api/people', {name: 'x'}).catch((error) => error.message)")
     assert "不知道有没有办成" in told
+
+
+def test_the_reason_of_an_order_that_was_not_given_does_not_stand_in_the_next(manager):
+    manager.js("askOrder('garden/gate-1', 'lock-down')")
+    manager.js("document.querySelector('#order-reason').value = 'burglars'")
+    press(manager, "Cancel", "#order")
+    manager.js("askOrder('garden/gate-1', 'open')")
+    assert manager.js("document.querySelector('#order-reason').value") == ""

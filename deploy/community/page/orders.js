@@ -12,7 +12,7 @@ function askOrder(device, action) {
   byId("order-title").textContent = say("title_order", say(`a_${action}`), device === ALL ? say("allDoors") : device);
   byId("order-what").textContent = say(`w_${action}`);
   byId("order-needs").hidden = NO_REASON.has(action);
-  byId("order-told").textContent = "";
+  byId("order-told").textContent = byId("order-reason").value = ""; // of an order that was not given is no reason for this one
   byId("order-yes").textContent = say(`a_${action}`);
   byId("order-yes").className = action === "lock-down" ? "primary danger" : "primary";
   byId("reasons").replaceChildren(...say("reasons").split("|").map((r) => Object.assign(make("option"), { value: r })));
