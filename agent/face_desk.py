@@ -181,7 +181,8 @@ class FaceDesk:
     def _refuse(
         self, finding: Finding, reason: Denial, person_id: str | None, now_s: float, *, receipt: bool = True
     ) -> None:
-        who = person_id or reason.value
+        who = person_id or f"{reason.value} {finding.track}"  # two strangers at once are two
+        self._refused_s = {one: s for one, s in self._refused_s.items() if now_s - s < SAME_WATCHED_S}
         told = now_s - self._refused_s.get(who, -SAME_STRANGER_S) >= SAME_STRANGER_S
         # A face that opens with somebody's phone alone is counted as well: who tries again and again may be a stranger.
         counts = reason in {Denial.CREDENTIAL_NOT_FOUND, Denial.SPOOF, Denial.SECOND_FACTOR_MISSING}

@@ -118,7 +118,8 @@ class World:
     def find(self, verdict: FindingKind, **more: object) -> None:
         usual = {"person_id": None, "needs_phone": False, "reason": verdict.value, "hint": None, "receipt": RECEIPT}
         times = {"first_frame_at_s": self.now_s, "decided_at_s": self.now_s}
-        self.faces.found(Finding(track=1, verdict=verdict, frames=3, **{**usual, **times, **more}), self.now_s)
+        found = {"track": 1, "frames": 3, **usual, **times, **more}
+        self.faces.found(Finding(verdict=verdict, **found), self.now_s)
 
     def wait(self, seconds: float) -> None:
         """Time passes, as the agent's loop lets it."""

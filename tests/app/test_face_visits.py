@@ -8,6 +8,7 @@ import pytest
 from pass_world import World, one_resident
 
 from agent.core.events import Credential, Indication
+from agent.core.vision_messages import FindingKind
 
 
 @pytest.fixture
@@ -79,3 +80,17 @@ def test_a_face_that_was_seen_too_long_ago_opens_nothing_and_the_next_look_does(
     world.now_s += 30
     world.look(world.li, world.now_s - 3.1, seen_at_s=world.now_s - 2.9)
     assert len(world.allowed) == 2
+
+
+@pytest.mark.parametrize("verdict", [FindingKind.STRANGER, FindingKind.SPOOF])
+def test_two_strangers_at_once_are_two_rows_and_one_who_tries_on_is_one(world: World, verdict: FindingKind):
+    """Whoever was refused within eight seconds of somebody else was in no row."""
+    for _ in range(3):
+        for track in (1, 2):
+            world.find(verdict, track=track)
+        world.now_s += 2.0
+    assert [refused.told for refused in world.refusals] == [True, True, False, False, False, False]
+    for track in range(3, 300):
+        world.now_s += 30
+        world.find(verdict, track=track)
+    assert len(world.faces._refused_s) < 10  # weeks of strangers are not kept
