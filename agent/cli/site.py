@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -197,7 +198,7 @@ def _init(arguments: argparse.Namespace) -> int:
     SiteAuthority.create(arguments.folder / "pki", arguments.name)
     words = (
         f"{'made' if made else 'there already:'} {path} and {arguments.folder}/pki. Back up the folder; move the root's"
-        " key away: door-agent site offline"
+        f" key away: door-agent site offline --site {shlex.quote(str(path))} /media/STICK"
     )
     return _say(arguments, {"site_file": str(path)}, words)
 

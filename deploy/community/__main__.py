@@ -4,7 +4,7 @@
 `… --config FILE rollout start BUNDLE --stage 1 --stage all` brings a release to the doors.
 
 Exit codes: 0 done, or stopped as asked; 1 something failed; 2 the command line is wrong; 3 the configuration is wrong;
-4 a database cannot be used; 8 the page's or the broker's port cannot be had; 130 a command was stopped by Ctrl-C.
+4 a database cannot be used; 8 the port of the page or of the bundles cannot be had; 130 a command was stopped (Ctrl-C).
 """
 
 from __future__ import annotations

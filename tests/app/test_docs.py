@@ -139,3 +139,26 @@ def exists(command: str, targets: set[str]) -> bool:
             return "systemd-analyze" in (ROOT / "tests" / "systemd" / "test_units.py").read_text()
         case _:
             return command.startswith("[tests/")  # a page of its own, with its commands
+
+
+def typed(page: Path) -> list[str]:
+    """What a page shows between backticks or in a block, a line each."""
+    text = page.read_text("utf-8")
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line.split("  #")[0] for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return lines + re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def test_every_option_of_a_command_in_the_pages_is_one_of_that_command():
+    """A stranger types what stands there."""
+    choices = make_parser()._subparsers._group_actions[0].choices
+    told = {name: helps(parser) for name, parser in choices.items()}
+    wrong, seen = [], 0
+    for page in pages():
+        for line in typed(page):
+            for name, words in re.findall(r"door-agent ([a-z-]+)([^|&;]*)", line):
+                options = re.findall(r"(?<!\S)(--?[a-z][a-z0-9-]*)", words) if name in told else []
+                wrong += [f"{page.relative_to(ROOT)}: {line}" for option in options if option not in told[name]]
+                seen += len(options)
+    assert wrong == []
+    assert seen > 80
