@@ -63,8 +63,12 @@ class Feed:
                     door["keys"] = _keys(news.what)
                 self._append({**door, **own})
             else:
-                if news.kind != "alarm":  # which may say that the door is silent
+                if news.kind != "alarm":
                     self._door(news.device, now_ms)
+                elif news.what.get("word") == "silence" and news.device in self._doors:
+                    silent = self._doors[news.device]
+                    silent["online"] = False  # the broker may have lost its last will
+                    self._append({**silent, "type": "state", "device": news.device})
                 self._append({**news.what, "received_ms": now_ms, **own})
             self._changed.notify_all()
 

@@ -124,6 +124,8 @@ class Intake:
             return Outcome(device)
         if not message.kept:
             self._fresh.add(device)
+        elif self._ledger.is_silent(device):
+            state = {"online": False}  # the broker may have lost the last will; what it kept is older than the silence
         self._ledger.state(device, state)
         return Outcome(device, [News("state", device, state, kept=message.kept)])
 

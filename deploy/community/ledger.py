@@ -206,6 +206,10 @@ class Ledger:
             (device, now_ms),
         )
 
+    def is_silent(self, device: str) -> bool:
+        """Whether nothing was heard of this door since `silent` gave it."""
+        return bool(self.db.execute("SELECT 1 FROM doors WHERE device = ? AND silent = 1", (device,)))
+
     def state(self, device: str, state: dict[str, Any]) -> None:
         """How a door says it is; after `heard`."""
         self.db.execute("UPDATE doors SET online = ? WHERE device = ?", (int(bool(state.get("online"))), device))
@@ -228,7 +232,7 @@ class Ledger:
         `like` is a pattern of SQL for their names (within a transaction).
         """
         found = self.db.execute(
-            "UPDATE doors SET silent = 1 WHERE silent = 0 AND heard_ms < ? AND device LIKE ?"
+            "UPDATE doors SET silent = 1, online = 0 WHERE silent = 0 AND heard_ms < ? AND device LIKE ?"
             " RETURNING device, heard_ms",
             (edge_ms, like),
         )

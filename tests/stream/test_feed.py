@@ -9,7 +9,7 @@ from agent.core.journal import GENESIS, ClockQuality, Row, sealed
 from agent.wire import batch_json
 from deploy.community.database import SqliteConnection
 from deploy.community.feed import Feed
-from deploy.community.ingest import Chain, take_previews, take_rows
+from deploy.community.ingest import Alarm, Chain, take_previews, take_rows
 from deploy.community.intake import Intake, Message
 from deploy.community.ledger import Ledger
 from deploy.community.news import News
@@ -86,4 +86,31 @@ def test_an_alarm_that_is_sent_ahead_again_is_told_once(tmp_path):
         kinds.append([n.kind for n in outcome.news])
     assert kinds == [["preview"], [], ["event"], []]
     assert outcome.ack.seen == (1,)
+    ledger.close()
+
+
+def test_a_door_that_fell_silent_is_not_shown_as_connected_until_it_speaks_again(tmp_path):
+    """Its broker came back with what it had kept, the door did not: it stood there as connected and locked for good."""
+    ledger = Ledger(SqliteConnection(tmp_path / "c.db"))
+    feed, said = Feed([], []), b'{"online":true,"door":{"lock":"secured"}}'
+
+    def says(intake: Intake, *, kept: bool) -> bool:
+        with ledger.transaction():
+            for n in intake.take(Message(f"doors/{HERE}/up/state", said, kept), NOW_MS).news:
+                feed.add(n)
+        return feed.snapshot()["doors"][HERE]["online"]
+
+    intake = Intake(ledger)
+    assert says(intake, kept=True)
+    number = feed.snapshot()["number"]
+    with ledger.transaction():
+        assert [door for door, _ in ledger.silent(NOW_MS + 1, "%")] == [HERE]
+        for n in intake.alarms(HERE, [Alarm("silence", "nothing heard for 180 s")], NOW_MS):
+            feed.add(n)
+    assert not feed.snapshot()["doors"][HERE]["online"]
+    assert [e["online"] for e in feed.after(number, 0) if e["type"] == "state"] == [False]
+    assert [online for _, _, online, _ in ledger.doors()] == [False]
+    assert not says(Intake(ledger), kept=True)  # the server was restarted
+    assert says(intake, kept=False)
+    assert [online for _, _, online, _ in ledger.doors()] == [True]
     ledger.close()
