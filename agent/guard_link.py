@@ -105,10 +105,10 @@ class GuardLink:
     def beat(self) -> None:
         """The controller's loop lives; called at least every 500 ms."""
         self._beat_s = boottime_s()
-        order = self._order
-        if self._feed_lost and order is not None and order.hold:  # we were late, and it still has to stand open
-            self._order = replace(order, id=self._new_id())
-        self._feed_lost = False
+        if self._feed_lost:
+            self._feed_lost, order = False, self._order
+            if order is not None and order.hold:  # we were late, and it still has to stand open
+                self._order = replace(order, id=self._new_id())
 
     def _new_id(self) -> str:
         return f"{self._run_id}-{next(self._numbers)}"
@@ -199,7 +199,7 @@ class GuardLink:
                 self._post(LineChanged(Input(line), active, at_s))
             case {"type": "relay", "energised": bool(energised), "why": str(why), "at_s": float(at_s)}:
                 self._post(RelayReported(energised, why, at_s))
-                self._feed_lost = why == "feed-lost"
+                self._feed_lost = self._feed_lost or why == "feed-lost"  # until the next beat has seen it
             case {"type": "fault", "detail": str(detail)}:
                 self._post(GuardFault(detail[:300]))
             case {"type": "alive", "late_ms": int(late_ms)}:

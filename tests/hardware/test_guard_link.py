@@ -155,6 +155,20 @@ def test_a_standing_release_is_taken_up_again_when_the_controller_lives_again(ag
     agent.until_relay(on=False)
 
 
+def test_a_standing_release_is_taken_up_again_also_if_somebody_went_out_by_the_button_meanwhile(agent, magnet):
+    """The button's own release hid that the feed had been lost: the door stayed locked to the end of its open hours."""
+    agent.until(is_up)
+    agent.link.release(inf, hold=True, request_id="standing")
+    agent.until_relay(on=True)
+    agent.beating.clear()
+    agent.until_relay(on=False)
+    magnet.set("exit", active=True)
+    assert agent.until_relay(on=True).why == "exit"
+    agent.until_relay(on=False, within_s=10.0)
+    agent.beating.set()
+    assert agent.until_relay(on=True).why == "order"
+
+
 def test_a_killed_guard_is_told_found_again_and_not_fed_the_old_release(agent, guard):
     agent.until(is_up)
     agent.link.release(now_s() + 9, hold=False, request_id="r1")
