@@ -85,6 +85,20 @@ def test_an_alarm_stays_until_somebody_saw_to_it_and_then_says_who(manager, site
     assert site.office.acts()[0].action == "acknowledge-alarm"
 
 
+def test_the_keyboard_stays_on_an_alarm_while_more_happens_and_goes_to_the_next_one_after_it(manager, site):
+    """Each event drew the alarms anew, and whoever had reached a button stood at the top of the page again."""
+    site.alarm("roster-drift", "the door does not have the roster it should have")
+    reads(manager, "#alarms", "list of residents")
+    manager.js("document.querySelector('#alarms .seen').focus()")
+    site.event(30, Kind.DOORBELL)
+    reads(manager, "#events", "The bell rang")
+    focused = "document.activeElement.closest('#alarms li')?.innerText ?? document.activeElement.tagName"
+    assert "list of residents" in manager.js(focused)
+    manager.js("document.activeElement.click()")
+    manager.until("!document.querySelector('#alarms').innerText.includes('list of residents')")
+    assert "Door is silent" in manager.js(focused)
+
+
 def test_how_long_a_door_is_silent_is_told_in_the_pages_language(browser, site):
     """The Chinese page said: nothing heard for 185 s."""
     site.alarm("silence", "nothing heard for 185 s")

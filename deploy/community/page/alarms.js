@@ -45,8 +45,8 @@ async function acknowledge(id) {
 function showAlarms() {
   const lost = [...now.entries].reverse().filter((e) => e.type === "alarm" && e.id === undefined);
   const open = [...lost, ...alarms.alarms.filter((a) => a.seen_ms === undefined)], seen = alarms.alarms.filter((a) => a.seen_ms !== undefined);
-  byId("alarms").replaceChildren(...open.map(alarmRow));
-  byId("alarms-seen").replaceChildren(...seen.map(alarmRow));
+  redraw(byId("alarms"), open.map(alarmRow));
+  redraw(byId("alarms-seen"), seen.map(alarmRow));
   byId("alarm-past").hidden = !seen.length && !alarms.more;
   byId("alarms-more").hidden = !alarms.more;
   byId("alarm-box").hidden = !open.length && byId("alarm-past").hidden;

@@ -82,6 +82,13 @@ function timeOf(ms, trusted = true) {
   return e;
 }
 
+// A list drawn anew must not lose the keyboard that stood in it.
+function redraw(list, rows) {
+  const reached = () => [...list.querySelectorAll("summary, button")], place = reached().indexOf(document.activeElement);
+  list.replaceChildren(...rows);
+  if (place >= 0) reached().at(Math.min(place, reached().length - 1))?.focus();
+}
+
 function buttonOf(text, className, act) {
   const e = make("button", text, className);
   e.type = "button";

@@ -52,7 +52,7 @@ let spoken = null;
 function showEvents() {
   const live = () => [...now.entries].reverse().filter((e) => e.type === "event" || e.type === "preview");
   const wanted = past ? wantedOf(past.events) : wantedOf(live()).slice(0, SHOWN_MOST);
-  byId("events").replaceChildren(...wanted.map(([e, said]) => eventRow(e, said)));
+  redraw(byId("events"), wanted.map(([e, said]) => eventRow(e, said)));
   byId("no-events").hidden = wanted.length > 0;
   byId("no-events").textContent = say(filter !== "all" || (oneDoor() && !past) ? "noneFound" : past ? "noneThatDay" : "noEvents");
   byId("events-more").hidden = !past?.more;

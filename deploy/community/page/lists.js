@@ -12,8 +12,8 @@ async function loadLists() {
 }
 
 function showLists() {
-  byId("held").replaceChildren(...inOrder(lists.without).map((device) => listRow(device, "warn", say("listNone"), [])), ...inOrder(lists.doors.map((d) => d.device)).map((name) => lists.doors.find((d) => d.device === name)).map((d) => listRow(
-    d.device, d.drift || !d.wanted ? "warn" : "good", `${whoMay(d.groups)} · ${heldWords(d)}`, d.groups)));
+  redraw(byId("held"), [...inOrder(lists.without).map((device) => listRow(device, "warn", say("listNone"), [])), ...inOrder(lists.doors.map((d) => d.device)).map((name) => lists.doors.find((d) => d.device === name)).map((d) => listRow(
+    d.device, d.drift || !d.wanted ? "warn" : "good", `${whoMay(d.groups)} · ${heldWords(d)}`, d.groups))]);
   byId("held-box").hidden = byId("held").children.length === 0;
   const missing = byId("lists-missing");
   missing.hidden = lists.without.length === 0;

@@ -34,7 +34,7 @@ function found() {
 
 function findPeople() {
   const shown = found();
-  byId("people").replaceChildren(...shown.slice(0, peopleShown).map(personRow));
+  redraw(byId("people"), shown.slice(0, peopleShown).map(personRow));
   byId("people-count").textContent = shown.length ? say("found_n", shown.length) : say(everybody.people.length ? "noPeople" : "nobodyYet");
   byId("people-more").hidden = shown.length <= peopleShown;
   byId("withdrawn").replaceChildren(...everybody.withdrawals.map(withdrawalRow));
@@ -112,10 +112,10 @@ async function save() {
     byId("person").close();
   } catch (error) {
     byId("person-told").textContent = error.message;
-    saved = null;
+    showPeople(); // a colleague may have removed them; the form can be sent again meanwhile
+    return;
   }
-  await showPeople();
-  if (saved) showSaved(saved);
+  showPeople().then(() => saved && showSaved(saved));
 }
 
 // Whoever was saved is in sight, also among five hundred, and the keyboard goes on from there.
