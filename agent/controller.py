@@ -36,7 +36,7 @@ from agent.mailbox import CallbackFailed, Mailbox
 
 INTENT_WAIT_S = 0.3
 BEAT_S = 0.25  # how often the guard hears that this loop lives, at the least
-_HINT_S = 2.0
+_HINT_S, _LONG_HINT_S = 2.0, {Indication.IDENTIFY: 4.0}
 _LOUD = {Indication.ALARM, Indication.CLOSE_THE_DOOR}  # what a hint may not silence
 _ENDS = {
     Kind.ACCESS_TAKEN: "taken",
@@ -213,7 +213,7 @@ class Controller:
         """Show a hint to the person at the door for a moment (come closer, uncover your face); never over an alarm."""
         if door.indication(self._state, self._settings) in _LOUD:
             return
-        self._hint_until_s = self._now_s() + _HINT_S
+        self._hint_until_s = self._now_s() + _LONG_HINT_S.get(indication, _HINT_S)
         self._indicate(indication)
         self._tell_changed()
 

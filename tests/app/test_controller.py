@@ -24,6 +24,7 @@ from agent.core.events import (
 )
 from agent.core.stream import Committed
 from agent.mailbox import CallbackFailed, Mailbox
+from hardware.indicate import PATTERNS
 
 
 @dataclass
@@ -228,6 +229,19 @@ def test_a_hint_is_on_the_page_for_as_long_as_the_lamps_show_it():
     world.controller.hint(Indication.SHOW_AGAIN)
     assert world.shown[-1] is Indication.SHOW_AGAIN
     world.now_s += 2.1
+    world.controller.turn()
+    assert world.shown[-1] is Indication.IDLE
+
+
+def test_who_looks_for_a_door_sees_it_blink_to_the_end():
+    """Four seconds are promised and drawn; the idle lamps came after two."""
+    world = World()
+    world.controller.hint(Indication.IDENTIFY)
+    pattern_s = sum(for_s for _, for_s in PATTERNS["identify"].steps)
+    world.now_s += pattern_s - 0.1
+    world.controller.turn()
+    assert world.shown[-1] is Indication.IDENTIFY
+    world.now_s += 0.2
     world.controller.turn()
     assert world.shown[-1] is Indication.IDLE
 
