@@ -208,6 +208,9 @@ class Publisher:
         if revision > newest.revision + _AHEAD_MOST:
             raise ValueError(f"{door.device}: says it has revision {revision}, and {newest.revision} is the newest")
         if revision > newest.revision:  # this server's memory is older than the door's: go on above
+            if digest != newest.digest:
+                why = f"this server has revision {newest.revision} of its list, the door {revision}: an old backup"
+                self._alarm(door.device, "people-older", why)
             newest = self._people.publish(door.device, newest.entries, above=revision)
             self._head(door.device, newest)
         self._lease(door.device, newest, state, stale=bool(said.get("stale")))

@@ -72,7 +72,7 @@ Object.assign(WORDS, {
   gap: ["缺少一条记录，多次索取仍未收到", "A row does not come"], contradicted: ["抢先上报的警报与记录不符", "An alarm that ran ahead is not in the record"],
   keys: ["门没有接受更换的密钥", "A door does not take the site's new keys"],
   link: ["服务器与消息中转断开", "This server lost its broker"], refused: ["消息中转拒收本服务器的消息", "The broker refuses this server"],
-  roster: ["住户名单或门的密钥有问题", "A file of people, or a door's key or receipt, is not right"], "roster-drift": ["门没有拿到最新名单", "A door does not get its list of residents"], duress: ["静默警报", "Silent alarm"],
+  roster: ["住户名单或门的密钥有问题", "A file of people, or a door's key or receipt, is not right"], "people-older": ["本服务器的名单是旧备份，之后删除的人又能进门，请马上核对", "This server's list is an old backup: people removed since then come in again, look through it at once"], "roster-drift": ["门没有拿到最新名单", "A door does not get its list of residents"], duress: ["静默警报", "Silent alarm"],
   alarmsPast: ["以前的警报", "Earlier alarms"], acknowledge: ["标记为已处理", "Seen to"], seenBy: ["{0} 已处理，{1}", "seen to by {0}, {1}"], "acknowledge-alarm": ["处理警报", "saw to an alarm"],
   rollout: ["推送更新已停止", "The roll-out was stopped"], database: ["数据库无法写入", "The database takes nothing"], poison: ["无法处理的消息", "A message could not be stored"],
 
