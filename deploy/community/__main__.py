@@ -34,6 +34,7 @@ from deploy.community.consumer import Consumer
 from deploy.community.database import Connection, SqliteConnection
 from deploy.community.feed import Feed
 from deploy.community.history import History
+from deploy.community.key_files import check_keys
 from deploy.community.key_news import KeyNews
 from deploy.community.ledger import Ledger
 from deploy.community.manager_command import add_parser, manage
@@ -83,6 +84,7 @@ def run(settings: Settings) -> None:
     Raises:
         DoorAgentError: a thread ended by a fault; better no server, which somebody notices, than half of one.
     """
+    sys.stderr.writelines(check_keys(settings))
     done = stop_on_signal()
     broken = end_with_any_thread(done)
     ledger = Ledger(database(settings.database))

@@ -9,13 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from agent.core.events import Kind
 from agent.core.journal import GENESIS, ClockQuality, Row, sealed
 from agent.core.stream import LinkUp
 from agent.errors import ConfigError
 from deploy.community import consumer, settings
-from deploy.community.__main__ import _publisher, end_with_any_thread
+from deploy.community.__main__ import _publisher, end_with_any_thread, main
 from deploy.community.consumer import doors_like
 from deploy.community.database import SqliteConnection
 from deploy.community.describe import examples
@@ -23,12 +25,20 @@ from deploy.community.feed import Feed
 from deploy.community.history import History
 from deploy.community.ingest import Chain, Taken
 from deploy.community.intake import Intake, Message
+from deploy.community.key_files import check_keys
 from deploy.community.ledger import Ledger
 from deploy.community.people import People
 from deploy.community.publisher import Publisher
-from deploy.pki import Authority
+from deploy.pki import Authority, private_pem
+from deploy.site_pki import SiteAuthority
 from tests.stream.conftest import record, until
 
+PUBLIC = (
+    ed25519.Ed25519PrivateKey.generate()
+    .public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+)
+P256 = private_pem(ec.generate_private_key(ec.SECP256R1()))
 README = Path(settings.__file__).parent / "README.md"
 
 
@@ -221,3 +231,33 @@ def test_an_alarm_of_another_part_of_the_server_is_stored_as_well(site):
     (told,) = [n.what for n in site.news.all if n.kind == "alarm"]
     stored = site.ledger().db.execute("SELECT id, device, word FROM alarms")
     assert stored == [(told["id"], "s1/d1", "duress")]
+
+
+def keyed(folder, **more):
+    """The server's configuration with keys of its own; `more`: what another key's file holds."""
+    parts = SiteAuthority.create(folder / "pki", "garden")
+    files = {"ca": parts.cert, "cert": parts.cert, "key": parts.signing_key("server").key}
+    files |= {"signing_key": parts.signing_key("server").key, "command_key": parts.signing_key("manager").key}
+    for name, data in more.items():
+        files[name] = folder / name
+        files[name].write_bytes(data)
+    path = folder / "community.toml"
+    path.write_text("".join(f"{name}_file = '{file}'\n" for name, file in files.items()))
+    return path
+
+
+@pytest.mark.parametrize("name", ["signing_key", "command_key"])
+@pytest.mark.parametrize("data", [b"", b"no key", PUBLIC, P256], ids=["empty", "text", "public half", "other kind"])
+def test_a_key_that_signs_nothing_is_said_before_anything_starts(tmp_path, capsys, name, data):
+    """One was a traceback, the other was found out by the first order."""
+    assert main(["--config", str(keyed(tmp_path, **{name: data}))]) == 3
+    assert f"{name}_file {tmp_path / name}: is " in capsys.readouterr().err
+    assert not (tmp_path / "community.db").exists()
+
+
+def test_a_private_key_that_others_can_read_is_named(tmp_path):
+    settings_ = settings.load(keyed(tmp_path))
+    assert check_keys(settings_) == []
+    settings_.command_key_file.chmod(0o644)
+    (warning,) = check_keys(settings_)
+    assert f"chmod 600 {settings_.command_key_file}" in warning
