@@ -60,7 +60,7 @@ class GuardLink:
         self._run_id = f"{time.time_ns():x}"  # ids of an earlier run must not look like ours
         self._indication = "idle"
         self._beat_s = -inf
-        self._feed_lost = False
+        self._dropped = False  # the guard said so since the last beat
         self._up: bool | None = None
         self.late_ms = 0  # the guard's own account of its worst beat in the last second
         self._stopping = threading.Event()
@@ -105,9 +105,9 @@ class GuardLink:
     def beat(self) -> None:
         """The controller's loop lives; called at least every 500 ms."""
         self._beat_s = boottime_s()
-        if self._feed_lost:
-            self._feed_lost, order = False, self._order
-            if order is not None and order.hold:  # we were late, and it still has to stand open
+        if self._dropped:
+            self._dropped, order = False, self._order
+            if order is not None and order.hold:  # we were late, its id is spent, and it still has to stand open
                 self._order = replace(order, id=self._new_id())
 
     def _new_id(self) -> str:
@@ -199,7 +199,8 @@ class GuardLink:
                 self._post(LineChanged(Input(line), active, at_s))
             case {"type": "relay", "energised": bool(energised), "why": str(why), "at_s": float(at_s)}:
                 self._post(RelayReported(energised, why, at_s))
-                self._feed_lost = self._feed_lost or why == "feed-lost"  # until the next beat has seen it
+                if not energised:  # why is no matter: a lease that ends while a button releases is no word of its own
+                    self._dropped = True
             case {"type": "fault", "detail": str(detail)}:
                 self._post(GuardFault(detail[:300]))
             case {"type": "alive", "late_ms": int(late_ms)}:
