@@ -61,3 +61,18 @@ def test_a_server_that_was_started_again_is_found_by_itself_and_shows_what_is_so
     reads(manager, "#doors", "Locked down: nobody is let in")
     manager.until("document.querySelector('#deaf').hidden")
     assert "before:" not in manager.text("#doors")
+
+
+def test_before_the_first_answer_nothing_is_called_empty(manager):
+    """On a slow line the page began with: no door has reported to this server yet."""
+    never = "window.fetch = () => new Promise(() => {});"
+    asked = manager.call("Page.addScriptToEvaluateOnNewDocument", source=never)["identifier"]
+    try:
+        manager.js("location.hash = 'now'; window.isFromBefore = true; location.reload()")
+        manager.until("!window.isFromBefore && document.readyState === 'complete'")
+        reads(manager, "#live", "connecting")
+        told = manager.text("main")
+    finally:
+        manager.call("Page.removeScriptToEvaluateOnNewDocument", identifier=asked)
+    assert "No door has reported" not in told
+    assert "Nothing yet" not in told

@@ -7,12 +7,13 @@ let me = { name: "", role: "viewer", csrf: "", can_order: false, names: {} };
 // this browser is signed in again (the link opened in another tab).
 const typing = () => document.querySelector("dialog[open]") !== null || [...document.querySelectorAll("main form input[type=text]")].some((field) => field.value.trim() !== "");
 let signedOut = false;
+const PATIENCE_MS = 60000; // longer than the server waits for all of its doors
 
 async function askServer(path, body, method) {
   const options = body === undefined && !method ? {} : {
     method: method ?? "POST", headers: { "Content-Type": "application/json", "X-CSRF-Token": me.csrf }, body: JSON.stringify(body ?? {}),
   };
-  const reply = await fetch(path, options).catch(() => { throw new Error(say(options.method ? "noAnswer" : "noServer")); });
+  const reply = await fetch(path, { ...options, signal: AbortSignal.timeout(PATIENCE_MS) }).catch(() => { throw new Error(say(options.method ? "noAnswer" : "noServer")); });
   if (reply.status === 401) {
     signedOut = true;
     if (!typing()) location.replace("/enter?over=1");

@@ -110,7 +110,7 @@ function showDoors() {
   if (place) list.children[place[0]]?.querySelectorAll("summary,button")[place[1]]?.focus(); // a redraw must not lose the keyboard
   choices("event-door", [["", say("allDoors")], ...names.map((name) => [name, name])]);
   byId("event-door-box").hidden = names.length < 2;
-  byId("no-doors").hidden = names.length > 0;
+  byId("no-doors").hidden = names.length > 0 || !loaded;
   byId("lock-all").hidden = names.length < 2 || !mayOrder() || !me.can_order;
   byId("release-all").hidden = byId("lock-all").hidden || !names.some((n) => now.doors[n].waits || now.doors[n].state.door?.mode === "LockedDown");
 }

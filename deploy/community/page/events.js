@@ -53,7 +53,7 @@ function showEvents() {
   const live = () => [...now.entries].reverse().filter((e) => e.type === "event" || e.type === "preview");
   const wanted = past ? wantedOf(past.events) : wantedOf(live()).slice(0, SHOWN_MOST);
   redraw(byId("events"), wanted.map(([e, said]) => eventRow(e, said)));
-  byId("no-events").hidden = wanted.length > 0;
+  byId("no-events").hidden = wanted.length > 0 || !loaded;
   byId("no-events").textContent = say(filter !== "all" || (oneDoor() && !past) ? "noneFound" : past ? "noneThatDay" : "noEvents");
   byId("events-more").hidden = !past?.more;
   const marks = [wanted.some(([e]) => !trustedTime(e)) && say("notSetMeans"), wanted.some(([e]) => e.type === "preview") && say("previewMeans")];

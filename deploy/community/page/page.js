@@ -3,6 +3,7 @@
 
 let now = { doors: {}, entries: [], number: 0, link: { up: true } };
 let connected = false;
+let loaded = false; // before that nothing is known: an empty list is no answer
 let heardMs = 0; // when the server last said something
 let lost = false; // it was there and is not any more
 const KEPT = 300;
@@ -100,6 +101,7 @@ async function begin() {
     signedOut = false;
     zone = me.zone;
     now = await askServer("/api/now");
+    loaded = true;
   } catch {
     lost = true;
     heardMs ||= Date.now();

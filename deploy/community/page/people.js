@@ -3,6 +3,7 @@
 
 let edited = null; // the person in the form as it was shown, null: somebody new
 let everybody = { people: [], withdrawals: [] };
+let peopleKnown = false;
 const PEOPLE_AT_ONCE = 50; // five hundred rows are a minute of scrolling past what stands below
 let peopleShown = PEOPLE_AT_ONCE;
 let reading = 0; // which question is the newest: an answer to an earlier one comes too late
@@ -12,6 +13,7 @@ async function loadNames() {
   const mine = ++reading, told = await askServer("/api/people");
   if (mine !== reading) return;
   everybody = told;
+  peopleKnown = true;
   for (const p of told.people) me.names[p.id] = p.name;
 }
 
@@ -35,7 +37,7 @@ function found() {
 function findPeople() {
   const shown = found();
   redraw(byId("people"), shown.slice(0, peopleShown).map(personRow));
-  byId("people-count").textContent = shown.length ? say("found_n", shown.length) : say(everybody.people.length ? "noPeople" : "nobodyYet");
+  byId("people-count").textContent = !peopleKnown ? "" : shown.length ? say("found_n", shown.length) : say(everybody.people.length ? "noPeople" : "nobodyYet");
   byId("people-more").hidden = shown.length <= peopleShown;
   byId("withdrawn").replaceChildren(...everybody.withdrawals.map(withdrawalRow));
   byId("withdrawn-box").hidden = everybody.withdrawals.length === 0;
