@@ -18,7 +18,9 @@ from typing import Any, Final
 
 import pyseto
 
+from agent.clock import SystemClock
 from agent.core.acknowledgement import Ack
+from agent.core.journal import ClockQuality
 from agent.wire import signed_ack, topic
 from deploy.community import homeassistant
 from deploy.community.broker_link import BrokerLink, BrokerSettings, Down, Failed, Refused, Up
@@ -69,6 +71,7 @@ class Consumer:
         self._raised: queue.SimpleQueue[tuple[str, str, str]] = queue.SimpleQueue()
         self._intake = Intake(ledger)
         self._database_down = False
+        self._clock = SystemClock()
         self._check_s = self._forget_s = 0.0
         self._listening = Listening(away_s=time.monotonic())
         self._link_told: dict[str, Any] = {}
@@ -257,8 +260,14 @@ class Consumer:
         """Piece by piece: the doors wait while the ledger is at it."""
         if time.monotonic() >= self._forget_s:
             with self._ledger.transaction():
-                more = self._ledger.forget(time.time_ns() // 1_000_000 - self._settings.keep_days * 86_400_000)
+                more = self._ledger.forget(self._passed_ms() - self._settings.keep_days * 86_400_000)
             self._forget_s = time.monotonic() + (0 if more else _FORGET_EVERY_S)
+
+    def _passed_ms(self) -> int:
+        """A time that has passed for sure: where nothing vouches for this machine's clock, the doors' clocks do."""
+        now_ms = self._clock.utc_ms()
+        told_ms = None if self._clock.quality() is ClockQuality.NTP else self._ledger.newest_sure_ms()
+        return now_ms if told_ms is None else min(now_ms, told_ms)
 
     def _look_for_silence(self) -> None:
         """Of the doors that this process listens to, by the time that it did listen."""

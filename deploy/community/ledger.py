@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from agent.core.events import Kind, Priority
-from agent.core.journal import Row, canonical, originals
-from deploy.community.boot_times import BootTimes, Placed
+from agent.core.journal import ClockQuality, Row, canonical, originals
+from deploy.community.boot_times import RECKONED, BootTimes, Placed
 from deploy.community.database import Connection
 from deploy.community.ingest import Alarm, Chain, Taken
 from deploy.community.ledger_schema import prepare
@@ -249,6 +249,12 @@ class Ledger:
         unsure = {"type": "preview", "priority": int(Priority.ALARM), "clock": "none", "at_clock": "none"}
         rows += [{**dict(zip(_PREVIEW, f, strict=True)), **unsure, "at_ms": f[4]} for f in reversed(ahead)]
         return [{**row, "body": json.loads(row["body"])} for row in rows]
+
+    def newest_sure_ms(self) -> int | None:
+        """The newest time that a synchronised clock of a door gave; None: none has."""
+        sure = str(ClockQuality.NTP), RECKONED
+        found = self.db.execute("SELECT at_ms FROM events WHERE at_clock IN (?, ?) ORDER BY at_ms DESC LIMIT 1", sure)
+        return int(found[0][0]) if found else None
 
     def forget(self, before_ms: int) -> bool:
         """Delete some of what came before then (within a transaction); True: call again, there may be more.
