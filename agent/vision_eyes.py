@@ -35,12 +35,16 @@ MAX_TRACKS: Final = 6
 
 @dataclass(slots=True, eq=False)
 class Track:
-    """One face from its first look to its last. `detection` is the newest, of the frame at `seen_at_s`."""
+    """One face from its first look to its last. `detection` is the newest, of the frame at `seen_at_s`.
+
+    `moved_at_s`: when something last moved in its place; a poster does not.
+    """
 
     number: int
     detection: Detection
     first_at_s: float
     seen_at_s: float
+    moved_at_s: float = float("-inf")
 
 
 class Motion:
@@ -116,6 +120,9 @@ class Eyes:
             self._rested_s = at_s + _REST * (time.monotonic() - began_s)
         self._tracks = [track for track in self._tracks if at_s - track.seen_at_s <= _LOST_S]
         seen = [track for track in self._tracks if track.seen_at_s == at_s]
+        for track in seen:
+            if self.motion.within(track.detection.box_px):
+                track.moved_at_s = at_s
         return sorted(seen, key=lambda track: -track.detection.width_px)
 
     def _follow(self, image_bgr: Image, at_s: float) -> bool:

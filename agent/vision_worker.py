@@ -65,6 +65,7 @@ _ALIVE_EVERY_S: Final = 1.0
 _CATCH_UP_S: Final = 0.03  # between two frames of ten a second, beside a face that is judged
 _CATCH_UP_ALONE_S: Final = 0.1
 _JUDGED_AT_ONCE: Final = 2
+_STILL_S: Final = 60.0  # nobody alive holds still for so long
 _PREVIEW_WIDTH_PX: Final = 640
 _PREVIEW_QUALITY: Final = 70
 _LOG = logging.getLogger("door-vision")
@@ -172,7 +173,7 @@ class Worker:
     def _look(self, frame: Frame, state: CameraState, now_s: float) -> None:
         image = frame.image_bgr
         tracks = self._faces(image, state, frame.at_s)
-        self._in_view = len(tracks)
+        self._in_view = sum(frame.at_s - track.moved_at_s <= _STILL_S for track in tracks)
         moving = self._eyes.motion.recent(frame.at_s)
         for found in self._codes.read(image, frame.at_s, busy=bool(tracks), moving=moving):
             self._end.send(found)

@@ -104,7 +104,7 @@ class Hello:
 class Alive:
     """Every second. `frames` were taken from the camera since the start, `fps` is the rate of the last seconds.
 
-    `in_view`: how many faces the newest of them shows.
+    `in_view`: how many faces the newest of them shows that moved within the last minute (a poster's do not).
     """
 
     TYPE: ClassVar = "alive"

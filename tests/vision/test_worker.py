@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from agent import vision_enrolment, vision_networks, vision_worker
@@ -168,6 +169,24 @@ def test_an_enrolment_ends_with_its_minute_also_before_a_camera_that_sees_nothin
         worker.step()
     said = [(one.id, one.state) for one in agent.told if isinstance(one, Enrolment)]
     assert said == [("e-1", EnrolmentState.FAILED)]
+
+
+def test_a_face_on_a_poster_is_nobody_whom_an_update_waits_for(
+    pipeline: Pipeline, frames: Callable[[str], list[Image]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doors with a poster in view were never updated from afar: a face was there at every hour."""
+    monkeypatch.setattr(vision_worker, "_ALIVE_EVERY_S", 0.0)
+    camera, agent = _Camera(), _Agent([])
+    worker = Worker(pipeline, cast(Any, camera), cast(Any, agent))
+    still = np.minimum(frames("resident_walks_up")[60], 254)
+    noise = np.random.default_rng(1)
+    for _ in range(4):
+        camera.show([still + noise.integers(0, 2, still.shape, np.uint8)])
+        worker.step()
+        camera._at_s += 25.0
+    camera.show(frames("resident_walks_up")[46:47])
+    worker.step()
+    assert [one.in_view for one in agent.told if isinstance(one, Alive)] == [1, 1, 1, 0, 1]
 
 
 def test_a_camera_that_died_with_somebody_before_it_does_not_say_for_ever_that_somebody_is_there(
