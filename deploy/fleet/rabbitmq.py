@@ -6,7 +6,6 @@ The three texts are what the cluster campaign runs (tests/faults/cluster.py) and
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -14,7 +13,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from agent.command_line import Parser, ended, host
+from agent.errors import ConfigError
 from deploy.broker import DASHBOARD_NAME, HOME_NAME, SERVER_NAME
+from deploy.community.door_rosters import DEVICE
 
 PLUGINS = "[rabbitmq_mqtt,rabbitmq_prometheus].\n"
 
@@ -122,12 +124,34 @@ def _permission(name: str) -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write rabbitmq.conf, definitions.json, enabled_plugins and haproxy.cfg for three nodes into a folder."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.fleet.rabbitmq", description=__doc__)
+    words = sys.argv[1:] if arguments is None else arguments
+    return ended("rabbitmq", words, lambda: _write(words))
+
+
+def _doors(path: Path) -> list[str]:
+    """The names in a file. Raises ConfigError: a line that no door's certificate can say would be a user for nobody."""
+    lines = path.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
+    found = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
+    for number, name in found:
+        if not DEVICE.fullmatch(name):
+            raise ConfigError(
+                f"{path}:{number}: {name!r:.100} is no door's name; write SITE/DOOR, such as garden/gate-1"
+            )
+    if not found:
+        raise ConfigError(f"{path}: names no door; one SITE/DOOR a line is needed")
+    return [name for _, name in found]
+
+
+def _write(words: Sequence[str]) -> int:
+    parser = Parser(prog="python -m deploy.fleet.rabbitmq", description=__doc__)
     parser.add_argument("--doors", type=Path, required=True, help="a file with one site/door a line")
     parser.add_argument("--folder", type=Path, required=True, help="where to write")
-    parser.add_argument("--hosts", nargs="+", default=["broker1", "broker2", "broker3"], help="the nodes' host names")
+    parser.add_argument(
+        "--hosts", type=host, nargs="+", default=["broker1", "broker2", "broker3"], help="the nodes' host names"
+    )
     parser.add_argument("--servers", nargs="+", default=[SERVER_NAME], help="the server processes' certificate names")
-    a = parser.parse_args(arguments)
+    a = parser.parse_args(words)
+    doors = _doors(a.doors)
     etc = Path("/etc/rabbitmq")
     files = {
         "ca": etc / "ca.pem",
@@ -135,13 +159,13 @@ def main(arguments: list[str] | None = None) -> int:
         "key": etc / "broker.key",
         "definitions": etc / "definitions.json",
     }
-    nodes = [f"rabbit@{host}" for host in a.hosts]
+    nodes = [f"rabbit@{name}" for name in a.hosts]
     a.folder.mkdir(parents=True, exist_ok=True)
     text = conf(files, address="0.0.0.0", port=8883, metrics_port=15692, nodes=nodes)  # noqa: S104  the doors' network
     (a.folder / "rabbitmq.conf").write_text(text)
-    (a.folder / "definitions.json").write_text(definitions(a.doors.read_text().split(), a.servers))
+    (a.folder / "definitions.json").write_text(definitions(doors, a.servers))
     (a.folder / "enabled_plugins").write_text(PLUGINS)
-    servers = [(host, f"{host}:8883") for host in a.hosts]
+    servers = [(name, f"{name}:8883") for name in a.hosts]
     (a.folder / "haproxy.cfg").write_text(haproxy("0.0.0.0", 8883, servers))  # noqa: S104  the doors' network
     return 0
 

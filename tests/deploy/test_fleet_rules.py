@@ -8,7 +8,7 @@ import re
 import pytest
 
 from deploy.broker import DASHBOARD_NAME, HOME_NAME, SERVER_NAME, acl_text
-from deploy.fleet.rabbitmq import definitions
+from deploy.fleet.rabbitmq import definitions, main
 
 DOORS = ("s1/d1", "s1/d2", "s2/d1", "s1/d1x")
 NAMES = (*DOORS, SERVER_NAME, "community-2", HOME_NAME, DASHBOARD_NAME, "nobody")
@@ -81,3 +81,20 @@ def test_every_name_has_a_user_and_its_own_queues_only():
     assert {user["name"] for user in made["users"]} == {p["user"] for p in made["permissions"]} == names
     for permission in made["permissions"]:
         assert not re.search(permission["configure"], "mqtt-subscription-s9/d9qos1")
+
+
+def test_the_list_of_doors_is_checked_before_anything_is_written(tmp_path, capsys):
+    """A file that is not there left half of the folder and a traceback; a name that no door has became a user."""
+    doors, out = tmp_path / "doors.txt", tmp_path / "out"
+    words = ["--doors", str(doors), "--folder", str(out)]
+    assert main(words) == 1
+    assert str(doors) in capsys.readouterr().err
+    for text in ("garden/gate-1\ngate-2\n", "garden/.*", "", "花园/门\n"):
+        doors.write_text(text)
+        assert main(words) == 3
+        assert str(doors) in capsys.readouterr().err
+    assert not out.exists()
+    doors.write_bytes(b"\xef\xbb\xbfgarden/gate-1\r\n\r\ngarden/gate-2\r\n")
+    assert main(words) == 0
+    users = {user["name"] for user in json.loads((out / "definitions.json").read_text())["users"]}
+    assert {"garden/gate-1", "garden/gate-2"} < users
