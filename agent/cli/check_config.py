@@ -27,7 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.camera_network:
         from deploy.device.camera_network import drop_in
 
-        print(drop_in(config.camera.source), end="")
+        text = drop_in(config.camera.source)
+        print_json({"drop_in": text}) if arguments.json else print(text, end="")
     elif arguments.json:
         shown = config.model_dump()
         shown["camera"]["source"] = camera

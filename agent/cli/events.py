@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         subparsers,
         "events",
         "List, follow, verify, export or report the event journal of this door.",
-        as_json="one JSON document instead of text; list, tail: one for each row, a line each",
+        as_json="one JSON document instead of text; list, tail: one for each row, a line each; export: as --format",
     )
     actions = ("list", "tail", "verify", "export", "report")
     parser.add_argument("action", choices=actions, help="tail goes on until Ctrl-C; report prints a day as a page")

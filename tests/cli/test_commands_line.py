@@ -89,3 +89,13 @@ def test_doctor_says_what_disk_the_journal_is_on(tmp_path: Path):
     disk = doctor._disk(tmp_path, 8)
     assert disk.ok == (not disk.found.startswith("tmpfs"))
     assert "store.quota_mib" in doctor._disk(tmp_path, 2**40).do_this
+
+
+def test_the_cameras_drop_in_can_be_had_as_json(shell: Shell):
+    """`--camera-network --json` printed the file itself, which is no JSON."""
+    text = shell.config.read_text()
+    source = next(line for line in text.splitlines() if line.startswith("source"))
+    shell.config.write_text(text.replace(source, 'source = "rtsp://192.0.2.10/live"'))
+    plain, given = (shell.run("check-config", "--camera-network", *more)[1] for more in ([], ["--json"]))
+    assert "192.0.2.10" in plain
+    assert json.loads(given) == {"drop_in": plain}
