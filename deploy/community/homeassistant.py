@@ -55,7 +55,7 @@ class Home:
             self._announced.add(news.device)
             where, payload = discovery(news.device, can_open=self._can_open)
             self._publish(where, payload, keep=True)
-        told = access(news.what) if news.kind == "event" else None
+        told = access(news.what) if news.kind == "event" and not news.late else None  # an event there is of now
         if told is not None:
             self._publish(access_topic(news.device), told)
 

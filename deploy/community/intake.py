@@ -26,6 +26,7 @@ from deploy.community.news import SERVER, News
 from deploy.community.said import Reply, State, read
 
 _TOPIC: Final = re.compile(r"doors/([a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62})/up/([a-z]{1,20})")
+_LATE_MS: Final = 300_000
 _ALARMS_PER_MINUTE: Final = 10  # of one word about one door: the rest are counted
 
 
@@ -147,16 +148,20 @@ class Intake:
         taken = take_rows(chain, items, lambda seq: self._ledger.hash_of(device, epoch, seq))
         if taken.ack is not None and (alarm := self._gaps.asked(device, taken.ack, time.monotonic())):
             taken = replace(taken, alarms=(*taken.alarms, alarm))
-        return self._applied(device, taken, now_ms)
+        return self._applied(device, taken, now_ms, known_to=chain.heard)
 
     def _previews(self, device: str, payload: bytes, now_ms: int) -> Outcome:
         epoch, items = _one_chain(device, payload)
         chain = self._ledger.chain(device, epoch) or Chain(epoch)
         return self._applied(device, take_previews(chain, [i for i in items if isinstance(i, Row)]), now_ms)
 
-    def _applied(self, device: str, taken: Taken, now_ms: int) -> Outcome:
+    def _applied(self, device: str, taken: Taken, now_ms: int, *, known_to: int = 0) -> Outcome:
+        """`known_to`: the door had rows up to there when it last said hello, so they are not of this moment."""
         stored = self._ledger.apply(device, taken, now_ms)
-        news = [News("event", device, _shown(r, at)) for r, at in stored.rows]
+        news = [
+            News("event", device, _shown(r, at), late=r.seq <= known_to and now_ms - at[0] > _LATE_MS)
+            for r, at in stored.rows
+        ]
         news += [News("preview", device, _shown(r, at)) for r, at in stored.previews]
         return Outcome(device, news + self.alarms(device, stored.alarms, now_ms), taken.ack)
 

@@ -13,9 +13,11 @@ class News:
     """`kind` is event, preview, alarm, state, hello, reply, order or link; `device` is site/door, or SERVER.
 
     `what` is JSON-shaped, of checked and bounded values, and made anew for each. `kept`: said some time ago.
+    `late`: an event of some time ago, which the door was kept from sending.
     """
 
     kind: str
     device: str
     what: dict[str, Any]
     kept: bool = False
+    late: bool = False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 
 from agent.core.events import Kind, Record
-from agent.core.stream import LinkUp
+from agent.core.stream import Committed, LinkUp
 from deploy.broker import HOME_NAME
 from deploy.community import homeassistant
 from deploy.community.homeassistant import Home, access, access_topic, discovery
@@ -45,7 +46,8 @@ def test_only_comings_and_goings_are_told_and_only_ids():
     assert set(homeassistant._ACCESSES.values()) <= set(types)
 
 
-def test_a_door_appears_its_accesses_follow_and_an_order_comes_back_once(site, linked):
+def test_a_door_appears_its_accesses_follow_and_an_order_comes_back_once(site, linked, clock):
+    clock.wall_ms = time.time_ns() // 1_000_000
     heard: dict[str, list] = {}
     home = site.raw(HOME_NAME, on_message=lambda _c, _u, m: heard.setdefault(m.topic, []).append((m.payload, m.retain)))
     home.subscribe("homeassistant/#", 1)
@@ -97,3 +99,26 @@ def test_a_home_assistant_that_starts_is_told_of_every_door_again():
     home.anew()
     home.hear(state)
     assert sent == ["homeassistant/device/door-agent-s1-d1/config"] * 2
+
+
+def test_what_a_door_catches_up_on_is_nobody_who_comes_now(site, linked, make, clock):
+    """An event there is of now: a night without a network made a hundred notices of strangers at the door at once."""
+    heard: list[dict] = []
+    home = site.raw(HOME_NAME, on_message=lambda _c, _u, m: heard.append(json.loads(m.payload)))
+    home.subscribe("homeassistant/door-agent/+/+/access", 1)
+    outbox, posts = make(path=site.folder / "d1" / "journal.db")  # its clock says September
+    for n in range(3):
+        outbox.append(Record(Kind.ACCESS_DENIED_UNKNOWN, {"request_id": f"old-{n}"}), token=str(n))
+    posts.wait_for(Committed, 3)
+    outbox.stop()
+    site.serve(home_assistant=True)
+    _, outbox, _ = linked()
+    until(lambda: outbox.status().depth == 0, "the old rows")
+    clock.wall_ms = time.time_ns() // 1_000_000
+    outbox.append(Record(Kind.ACCESS_DENIED_UNKNOWN, {"request_id": "new"}))
+    until(lambda: heard, "the new one")
+    home.disconnect()
+    home.loop_stop()
+    assert [one["request_id"] for one in heard] == ["new"]
+    events = [n.what["body"].get("request_id") for n in site.news.all if n.kind == "event"]
+    assert [name for name in events if name] == ["old-0", "old-1", "old-2", "new"]
