@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NoReturn
 
 from agent.errors import DoorAgentError
+from hardware.address import is_host
 from hardware.errors import HardwareError
 from models.errors import ModelError, PictureUnusableError
 
@@ -90,7 +91,7 @@ def _whole(text: str, least: int, most: int) -> int:
 
 def host(text: str) -> str:
     """For argparse: a machine's name or address, as in `server.host` of a door's configuration."""
-    if not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", text):
+    if not is_host(text):
         raise argparse.ArgumentTypeError(f"{text!r:.50} is not a host's name or address (letters, digits, . : -)")
     return text
 

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from agent import config_file
 from agent.config_hardware import Camera, Hardware
-from agent.config_section import Name, Place, Section, TimeZone
+from agent.config_section import Host, Name, Place, Section, TimeZone
 from agent.config_updates import Updates
 from models.manifest import known
 
@@ -78,12 +78,7 @@ class Faces(Section):
 class Server(Section):
     """[server]; without this section the door works alone and keeps its events."""
 
-    host: str = Field(
-        min_length=1,
-        max_length=253,
-        pattern=r"^[A-Za-z0-9.:-]+$",
-        description="the broker's name or address, as in its certificate",
-    )
+    host: Host = Field(description="the broker's name or address, as in its certificate")
     port: int = Field(default=8883, ge=1, le=65535, description="TLS")
     ca_file: Place = Field(description="the site's authority, PEM")
     cert_file: Place = Field(description="this device's certificate, PEM")

@@ -8,6 +8,8 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from hardware.address import is_host
+
 _NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _PLACE: Final = r"^/[^\x00]*$"
 # patterns as an installer reads them
@@ -16,6 +18,14 @@ SAID: Final[Mapping[str, str]] = {
     _PLACE: "a path that begins with /, for services and commands do not run in the same folder",
 }
 
+
+def _host(text: str) -> str:
+    if not is_host(text):
+        raise ValueError(f"{text!r:.80} is not a host's name or address (letters, digits, . : -)")
+    return text
+
+
+Host = Annotated[str, AfterValidator(_host)]
 Name = Annotated[str, Field(pattern=_NAME)]
 Place = Annotated[str, Field(pattern=_PLACE)]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
-from agent.config_section import Place, Section
+from agent.config_section import Host, Place, Section
 
 RELEASES_DIR: Final = "/opt/door-agent"
 
@@ -14,12 +14,7 @@ RELEASES_DIR: Final = "/opt/door-agent"
 class Updates(Section):
     """[updates]; without this section every release from afar is refused. Needs [server]: the order comes that way."""
 
-    host: str = Field(
-        min_length=1,
-        max_length=253,
-        pattern=r"^[A-Za-z0-9.:-]+$",
-        description="where bundles are fetched; nowhere else",
-    )
+    host: Host = Field(description="where bundles are fetched; nowhere else")
     port: int = Field(default=8482, ge=1, le=65535, description="TLS, with the door's certificate")
     kib_per_s: int = Field(
         default=256, ge=16, le=65536, description="bound of the fetching, so that the line stays free"

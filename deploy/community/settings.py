@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agent import config_file
-from agent.config_section import TimeZone
+from agent.config_section import Host, TimeZone
 from agent.console.local import LOOPBACK
 from deploy.community.consumer import ConsumerSettings
 
@@ -18,7 +18,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    broker_host: str = Field(default="127.0.0.1", description="the broker's name, as in its certificate")
+    broker_host: Host = Field(default="127.0.0.1", description="the broker's name, as in its certificate")
     broker_port: Annotated[int, Field(ge=1, le=65535)] = Field(default=8883, description="TLS")
     ca_file: Path = Field(description="the site's authority, PEM")
     cert_file: Path = Field(description="this server's client certificate, PEM")
