@@ -196,7 +196,9 @@ def _disk(folder: Path, quota_mib: int) -> Check:
 def holds_up_the_boot(folder: Path, fstab: Path) -> bool:
     """True when this folder is a mount that the boot waits for: then a lost partition means no guard, and no exit."""
     try:
-        lines = [line.split() for line in fstab.read_text().splitlines() if not line.lstrip().startswith("#")]
+        lines = [
+            line.split() for line in fstab.read_text(errors="replace").splitlines() if not line.lstrip().startswith("#")
+        ]
     except OSError:
         return False
     options = [line[3].split(",") for line in lines if len(line) > 3 and line[1].rstrip("/") == str(folder)]  # noqa: PLR2004

@@ -258,7 +258,7 @@ def _carry(arguments: argparse.Namespace, site: SiteFile, keys: Path) -> int:
     else:
         folder = server_folder(authority, where, arguments.name, _server_words(arguments, site))
         words = f"copy {folder} to the server's machine; there: python -m deploy.community --config community.toml"
-        if (updates := site.all.get("updates")) and "bundles_port" not in (folder / "community.toml").read_text():
+        if (updates := site.all.get("updates")) and b"bundles_port" not in (folder / "community.toml").read_bytes():
             words += f"\nto roll out releases, add to its community.toml:\n{bundles_lines(updates)}".rstrip()
     return _say(arguments, {"folder": str(folder)}, words)
 

@@ -99,3 +99,9 @@ def test_the_cameras_drop_in_can_be_had_as_json(shell: Shell):
     plain, given = (shell.run("check-config", "--camera-network", *more)[1] for more in ([], ["--json"]))
     assert "192.0.2.10" in plain
     assert json.loads(given) == {"drop_in": plain}
+
+
+def test_doctor_reads_a_table_of_mounts_with_a_remark_in_any_encoding(tmp_path: Path):
+    table = tmp_path / "fstab"
+    table.write_bytes("# 门的分区\n/dev/x /var/lib/door-agent ext4 defaults 0 2\n".encode("gbk"))
+    assert doctor.holds_up_the_boot(Path("/var/lib/door-agent"), table)

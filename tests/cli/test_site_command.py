@@ -79,3 +79,16 @@ def test_no_certificate_is_made_for_what_no_machine_is_called(tmp_path, words):
     with pytest.raises(SystemExit, match="2"):
         main(["site", words[0], "--site", str(tmp_path / "s" / "site.toml"), *words[1:]])
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_dir()) == ["pki", "s"]
+
+
+def test_a_servers_configuration_in_another_encoding_is_left_to_the_server_to_refuse(tmp_path, capsys):
+    """`site server`, which only looks whether something is in it, ended in a traceback."""
+    assert main(["site", "init", str(tmp_path), "--name", "garden"]) == 0
+    site = tmp_path / "site.toml"
+    site.write_text(site.read_text() + '[all.updates]\nhost = "10.0.0.5"\n')
+    words = ["site", "server", "--site", str(site), "--host", "10.0.0.5"]
+    assert main(words) == 0
+    mine = tmp_path / "server" / "community.toml"
+    mine.write_bytes("# 我们的门\n".encode("gbk"))
+    assert main(words) == 0
+    assert mine.read_bytes() == "# 我们的门\n".encode("gbk")
