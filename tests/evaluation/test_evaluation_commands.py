@@ -188,7 +188,9 @@ def test_thresholds_follow_from_the_operators_numbers(command: Command, capsys: 
     assert usual["expected_strangers_let_in_per_year"] == pytest.approx(1.0, abs=1e-3)
     assert strict["fpir_target"] == pytest.approx(busy["fpir_target"]) == pytest.approx(usual["fpir_target"] / 10)
     assert strict["max_match_distance"] == busy["max_match_distance"] < usual["max_match_distance"]
-    assert command(capsys, "explain", "thresholds", "--strangers-per-year", "0")[0] == 2
+    with pytest.raises(SystemExit) as refused:
+        command(capsys, "explain", "thresholds", "--strangers-per-year", "0")
+    assert refused.value.code == 2
     assert usual["grey_target"] >= usual["fpir_target"]
     assert usual["max_grey_distance"] >= usual["max_match_distance"] == usual["max_look_alike_distance"]
 
