@@ -88,6 +88,7 @@ def test_whoever_was_saved_is_in_sight_among_hundreds_and_the_keyboard_goes_on_t
     press(manager, "Save", "#person")
     reads(manager, "#people-done", "Saved: 住户 999")
     assert "住户 999" in manager.js("document.activeElement.closest('#people li').innerText")
+    assert manager.js("document.querySelectorAll('#people li').length") == 1  # the next of the family is near
 
 
 def test_a_warning_about_many_doors_stays_short(manager):

@@ -120,11 +120,11 @@ async function save() {
   showPeople().then(() => saved && showSaved(saved));
 }
 
-// Whoever was saved is in sight, also among five hundred, and the keyboard goes on from there.
+// Whoever was saved is in sight, also among five hundred, and the keyboard goes on from there: then the list is searched
+// for the name, so that the next of the family is added from the top of it.
 function showSaved(saved) {
   const place = found().findIndex((p) => p.id === saved.id);
-  if (place < 0) byId("people-find").value = "";
-  peopleShown = Math.max(peopleShown, found().findIndex((p) => p.id === saved.id) + 1);
+  if (place < 0 || place >= peopleShown) byId("people-find").value = saved.name;
   findPeople();
   byId("people-done").textContent = say("saved", calledHow(saved));
   byId("people").querySelector(`[data-id="${CSS.escape(saved.id)}"] button`)?.focus();
