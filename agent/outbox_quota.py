@@ -19,7 +19,7 @@ from agent.core.events import Json, Kind, Priority, Record
 from agent.core.journal import COPY_OF, ClockQuality, Skipped
 from agent.core.sync import WINDOW_ROWS
 from agent.outbox_schema import Epoch, Moment, key, seq_of
-from agent.outbox_store import Store
+from agent.outbox_store import NOT_SENT, Store
 
 WARN, FOLD, DROP = 0.70, 0.80, 0.95
 _FOLD_TO, _DROP_TO = 0.75, 0.90
@@ -165,7 +165,11 @@ def fold(store: Store, now: Moment, highest: Priority, kind: Kind) -> bool:
 
     Rows that may be on their way to the server stay. True when rows were replaced.
     """
-    e = store.current
+    return any(_folded(store, e, now, highest, kind) for e in store.epochs if e.closed not in NOT_SENT)
+
+
+def _folded(store: Store, e: Epoch, now: Moment, highest: Priority, kind: Kind) -> bool:
+    """The same in one chain."""
     span = (key(e.no, e.acked + WINDOW_ROWS + 1), key(e.no, e.last_seq))
     found = store.db.execute(
         "SELECT id, kind, wall_ms, hash FROM rows WHERE id BETWEEN ? AND ? AND priority <= ?"
@@ -184,13 +188,16 @@ def fold(store: Store, now: Moment, highest: Priority, kind: Kind) -> bool:
         taken += 1
     if taken < _WORTHWHILE_ROWS:
         return False
-    _replace(store, now, kind, ranges, found[:taken])
+    _replace(store, e, now, kind, ranges, found[:taken])
     return True
 
 
-def _replace(store: Store, now: Moment, kind: Kind, ranges: list[tuple[int, int, str]], found: list[Any]) -> None:
-    e = store.current
+def _replace(
+    store: Store, e: Epoch, now: Moment, kind: Kind, ranges: list[tuple[int, int, str]], found: list[Any]
+) -> None:
+    current = store.current
     body = {
+        **({} if e is current else {"epoch": e.name}),
         "ranges": [list(r) for r in ranges],
         "count": len(found),
         "kinds": dict(Counter(str(f[1]) for f in found)),
@@ -202,7 +209,7 @@ def _replace(store: Store, now: Moment, kind: Kind, ranges: list[tuple[int, int,
         for first, last, digest in ranges:
             store.db.execute("DELETE FROM rows WHERE id BETWEEN ? AND ?", (key(e.no, first), key(e.no, last)))
             store.put_skipped(e, Skipped(first, last, digest, row.seq))
-    e.last_seq, e.last_hash = row.seq, row.hash
+    current.last_seq, current.last_hash = row.seq, row.hash
     store.db.execute("PRAGMA incremental_vacuum(256)").fetchall()
 
 

@@ -83,7 +83,7 @@ class RowData(_Shape):
 class SkippedData(_Shape):
     """`data` of a Journal/Skipped mark: rows `first` to `last` were folded or dropped under pressure, or are damaged.
 
-    `declared` is the chained row that says so: a later one of this epoch, or for damaged rows one of the next epoch.
+    `declared` is the chained row that says so: a later one of this epoch, or one of a later epoch that names this one.
     `hash` is that of row `last`, so that the next row still links.
     """
 

@@ -128,7 +128,7 @@ class Skipped:
     """Stands where rows `first` to `last` were folded or dropped under pressure, or can't be believed any more.
 
     `hash` is that of row `last`. The chained row that declares it (Journal/Folded or Journal/Tombstone) comes later, as
-    number `declared` of this epoch, or for damaged rows of the one that followed it.
+    number `declared` of this epoch, or of one that followed it.
     """
 
     first: int

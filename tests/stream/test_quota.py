@@ -8,9 +8,10 @@ from agent.core.events import Kind, Priority, Record
 from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, check_chain
 from agent.core.sync import WINDOW_ROWS
 from agent.outbox_quota import Limits, fold, level, live_bytes, prune, tidy
-from agent.outbox_rows import PrunedError
+from agent.outbox_rows import PrunedError, last_of
 from agent.outbox_schema import Moment
 from agent.outbox_store import Store
+from agent.outbox_verify import verify
 from agent.outbox_work import Fetch, fetched
 
 DAY_MS = 86_400_000
@@ -163,6 +164,33 @@ def test_a_journal_of_alarms_alone_stays_inside_its_quota_too(store):
             break
     assert live_bytes(store) < limits.quota_bytes * 0.95
     assert closes(store)
+
+
+@pytest.mark.parametrize("priority", [Priority.LOW, Priority.NORMAL])
+def test_an_older_chain_that_cannot_be_sent_stays_inside_the_quota_too(store, tmp_path, priority):
+    """Nothing was folded in a journal that was replaced before a long time offline: the file grew with the disk."""
+    fill(store, 2000, priority)
+    old = store.current
+    named = {"previous_epoch": old.name, "last_seq": old.last_seq, "last_hash": old.last_hash}
+    store.begin_epoch("s1/d1", at(), {"reason": "quarantined", **named})
+    limits = Limits(int(live_bytes(store) / 0.99), 30)
+    for _ in range(50):
+        if not tidy(store, limits, at()):
+            break
+    assert live_bytes(store) < limits.quota_bytes * 0.95
+    items, seq = [], 1
+    while seq <= old.last_seq:
+        items += store.read(old, seq, 500)
+        seq = last_of(items) + 1
+    assert list(check_chain(items, 1, GENESIS)) == []
+    marks = [i for i in items if isinstance(i, Skipped)]
+    assert marks
+    assert min(mark.first for mark in marks) > WINDOW_ROWS
+    assert sum(i.body["count"] for i in everything(store) if "count" in i.body) == sum(
+        mark.last - mark.first + 1 for mark in marks
+    )
+    store.close()
+    assert verify(tmp_path / "journal.db").ok
 
 
 def test_the_server_is_told_of_a_hole_with_the_hash_after_it(store):
