@@ -35,7 +35,7 @@ from agent.event_log import EventLog
 from agent.guard_link import GuardLink
 from agent.health import Health
 from agent.identity import Identity
-from agent.link_settings import pinned_key
+from agent.link.settings import pinned_key
 from agent.mailbox import Mailbox
 from agent.mqtt_link import MqttLink
 from agent.notify import ServiceManager
@@ -44,14 +44,14 @@ from agent.outbox import Outbox
 from agent.reception import Reception
 from agent.remote import RemoteDesk
 from agent.residents import Residents, forget_expired, forget_watched
-from agent.roster_clerk import FirstLook, RosterClerk, look_at_roster
-from agent.roster_desk import RosterDesk, stored_floor
-from agent.roster_news import RosterRead
+from agent.roster.clerk import FirstLook, RosterClerk, look_at_roster
+from agent.roster.desk import RosterDesk, stored_floor
+from agent.roster.news import RosterRead
 from agent.site_trust import Believed, SiteTrust
 from agent.status import StatusBoard
-from agent.update_desk import UpdateDesk
-from agent.update_fetcher import UpdateFetcher
-from agent.update_files import UpdateFiles, running_release
+from agent.updates.desk import UpdateDesk
+from agent.updates.fetcher import UpdateFetcher
+from agent.updates.files import UpdateFiles, running_release
 from agent.vision_link import VisionLink
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from agent.config import Config
 from agent.core import door
 from agent.core.vision_messages import Settings
-from agent.link_settings import LinkSettings
+from agent.link.settings import LinkSettings
 from agent.outbox import OutboxSettings
-from agent.update_fetcher import FetchSettings
+from agent.updates.fetcher import FetchSettings
 from agent.wire import MAX_VERSION_CHARS
 
 _MIB = 1024 * 1024

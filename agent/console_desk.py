@@ -10,7 +10,7 @@ from agent.core.events import AccessAllowed, Credential
 from agent.core.recognition import Level, rules_for, stranger_rate
 from agent.core.vision_messages import Finding, Settings
 from agent.enrolment import ConsoleAsked, EnrolmentDesk
-from agent.roster_news import Enrolled, Withdrawn
+from agent.roster.news import Enrolled, Withdrawn
 from agent.status import StatusBoard
 from agent.withdrawal_desk import WITHDRAW, WithdrawalDesk
 

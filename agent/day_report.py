@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from agent.core.events import Priority
 from agent.core.journal import originals
-from agent.outbox_report import listed
-from agent.outbox_verify import VerifyReport, opened, verify
+from agent.journal.report import listed
+from agent.journal.verify import VerifyReport, opened, verify
 
 _HIDDEN = ("receipt", "detail")
 _STYLE = """body{font:16px/1.5 system-ui,"Noto Sans CJK SC",sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}

@@ -17,8 +17,8 @@ from agent.core.roster import Consent, PersonKind
 from agent.core.vision_messages import Enrol, EnrolCancel, Enrolment, EnrolmentState
 from agent.directory import Directory
 from agent.known_time import KnownTime
-from agent.roster_changes import NewFace, consent_now
-from agent.roster_news import NewPerson, Visit
+from agent.roster.changes import NewFace, consent_now
+from agent.roster.news import NewPerson, Visit
 from agent.status import StatusBoard
 from agent.vision_link import VisionGone, VisionLink
 

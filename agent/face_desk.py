@@ -2,7 +2,7 @@
 
 One visit, one opening by face: who stays in view after it is not let in again, however long and whatever the camera
 shows; a frozen picture is a face that stays. The visit is over when the face was out of view for a moment
-(vision_presence.py). So who missed the opening steps out of view for two seconds and looks again, which the lamps ask
+(vision/presence.py). So who missed the opening steps out of view for two seconds and looks again, which the lamps ask
 for (look-again), or shows the phone.
 """
 

@@ -11,8 +11,8 @@ import numpy as np
 from agent.core.networks import Network
 from agent.errors import PictureError
 from agent.look_alikes import KnownFaces, known_faces
-from agent.roster_changes import NewFace
-from agent.roster_entries import StoredTemplate
+from agent.roster.changes import NewFace
+from agent.roster.entries import StoredTemplate
 from agent.site_network import load_for
 from models.enrol import MAX_PICTURES, check_number, different
 from models.fusion import mean_vector

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from agent.clock import Clock, SystemClock
 from agent.config import Config
 from agent.core.journal import ClockQuality
-from agent.outbox_schema import JournalDamagedError
-from agent.outbox_store import Store
+from agent.journal.schema import JournalDamagedError
+from agent.journal.store import Store
 
 
 class KnownTime:

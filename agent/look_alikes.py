@@ -16,8 +16,8 @@ import numpy as np
 from agent.core.recognition import Bound, stranger_rate
 from agent.core.roster import Person, PersonKind
 from agent.errors import PictureError
-from agent.roster_entries import StoredTemplate
-from agent.vision_facts import bound_of
+from agent.roster.entries import StoredTemplate
+from agent.vision.facts import bound_of
 from models.arrays import Floats
 from models.calibration import fit_gallery
 from models.fusion import mean_vector

@@ -1,4 +1,4 @@
-"""The link to the broker: publishes the journal, delivers commands. With mqtt_client.py the only one that imports paho.
+"""The link to the broker: publishes the journal, delivers commands. Only link/mqtt_client.py imports paho as well.
 
 One thread owns the connection and the conversation (core/sync.py); everybody else hands it messages. A client object
 lives for one connection, so nothing that the library remembers outlives it: the hello says where to go on.
@@ -33,10 +33,10 @@ from agent.core.sync import (
     Tick,
     step,
 )
-from agent.link_life import LOOK_AGAIN, LinkLife
-from agent.link_settings import Cause, Down, LinkSettings, cause_of, pinned_key, tls_context
+from agent.link.life import LOOK_AGAIN, LinkLife
+from agent.link.mqtt_client import Client
+from agent.link.settings import Cause, Down, LinkSettings, cause_of, pinned_key, tls_context
 from agent.mailbox import guarded
-from agent.mqtt_client import Client
 from agent.outbox import Outbox
 from agent.rate import Rate
 from agent.wire import Hello, WireError, batch_json, read_ack, topic

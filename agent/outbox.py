@@ -20,13 +20,13 @@ from agent.clock import Clock
 from agent.core.events import Kind, Priority, Record
 from agent.core.stream import Committed, OutboxStatus, RowsShown, StoreReported
 from agent.core.sync import MAX_PREVIEWS
-from agent.outbox_desk import OutboxSettings
-from agent.outbox_disk import bytes_on_disk, is_full
-from agent.outbox_keeper import Keeper
-from agent.outbox_quota import Limits, level, live_bytes, make_room, tidy
-from agent.outbox_showing import shown
-from agent.outbox_store import Store
-from agent.outbox_work import Entry, Fetch, FetchRows, Stop, Wake, Weigh, Work, carry, fetched, weighed
+from agent.journal.desk import OutboxSettings
+from agent.journal.disk import bytes_on_disk, is_full
+from agent.journal.keeper import Keeper
+from agent.journal.quota import Limits, level, live_bytes, make_room, tidy
+from agent.journal.showing import shown
+from agent.journal.store import Store
+from agent.journal.work import Entry, Fetch, FetchRows, Stop, Wake, Weigh, Work, carry, fetched, weighed
 
 __all__ = ["Outbox", "OutboxSettings"]
 

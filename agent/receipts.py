@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.core.journal import canonical
 from agent.errors import StoreError
 from agent.residents import Residents
-from agent.roster_news import Withdrawn
+from agent.roster.news import Withdrawn
 
 
 class ReceiptKey:

@@ -29,12 +29,12 @@ from agent.known_time import KnownTime
 from agent.network_desk import NetworkDesk
 from agent.pass_desk import PassDesk
 from agent.remote import RemoteDesk
-from agent.roster_clerk import RosterClerk
-from agent.roster_desk import RosterDesk
-from agent.roster_news import Enrolled, Learnt, RosterRead, Withdrawn
+from agent.roster.clerk import RosterClerk
+from agent.roster.desk import RosterDesk
+from agent.roster.news import Enrolled, Learnt, RosterRead, Withdrawn
 from agent.status import StatusBoard
 from agent.template_update import TemplateUpdate
-from agent.update_desk import UpdateDesk
+from agent.updates.desk import UpdateDesk
 from agent.vision_link import VisionGone, VisionLink
 from agent.withdrawal_desk import WithdrawalDesk
 

@@ -69,7 +69,7 @@ class Desk(Protocol):
 
 
 class Updates(Protocol):
-    """What this needs of whoever looks after updates (agent/update_desk.py)."""
+    """What this needs of whoever looks after updates (agent/updates/desk.py)."""
 
     def refusal(self, command: Command) -> str:
         """Why this order can't be taken, in one word; empty: it can."""

@@ -13,8 +13,8 @@ from agent.core.roster_feed import PERSON, REVOKED
 from agent.core.roster_stored import assembled
 from agent.directory import Directory, view_of
 from agent.errors import StoreError
-from agent.roster_changes import NewFace, RosterChanges, consent_now, hours_json
-from agent.roster_store import Look, RosterStore, StoredTemplate
+from agent.roster.changes import NewFace, RosterChanges, consent_now, hours_json
+from agent.roster.store import Look, RosterStore, StoredTemplate
 
 __all__ = ["NewFace", "Residents", "consent_now", "forget_expired", "forget_watched", "hours_json"]
 

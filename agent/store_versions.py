@@ -14,8 +14,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent import outbox_schema, roster_store
 from agent.errors import StoreError
+from agent.journal import schema as outbox_schema
+from agent.roster import store as roster_store
 
 STORES = {
     "journal": ("journal.db", outbox_schema.SCHEMA_VERSION, outbox_schema.downgrade),

@@ -143,7 +143,7 @@ def encrypt(data: bytes, recipient: str) -> bytes:
 
 def events(path: Path, newest: int, redact: Redactor) -> str:
     """The newest journal rows, one JSON object a line, receipts left out."""
-    from agent.outbox_report import listed
+    from agent.journal.report import listed
 
     lines = []
     for row in listed(path, newest=newest) if path.exists() else ():

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from agent.errors import StoreError
 from agent.factors import FACTOR_S
-from agent.roster_changes import NewFace
+from agent.roster.changes import NewFace
 
 EVERY_S: Final = 7 * 86400.0  # of one person, and again after a restart
 

@@ -43,14 +43,14 @@ from agent.core.vision_messages import (
 )
 from agent.errors import DoorAgentError
 from agent.stopping import stop_on_signal
-from agent.vision_agent_end import AgentEnd
-from agent.vision_codes import Codes
-from agent.vision_enrolment import EnrolmentRun
-from agent.vision_eyes import Eyes, Track
-from agent.vision_judge import Judge
-from agent.vision_networks import Networks
-from agent.vision_people import People
-from agent.vision_settings import VisionSettings, settings_of
+from agent.vision.agent_end import AgentEnd
+from agent.vision.codes import Codes
+from agent.vision.enrolment import EnrolmentRun
+from agent.vision.eyes import Eyes, Track
+from agent.vision.judge import Judge
+from agent.vision.networks import Networks
+from agent.vision.people import People
+from agent.vision.settings import VisionSettings, settings_of
 from hardware.camera import Camera, CameraState, Frame, open_camera
 from hardware.clock import boottime_s
 from hardware.errors import HardwareError

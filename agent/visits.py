@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import sqrt
 
 from agent.core.roster import MAX_FACES, FaceTemplate
-from agent.roster_entries import StoredTemplate
+from agent.roster.entries import StoredTemplate
 
 
 def after_visit(

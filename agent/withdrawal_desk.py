@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from agent.core.roster import PersonKind
 from agent.directory import Directory
 from agent.known_time import KnownTime
-from agent.roster_news import Withdrawn
+from agent.roster.news import Withdrawn
 from agent.status import StatusBoard
 
 WITHDRAW: Final = "withdraw"

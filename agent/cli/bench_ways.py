@@ -22,7 +22,7 @@ from agent.core.bounded import written
 from agent.core.events import Credential
 from agent.core.passes import visitor_message
 from agent.errors import DoorAgentError
-from agent.outbox_report import listed
+from agent.journal.report import listed
 from agent.pass_desk import phone_key
 from deploy.community.people import People
 from hardware.clock import boottime_s

@@ -72,7 +72,7 @@ def read_site(path: str) -> Site:
 @contextlib.contextmanager
 def _residents(config: Config | None) -> Iterator[Residents | None]:
     from agent.residents import Residents
-    from agent.roster_store import RosterStore
+    from agent.roster.store import RosterStore
 
     if config is None or not (Path(config.store.state_dir) / "roster.db").exists():
         yield None

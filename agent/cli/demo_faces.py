@@ -47,7 +47,7 @@ class DemoFaces:
     def forget(self) -> Mapping[str, Any]:
         """Taken out again at the door, as `door-agent enroll --remove` does."""
         from agent.residents import Residents
-        from agent.roster_store import RosterStore
+        from agent.roster.store import RosterStore
 
         with contextlib.closing(RosterStore(self._world.folder / "state")) as store:
             residents = Residents(store)
@@ -61,7 +61,7 @@ class DemoFaces:
         from agent.cli.demo_acts import Phone
         from agent.pass_desk import phone_key
         from agent.residents import Residents
-        from agent.roster_store import RosterStore
+        from agent.roster.store import RosterStore
 
         phone, resident_id = Phone(self._door), self._world.resident_id
         with contextlib.closing(RosterStore(self._world.folder / "state")) as store:

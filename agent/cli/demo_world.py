@@ -115,7 +115,7 @@ class DemoWorld:
             return
         from agent.pass_desk import phone_key
         from agent.residents import NewFace, Residents
-        from agent.roster_store import RosterStore
+        from agent.roster.store import RosterStore
         from fixtures.scenes import enrolment_pictures
         from models.enrol import enrol
         from models.pipeline import PipelineSettings, load_pipeline
@@ -132,7 +132,7 @@ class DemoWorld:
     def enrol_again(self) -> None:
         """The resident agrees (once more) and is enrolled, as beside a running door."""
         from agent.residents import Residents, consent_now
-        from agent.roster_store import RosterStore
+        from agent.roster.store import RosterStore
 
         with closing(RosterStore(self.folder / "state")) as store:
             added = Residents(store).add("Demo resident", consent_now(int(time.time())), *self._faces)

@@ -88,7 +88,7 @@ def _models(config: Config) -> Iterator[Check]:
 def _stores(config: Config) -> Iterator[Check]:
     from agent.errors import StoreError
     from agent.residents import Residents
-    from agent.roster_store import RosterStore
+    from agent.roster.store import RosterStore
 
     folder = Path(config.store.state_dir)
     if not folder.is_dir():
@@ -171,7 +171,7 @@ def _unreadable(faults: Mapping[str, str]) -> Check:
 
 def _disk(folder: Path, quota_mib: int) -> Check:
     """The journal's disk: it survives a power cut, has room for the quota, and nobody else can fill it."""
-    from agent.outbox_disk import bytes_on_disk
+    from agent.journal.disk import bytes_on_disk
 
     kind, alone = _file_system(folder)
     space = os.statvfs(folder)

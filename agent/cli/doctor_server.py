@@ -49,7 +49,7 @@ def check_server(config: Config) -> Iterator[Check]:
         yield Check("server", ok=True, found="none is configured: this door works alone", expected="")
         return
     from agent.errors import LinkError
-    from agent.link_settings import cause_of, pinned_key, tls_context
+    from agent.link.settings import cause_of, pinned_key, tls_context
 
     where = f"{settings.host}:{settings.port}"
     yield _device_key(settings.key)

@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0 done; 7 a picture cannot be used or consent is missing; 4 the roster cannot be used; 6 no face models."""
     from agent.config import load
     from agent.residents import Residents
-    from agent.roster_store import RosterStore
+    from agent.roster.store import RosterStore
 
     config = load(arguments.config)
     store = RosterStore(Path(config.store.state_dir))

@@ -34,7 +34,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 done (verify: every row holds); 1 verify found a bad row and names it; 4 there is no usable journal."""
-    from agent import outbox_report, outbox_verify
+    from agent.journal import report as outbox_report
+    from agent.journal import verify as outbox_verify
 
     path = arguments.journal or _configured(arguments.config)
     match arguments.action:

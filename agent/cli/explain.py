@@ -46,7 +46,7 @@ def _number(given: float | None, configured: float) -> float:
 
 def _report(site: Site, per_year: float, per_day: float) -> dict[str, Any]:
     from agent.core.recognition import Level, rules_for, stranger_rate
-    from agent.vision_facts import bound_of
+    from agent.vision.facts import bound_of
 
     rate, people = stranger_rate(per_year, per_day), len(site.gallery)
     bound = bound_of(site.calibration, rate, site.gallery, site.roster_epoch, site.pipeline.embedder)

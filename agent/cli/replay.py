@@ -28,8 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     Receipts of an earlier release, whose rules were others, are counted and not judged.
     """
-    from agent import outbox_report
     from agent.config import load
+    from agent.journal import report as outbox_report
 
     path = arguments.journal or Path(load(arguments.config).store.state_dir) / "journal.db"
     found = []

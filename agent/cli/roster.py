@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from agent.config import load
     from agent.residents import Residents
-    from agent.roster_store import RosterStore
+    from agent.roster.store import RosterStore
 
     config = load(arguments.config)
     store = RosterStore(Path(config.store.state_dir))

@@ -112,7 +112,7 @@ def _must_differ(
     """Raise LooksLikeError for the new faces that are very near to another one, unless both are marked."""
     from agent.core.recognition import stranger_rate
     from agent.look_alikes import LooksLikeError
-    from agent.roster_entries import StoredTemplate
+    from agent.roster.entries import StoredTemplate
 
     unreadable: set[str] = set()
     stay = [one for one in after.persons if one not in made]

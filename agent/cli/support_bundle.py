@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _names(config: Config) -> tuple[str, ...]:
     """Everybody enrolled here, by name and by id."""
-    from agent.roster_store import RosterStore
+    from agent.roster.store import RosterStore
 
     folder = Path(config.store.state_dir)
     if not (folder / "roster.db").exists():

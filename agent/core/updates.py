@@ -1,6 +1,6 @@
 """An update that was ordered from afar: which file, how far it is, and what may stand in the door's memory of it.
 
-Pure. The order is a command (commands.py); the desk (agent/update_desk.py) leads it from stage to stage.
+Pure. The order is a command (commands.py); the desk (agent/updates/desk.py) leads it from stage to stage.
 """
 
 from __future__ import annotations

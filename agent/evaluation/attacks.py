@@ -13,7 +13,7 @@ from agent.evaluation.pictures import Session
 from agent.evaluation.sessions import USUAL_RATE, Seen
 from agent.evaluation.stats import upper95, upper95_over
 from agent.evaluation.walkups import WalkUp, frames_of, judge, match_rules, walk_ups
-from agent.vision_facts import bound_of
+from agent.vision.facts import bound_of
 from models.arrays import Floats
 from models.gallery import Gallery
 from models.pipeline import Pipeline

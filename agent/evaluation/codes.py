@@ -13,7 +13,7 @@ import numpy as np
 
 from agent.core.passes import base45_encode
 from agent.errors import DoorAgentError
-from agent.vision_codes import Codes
+from agent.vision.codes import Codes
 from fixtures.held_phone import CONDITIONS, picture
 from models.arrays import Image
 

@@ -17,7 +17,7 @@ from agent.evaluation.pictures import DECIDING, Session
 from agent.evaluation.skips import Skipped
 from agent.evaluation.stats import by_person95
 from agent.evaluation.walkups import LONGEST, Outcome, WalkUp, frames_of, judge, match_rules, walk_ups
-from agent.vision_facts import bound_of
+from agent.vision.facts import bound_of
 from models.arrays import Floats
 from models.fusion import mean_vector
 from models.pipeline import Pipeline

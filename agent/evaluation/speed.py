@@ -21,9 +21,9 @@ from agent.evaluation.gallery_speed import gallery_speed
 from agent.evaluation.timing import Peer, Times, beside, fastest_of
 from agent.evaluation.visit_speed import visit_speed
 from agent.evaluation.whole_frame import FRAME_S, ways
-from agent.vision_eyes import Eyes
-from agent.vision_judge import Judge
-from agent.vision_people import People
+from agent.vision.eyes import Eyes
+from agent.vision.judge import Judge
+from agent.vision.people import People
 from models.align import ALIGNMENTS, chip
 from models.arrays import Image
 from models.detect import Detection, follow, precise

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from agent.evaluation.timing import Peer, Spent, StopWatch, Times, beside
 from agent.evaluation.whole_frame import FRAME_S, doors, judge_of
-from agent.vision_eyes import Eyes
-from agent.vision_judge import Judge
-from agent.vision_people import People
+from agent.vision.eyes import Eyes
+from agent.vision.judge import Judge
+from agent.vision.people import People
 from models.arrays import Image
 from models.pipeline import Pipeline
 from models.reference import UsualRecipe

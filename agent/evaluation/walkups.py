@@ -18,7 +18,7 @@ from agent.core.recognition import (
     rules_for,
 )
 from agent.evaluation.faces import Faces
-from agent.vision_facts import frame_of
+from agent.vision.facts import frame_of
 from models.fusion import RunningAverage
 from models.gallery import Gallery
 

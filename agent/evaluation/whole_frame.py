@@ -12,9 +12,9 @@ from typing import Final
 from agent.core.recognition import Level
 from agent.core.vision_messages import Settings
 from agent.evaluation.timing import Spent, StopWatch
-from agent.vision_eyes import Eyes
-from agent.vision_judge import Judge
-from agent.vision_people import People
+from agent.vision.eyes import Eyes
+from agent.vision.judge import Judge
+from agent.vision.people import People
 from models.arrays import Image
 from models.pipeline import Pipeline
 

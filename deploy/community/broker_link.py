@@ -1,8 +1,8 @@
 """The server's connection to the broker, kept up in the background: the only file of the server that imports paho.
 
 The library's thread runs the callbacks here; they hand on and note, nothing else. What a door put into a message's
-properties is cut out before the library reads it (agent/publish_packet.py), and nothing that a door can send ends the
-connection or the thread.
+properties is cut out before the library reads it (agent/link/publish_packet.py), and nothing that a door can send ends
+the connection or the thread.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.link_settings import tls_context
-from agent.publish_packet import with_properties
+from agent.link.publish_packet import with_properties
+from agent.link.settings import tls_context
 
 _KEEPALIVE_S: Final = 20
 _RECONNECT_S: Final = (1, 5)

@@ -31,9 +31,9 @@ from agent.core.roster import (
 from agent.core.roster_feed import MAX_BODY_BYTES, PERSON, REVOKED, SITE, WITHDRAWN
 from agent.errors import ConfigError
 from agent.residents import NewFace, Residents, hours_json
-from agent.roster_changes import RosterChanges
-from agent.roster_entries import NO_HOURS, UnfitError
-from agent.roster_store import RosterStore, StoredTemplate
+from agent.roster.changes import RosterChanges
+from agent.roster.entries import NO_HOURS, UnfitError
+from agent.roster.store import RosterStore, StoredTemplate
 from deploy.community.door_rosters import Door, DoorRosters
 
 EVERYBODY: Final = "*"

@@ -32,7 +32,7 @@ from agent.core.roster_feed import (
     seal_binding,
 )
 from agent.identity import checked, key_name, seal
-from agent.roster_intake import signed
+from agent.roster.intake import signed
 from deploy.community.door_rosters import Door, Published
 from deploy.community.limits import PerMinute
 from deploy.community.news import SERVER, News

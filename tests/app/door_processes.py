@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent.core.vision_messages import Alive, Finding, FindingKind, Hello, encode
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from fixtures.plain_door import STRIKE, plain_door
 from hardware.errors import SocketError
 from hardware.seqpacket import connect

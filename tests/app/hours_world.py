@@ -27,7 +27,7 @@ from agent.core.stream import Committed
 from agent.hours import Hours
 from agent.mailbox import Mailbox
 from agent.residents import Residents
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 
 XIAMEN, BERLIN = "Asia/Shanghai", "Europe/Berlin"
 WEEK = ["mon", "tue", "wed", "thu", "fri"]

@@ -23,7 +23,7 @@ from agent.face_desk import FaceDesk
 from agent.factors import Factors
 from agent.pass_desk import PassDesk, phone_key
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from agent.template_update import TemplateUpdate
 
 DOOR, UTC_S = "garden/gate-1", 1_800_000_000

@@ -39,7 +39,7 @@ def test_the_link_says_which_release_this_is_and_spreads_its_first_connection(tm
 @pytest.mark.parametrize(("since_boot_s", "spread"), [(20.0, 40.0), (700.0, 0.0)])
 def test_doors_that_boot_together_do_not_connect_together(tmp_path, monkeypatch, since_boot_s, spread):
     """And a door whose agent alone was started anew does not wait."""
-    from agent.link_life import LinkLife
+    from agent.link.life import LinkLife
 
     class Link(LinkLife):
         def _rest(self, wait_s):

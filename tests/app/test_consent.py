@@ -20,7 +20,7 @@ from agent.enrolment import ConsoleAsked, EnrolmentDesk
 from agent.errors import ConfigError
 from agent.known_time import KnownTime
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from agent.status import StatusBoard
 from deploy.community.people import People
 

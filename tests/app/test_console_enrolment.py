@@ -13,7 +13,7 @@ from agent.core.vision_messages import EnrolledTemplate, Enrolment, EnrolmentSta
 from agent.enrolment import ANSWER_S, ConsoleAsked, EnrolmentDesk, Trouble
 from agent.known_time import KnownTime
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from agent.status import StatusBoard
 from agent.vision_link import VisionGone
 

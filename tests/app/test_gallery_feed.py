@@ -13,7 +13,7 @@ import pytest
 from agent.core.vision_messages import GalleryAdd, GalleryBegin, GalleryCommit, GalleryRemove, ToVision
 from agent.gallery_feed import FULL_S, GalleryFeed
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from hardware.errors import PeerGoneError
 from tests.faults import pause
 

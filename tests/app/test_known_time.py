@@ -13,11 +13,11 @@ from agent.clock import SystemClock
 from agent.config import parse
 from agent.core.journal import ClockQuality
 from agent.core.roster import SITE_PURPOSE, Consent, merged, person_json
+from agent.journal.opening import open_journal
+from agent.journal.schema import Moment
 from agent.known_time import KnownTime, known_time_of
-from agent.outbox_open import open_journal
-from agent.outbox_schema import Moment
 from agent.residents import NewFace, Residents, consent_now, forget_expired
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from fixtures.plain_door import plain_door
 
 VECTOR = unit_vector()

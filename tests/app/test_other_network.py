@@ -14,7 +14,7 @@ from agent.core.vision_messages import NetworkHere, UseNetwork, encode
 from agent.directory import Directory, View
 from agent.network_desk import NetworkDesk
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from agent.app import DoorAgent
 from agent.config import load
 from agent.core.events import Kind, Priority, Record
 from agent.core.journal import ClockQuality
-from agent.outbox_open import open_journal
-from agent.outbox_schema import Moment
+from agent.journal.opening import open_journal
+from agent.journal.schema import Moment
 from fixtures.plain_door import plain_door
 
 

@@ -19,7 +19,7 @@ from agent.cli.main import main
 from agent.core.roster import SITE_PURPOSE
 from agent.core.vision_messages import Pass, encode
 from agent.residents import NewFace
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from deploy.broker import free_port
 from deploy.community.people import People
 from deploy.device import identity

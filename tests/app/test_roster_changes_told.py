@@ -25,7 +25,7 @@ DOOR = "garden/gate-1"
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from deploy.community.people import People
 
 RosterStore.scrub = lambda _: os.kill(os.getpid(), signal.SIGKILL)  # what comes right after the commit

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from roster_world import NoVision, until
 
-from agent import roster_clerk
 from agent.core.vision_messages import GalleryAdd, GalleryCommit, ToVision
 from agent.gallery_feed import Vision
 from agent.mailbox import CallbackFailed
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_clerk import RosterClerk, look_at_roster
-from agent.roster_news import Enrolled, Learnt, NewPerson, RosterOpened, RosterRead, RosterUnusable, Visit
-from agent.roster_store import RosterStore
+from agent.roster import clerk as roster_clerk
+from agent.roster.clerk import RosterClerk, look_at_roster
+from agent.roster.news import Enrolled, Learnt, NewPerson, RosterOpened, RosterRead, RosterUnusable, Visit
+from agent.roster.store import RosterStore
 from tests.faults import pause
 
 NETWORK = ("net", "five")

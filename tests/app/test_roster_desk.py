@@ -9,8 +9,8 @@ from agent.core.events import Credential, Record
 from agent.core.journal import ClockQuality
 from agent.core.roster import Person, PersonKind
 from agent.core.schedule import Calendar
-from agent.roster_desk import DRIFT_AFTER_S, RosterDesk
-from agent.roster_news import RosterAnnounced, RosterApplied
+from agent.roster.desk import DRIFT_AFTER_S, RosterDesk
+from agent.roster.news import RosterAnnounced, RosterApplied
 
 LEASE_S = 72 * 3600.0
 

@@ -10,7 +10,7 @@ from roster_world import Door, Site, unit_vector, until
 
 from agent.core.roster import SITE_PURPOSE
 from agent.residents import NewFace, Residents
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from deploy.community import publisher
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,6 @@ import pyseto
 import pytest
 from roster_world import NoVision, unit_vector, until
 
-from agent import roster_intake
 from agent.core import roster_feed
 from agent.core.bounded import written
 from agent.core.journal import canonical
@@ -20,11 +19,12 @@ from agent.core.roster_feed import Part, Put, Template, message, seal_binding
 from agent.core.stream import RosterArrived
 from agent.errors import ConfigError
 from agent.identity import Identity, seal
-from agent.roster_changes import hours_json
-from agent.roster_clerk import RosterClerk
-from agent.roster_intake import signed
-from agent.roster_news import RosterApplied, RosterOpened, RosterRead
-from agent.roster_store import RosterStore
+from agent.roster import intake as roster_intake
+from agent.roster.changes import hours_json
+from agent.roster.clerk import RosterClerk
+from agent.roster.intake import signed
+from agent.roster.news import RosterApplied, RosterOpened, RosterRead
+from agent.roster.store import RosterStore
 from deploy.community.people import People
 from deploy.pki import Authority
 

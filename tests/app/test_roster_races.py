@@ -12,8 +12,8 @@ import pytest
 from agent.core.roster import SITE_PURPOSE, Consent, Person, PhoneKey, person_json
 from agent.errors import ConfigError, StoreError
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_file import StoreBusyError
-from agent.roster_store import RosterStore
+from agent.roster.file import StoreBusyError
+from agent.roster.store import RosterStore
 from deploy.community.people import People
 
 NETWORK = ("net", "five")

@@ -13,7 +13,7 @@ from agent.core.commands import Action
 from agent.core.roster import SITE_PURPOSE, Consent, Person, PhoneKey, person_json
 from agent.errors import ConfigError, StoreError
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from deploy.community.people import People
 
 pytestmark = pytest.mark.slow
@@ -68,7 +68,7 @@ def test_what_a_reader_would_refuse_is_not_stored_and_says_why(residents: Reside
 
 
 def test_the_person_past_the_last_place_is_refused(residents: Residents, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("agent.roster_verify.MAX_PERSONS", 2)
+    monkeypatch.setattr("agent.roster.verify.MAX_PERSONS", 2)
     residents.add("Bo", None, (), *NETWORK)
     with pytest.raises(StoreError, match="at most 2 people"):
         residents.add("Cai", None, (), *NETWORK)

@@ -9,8 +9,8 @@ import pytest
 
 from agent.core.roster import FaceTemplate, Person
 from agent.errors import StoreError
-from agent.roster_changes import RosterChanges, consent_now
-from agent.roster_store import RosterStore, StoredTemplate
+from agent.roster.changes import RosterChanges, consent_now
+from agent.roster.store import RosterStore, StoredTemplate
 
 VECTOR = bytes(range(256)) * 4
 NAMES = ("net", "five-points")

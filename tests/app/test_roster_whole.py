@@ -12,7 +12,7 @@ from hours_world import OFFICE as HOURS
 
 from agent.core.roster import parse
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import SCHEMA_VERSION, RosterStore
+from agent.roster.store import SCHEMA_VERSION, RosterStore
 
 VECTOR = bytes(range(256)) * 4
 

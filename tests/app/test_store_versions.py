@@ -5,12 +5,14 @@ import json
 
 import pytest
 
-from agent import outbox_schema, roster_store, store_versions
+from agent import store_versions
 from agent.core.journal import ClockQuality
 from agent.errors import StoreError
-from agent.outbox_open import open_journal
-from agent.outbox_schema import JournalDamagedError, Moment
-from agent.roster_store import RosterStore
+from agent.journal import schema as outbox_schema
+from agent.journal.opening import open_journal
+from agent.journal.schema import JournalDamagedError, Moment
+from agent.roster import store as roster_store
+from agent.roster.store import RosterStore
 
 NOW = Moment("boot", 0, 0, ClockQuality.NONE)
 

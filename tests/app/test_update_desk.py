@@ -9,8 +9,8 @@ from update_world import NEW, OLD, UpdateSite
 
 from agent.core.updates import Bundle, Stage, Update
 from agent.occupied import occupied, standing, status
-from agent.update_desk import NO_WORD_S
-from agent.update_fetcher import Fetched, FetchProgress, NotFetched
+from agent.updates.desk import NO_WORD_S
+from agent.updates.fetcher import Fetched, FetchProgress, NotFetched
 
 
 @pytest.fixture

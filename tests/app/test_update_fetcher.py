@@ -9,9 +9,9 @@ import time
 import pytest
 from update_world import OTHER_MACHINE, BreakingLine, UpdateSite, write_bundle
 
-from agent import update_files
 from agent.core.updates import Bundle
-from agent.update_fetcher import Fetched, FetchProgress, NotFetched, UpdateFetcher
+from agent.updates import files as update_files
+from agent.updates.fetcher import Fetched, FetchProgress, NotFetched, UpdateFetcher
 from deploy.pki import Authority
 from tests.stream.conftest import Posts
 

@@ -17,7 +17,7 @@ from agent.core.schedule import ALWAYS, Calendar
 from agent.core.vision_messages import encode
 from agent.errors import ConfigError
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ import pytest
 from agent.cli.demo import DemoControls, serve_page
 from agent.cli.demo_world import DemoWorld
 from agent.errors import DoorAgentError
-from agent.outbox_report import listed
+from agent.journal.report import listed
 from deploy.broker import free_port
 from tests.browser import Browser
 from tests.faults import wire

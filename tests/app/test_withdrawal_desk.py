@@ -15,9 +15,9 @@ from agent.core.roster import WATCH_PURPOSE, Consent, PersonKind
 from agent.known_time import KnownTime
 from agent.receipts import ReceiptKey
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_clerk import RosterClerk, look_at_roster
-from agent.roster_news import Withdrawn
-from agent.roster_store import RosterStore
+from agent.roster.clerk import RosterClerk, look_at_roster
+from agent.roster.news import Withdrawn
+from agent.roster.store import RosterStore
 from agent.status import StatusBoard
 from agent.withdrawal_desk import WhyNot, WithdrawalDesk
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from update_world import NEW, UpdateSite
 
 from agent.core.commands import Action, Command
-from agent.update_desk import UpdateDesk
-from agent.update_fetcher import Fetched
+from agent.updates.desk import UpdateDesk
+from agent.updates.fetcher import Fetched
 
 QUIET_S = 30.0
 

@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 
 from agent.core.updates import Bundle
-from agent.update_fetcher import FetchSettings, Patience
-from agent.update_files import UpdateFiles
+from agent.updates.fetcher import FetchSettings, Patience
+from agent.updates.files import UpdateFiles
 from deploy.bundle import sign, write_tar
 from deploy.community.bundle_server import BundleServer, server_context
 from deploy.community.rollout_store import RolloutStore

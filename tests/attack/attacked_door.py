@@ -29,7 +29,7 @@ from agent.core.stream import CommandArrived, LinkUp
 from agent.core.vision_messages import Pass
 from agent.pass_desk import PassDesk, reference
 from agent.residents import Residents
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from deploy.pki import device_name
 from deploy.site_pki import SiteAuthority
 from tests.attack.door_ends import AttackerClock, Guard, Link, Nowhere, Vision

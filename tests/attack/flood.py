@@ -32,7 +32,7 @@ from agent.cli.bench_openings import spread
 from agent.cli.bench_ways import Ways
 from agent.cli.demo_world import DOOR, SITE, DemoWorld
 from agent.command_line import as_program, count
-from agent.link_settings import tls_context
+from agent.link.settings import tls_context
 from deploy.broker import SERVER_NAME
 
 BOUND_PERCENT = 10.0

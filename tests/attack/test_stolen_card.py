@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from agent.core.roster_feed import PERSON, WITHDRAWN
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore, downgrade
+from agent.roster.store import RosterStore, downgrade
 from tests.attack.attacked_door import SITE, Door
 from tests.attack.forged_codes import CodeForger
 from tests.attack.forged_commands import CommandForger

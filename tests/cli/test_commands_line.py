@@ -10,8 +10,8 @@ from agent.cli import doctor
 from agent.cli.main import main
 from agent.core.events import Kind, Record
 from agent.core.journal import ClockQuality
-from agent.outbox_open import open_journal
-from agent.outbox_schema import Moment
+from agent.journal.opening import open_journal
+from agent.journal.schema import Moment
 
 
 def test_check_config_says_right_or_wrong(shell: Shell):

@@ -11,7 +11,7 @@ import pytest
 from door_shell import Shell
 
 from agent.residents import Residents
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from fixtures.pictures import PicturesMissingError
 from fixtures.scenes import enrolment_pictures
 

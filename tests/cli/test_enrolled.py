@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from agent.cli.main import main
 from agent.pass_desk import phone_key
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from fixtures.plain_door import plain_door
 
 

@@ -12,7 +12,7 @@ import pytest
 from agent.cli.main import main
 from agent.core.roster import Consent
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from fixtures.plain_door import HOURS, MAGNET, OFFICE, plain_door
 
 VECTOR = bytes(range(256)) * 4

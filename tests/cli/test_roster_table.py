@@ -19,7 +19,7 @@ from agent.cli.roster_csv import COLUMNS, read_table, write_table
 from agent.core.roster import SITE_PURPOSE, Consent, Person, PersonKind, PhoneKey, person_json
 from agent.errors import ConfigError
 from agent.residents import Residents
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from fixtures.plain_door import HOURS, MAGNET, plain_door
 from models.gallery import Gallery
 from models.scale import PLAIN

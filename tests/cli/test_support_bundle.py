@@ -10,7 +10,7 @@ import pytest
 from agent import support
 from agent.cli.main import main
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from agent.support import Redactor
 
 LEAKS = [

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from agent.link_settings import tls_context
+from agent.link.settings import tls_context
 from deploy.community.bundle_server import MOST_AT_ONCE, MOST_OF_ONE_DOOR, BundleServer, server_context
 from deploy.community.rollout_store import RolloutStore
 from deploy.pki import Authority

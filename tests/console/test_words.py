@@ -16,7 +16,7 @@ from agent.core.access import Denial
 from agent.core.acknowledgement import Verdict
 from agent.core.events import Credential, Indication, Kind, Mode, Order
 from agent.diagnostics import FIELDS
-from agent.outbox_quota import level
+from agent.journal.quota import level
 from deploy.community.office import Role
 
 AGENT = Path(agent.__file__).parent
@@ -87,7 +87,7 @@ def test_the_words_of_the_journal_and_of_the_roster_are_translated(page):
 
 def test_every_hint_of_the_enrolment_is_translated(page):
     from agent.enrolment import Trouble
-    from agent.vision_enrolment import _WORDS
+    from agent.vision.enrolment import _WORDS
     from agent.withdrawal_desk import WhyNot
 
     assert {*_WORDS.values(), *Trouble, *WhyNot} <= set(page.js("Object.keys(WORDS)"))

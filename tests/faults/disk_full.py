@@ -26,9 +26,9 @@ from typing import Any
 
 from agent.command_line import as_program, count
 from agent.core.events import Kind
-from agent.outbox_verify import verify
+from agent.journal.verify import verify
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from tests.app.door_processes import VECTOR, Door
 from tests.faults.visitors import Visitors
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from agent.clock import SystemClock
 from agent.core.events import Kind, Priority, Record
 from agent.core.stream import Committed
-from agent.link_settings import Backoff, LinkSettings
+from agent.link.settings import Backoff, LinkSettings
 from agent.mqtt_link import MqttLink
 from agent.outbox import Outbox, OutboxSettings
 

@@ -31,10 +31,10 @@ from typing import Any
 from agent.clock import SystemClock
 from agent.command_line import as_program, count
 from agent.core.events import Kind, Record
-from agent.outbox_open import open_journal
-from agent.outbox_schema import Moment
+from agent.journal.opening import open_journal
+from agent.journal.schema import Moment
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from tests.app.door_processes import VECTOR, Door, now_s
 from tests.faults.bench import Bench, judged, wait_until
 from tests.faults.visitors import Visitors

@@ -28,7 +28,7 @@ from agent.clock import SystemClock
 from agent.command_line import above_zero, as_program, count
 from agent.core.events import Kind, Record
 from agent.core.stream import Committed, LinkUp
-from agent.link_settings import Backoff, LinkSettings
+from agent.link.settings import Backoff, LinkSettings
 from agent.mqtt_link import MqttLink
 from agent.outbox import Outbox, OutboxSettings
 from tests.faults.bench import ROOT, Bench

@@ -34,7 +34,7 @@ from agent.core.roster import FaceTemplate, Person, PhoneKey, person_json
 from agent.core.vision_messages import Alive, EnrolledTemplate, Enrolment, EnrolmentState, Hello, encode
 from agent.enrolment import ConsoleAsked
 from agent.residents import NewFace, Residents, consent_now
-from agent.roster_store import RosterStore, StoredTemplate
+from agent.roster.store import RosterStore, StoredTemplate
 from fixtures.plain_door import plain_door
 from hardware.errors import PeerGoneError
 from hardware.seqpacket import connect

@@ -22,7 +22,7 @@ from agent.clock import SystemClock
 from agent.command_line import as_program, count
 from agent.core.events import Kind, Record
 from agent.core.stream import StoreReported
-from agent.link_settings import LinkSettings
+from agent.link.settings import LinkSettings
 from agent.mqtt_link import MqttLink
 from agent.outbox import Outbox, OutboxSettings
 from deploy.broker import Broker

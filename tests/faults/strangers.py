@@ -30,7 +30,7 @@ import paho.mqtt.client as mqtt
 from agent.clock import SystemClock
 from agent.command_line import as_program, count
 from agent.core.stream import LinkAlarm, LinkDown, LinkUp
-from agent.link_settings import LinkSettings, tls_context
+from agent.link.settings import LinkSettings, tls_context
 from agent.mqtt_link import MqttLink
 from agent.outbox import Outbox, OutboxSettings
 from deploy.broker import SERVER_NAME

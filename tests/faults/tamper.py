@@ -19,9 +19,9 @@ from pathlib import Path
 
 from agent.command_line import as_program, count
 from agent.errors import StoreError
-from agent.outbox_open import open_journal
-from agent.outbox_schema import JournalDamagedError
-from agent.outbox_verify import verify
+from agent.journal.opening import open_journal
+from agent.journal.schema import JournalDamagedError
+from agent.journal.verify import verify
 from tests.faults.tamper_edits import (
     EPOCHS,
     IN_PLACE,

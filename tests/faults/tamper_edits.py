@@ -11,8 +11,8 @@ from typing import Any
 
 from agent.core.events import Kind
 from agent.core.journal import GENESIS, Row, canonical, row_hash
-from agent.outbox_facts import Facts
-from agent.outbox_schema import key, seq_of
+from agent.journal.facts import Facts
+from agent.journal.schema import key, seq_of
 
 ROWS = 120  # of the epoch that is edited
 

@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from agent.outbox_store import Store
+from agent.journal.store import Store
 from tests.faults.tamper_edits import (
     ROWS,
 )

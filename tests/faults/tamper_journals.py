@@ -10,11 +10,11 @@ from agent.core.acknowledgement import Ack, Verdict
 from agent.core.events import Kind, Priority, Record
 from agent.core.journal import ClockQuality, Row, Skipped
 from agent.core.sync import WINDOW_ROWS
-from agent.outbox_open import open_journal
-from agent.outbox_quota import fold
-from agent.outbox_schema import Moment, key
-from agent.outbox_store import Store
-from agent.outbox_work import Weigh, carry, weighed
+from agent.journal.opening import open_journal
+from agent.journal.quota import fold
+from agent.journal.schema import Moment, key
+from agent.journal.store import Store
+from agent.journal.work import Weigh, carry, weighed
 from agent.wire import Hello
 from deploy.community.database import SqliteConnection
 from deploy.community.ingest import Chain, Taken, take_hello, take_rows

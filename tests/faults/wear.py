@@ -19,8 +19,8 @@ from pathlib import Path
 from agent.command_line import as_program, count
 from agent.core.events import Kind, Priority, Record
 from agent.core.journal import ClockQuality
-from agent.outbox_open import open_journal
-from agent.outbox_schema import Moment
+from agent.journal.opening import open_journal
+from agent.journal.schema import Moment
 
 
 def _written_bytes() -> int:

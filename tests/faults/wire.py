@@ -32,8 +32,8 @@ from agent.cli.demo_world import DemoWorld
 from agent.command_line import as_program, count
 from agent.core.events import Kind
 from agent.errors import DoorAgentError
-from agent.outbox_report import listed
-from agent.roster_store import RosterStore
+from agent.journal.report import listed
+from agent.roster.store import RosterStore
 from deploy.pki import Authority, device_name
 from deploy.site_pki import SiteAuthority
 

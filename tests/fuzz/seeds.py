@@ -14,7 +14,7 @@ from agent import wire
 from agent.core import passes, site_keys
 from agent.core.acknowledgement import Ack
 from agent.order_keys import sign
-from agent.roster_intake import signed
+from agent.roster.intake import signed
 
 NAME = "garden/gate-1"
 _KEY = Ed25519PrivateKey.generate()

@@ -25,7 +25,7 @@ from agent.face_desk import _said
 from agent.guard_link import GuardLink
 from agent.pass_desk import phone_key, verify_p256
 from agent.remote import RemoteDesk
-from agent.roster_intake import Intake
+from agent.roster.intake import Intake
 from hardware import reflex
 from hardware.orders import release_ordered
 from hardware.seqpacket import _parse as parse_packet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent import roster_intake
+from agent.roster import intake as roster_intake
 from models.scale import LEAST_CLARITY, MOST_CLARITY, Scale, clarity, is_a_face, unit, with_clarity
 
 

@@ -17,7 +17,7 @@ import zxingcpp
 
 from agent.pass_desk import phone_key
 from agent.residents import Residents
-from agent.roster_store import RosterStore
+from agent.roster.store import RosterStore
 from fixtures import hall
 from fixtures.held_phone import photographed
 from fixtures.props import phone as phone_showing

@@ -16,7 +16,7 @@ import pytest
 
 from agent.core.events import Kind, Priority, Record
 from agent.core.journal import ClockQuality
-from agent.link_settings import Backoff, LinkSettings, tls_context
+from agent.link.settings import Backoff, LinkSettings, tls_context
 from agent.mqtt_link import MqttLink
 from agent.outbox import Outbox, OutboxSettings
 from deploy.broker import SERVER_NAME, Broker, free_port

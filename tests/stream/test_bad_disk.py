@@ -15,8 +15,8 @@ import pytest
 
 from agent.core.events import Kind, Priority, Record
 from agent.core.stream import Committed, StoreFailed, StoreRecovered, StoreReported
-from agent.outbox_report import listed
-from agent.outbox_verify import verify
+from agent.journal.report import listed
+from agent.journal.verify import verify
 from tests.stream.conftest import record, until
 
 pytestmark = pytest.mark.slow
@@ -67,8 +67,8 @@ import contextlib, json, os, sys, time
 from pathlib import Path
 from agent.core.stream import Committed, StoreRecovered
 from agent.outbox import Outbox, OutboxSettings
-from agent.outbox_report import listed
-from agent.outbox_verify import verify
+from agent.journal.report import listed
+from agent.journal.verify import verify
 from tests.stream.conftest import Posts, SetClock, record, until
 how, disk = sys.argv[1], Path(sys.argv[2])
 path, other = disk / "journal.db", disk / "somebody-elses"
@@ -107,8 +107,8 @@ from agent.core.acknowledgement import Ack
 from agent.core.stream import Committed, StoreFailed, StoreRecovered
 from agent.core.sync import AckJudged
 from agent.outbox import Outbox, OutboxSettings
-from agent.outbox_report import listed
-from agent.outbox_verify import verify
+from agent.journal.report import listed
+from agent.journal.verify import verify
 from tests.stream.conftest import Posts, SetClock, record, until
 disk = Path(sys.argv[1])
 path, heard, posts = disk / "journal.db", Posts(), Posts()

@@ -13,7 +13,7 @@ from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from agent.publish_packet import CORRELATION_DATA, with_properties
+from agent.link.publish_packet import CORRELATION_DATA, with_properties
 
 KEEP = frozenset({CORRELATION_DATA})
 

@@ -7,12 +7,12 @@ import pytest
 from agent.core.events import Kind, Priority, Record
 from agent.core.journal import GENESIS, ClockQuality, Row, Skipped, check_chain
 from agent.core.sync import WINDOW_ROWS
-from agent.outbox_quota import Limits, fold, level, live_bytes, prune, tidy
-from agent.outbox_rows import PrunedError, last_of
-from agent.outbox_schema import Moment
-from agent.outbox_store import Store
-from agent.outbox_verify import verify
-from agent.outbox_work import Fetch, fetched
+from agent.journal.quota import Limits, fold, level, live_bytes, prune, tidy
+from agent.journal.rows import PrunedError, last_of
+from agent.journal.schema import Moment
+from agent.journal.store import Store
+from agent.journal.verify import verify
+from agent.journal.work import Fetch, fetched
 
 DAY_MS = 86_400_000
 NOW_MS = 1_790_000_000_000

@@ -14,8 +14,8 @@ from agent.core.events import Kind, Priority, Record
 from agent.core.stream import Committed
 from agent.day_report import day_report
 from agent.errors import StoreError
-from agent.outbox_report import export, listed, tail
-from agent.outbox_verify import verify
+from agent.journal.report import export, listed, tail
+from agent.journal.verify import verify
 from tests.stream.conftest import record
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from agent import outbox_rescue
 from agent.core.events import Kind
 from agent.core.journal import Row, Skipped
-from agent.outbox_open import open_journal
-from agent.outbox_rows import last_of
-from agent.outbox_schema import Moment, key
-from agent.outbox_store import Store
-from agent.outbox_verify import verify
+from agent.journal import rescue as outbox_rescue
+from agent.journal.opening import open_journal
+from agent.journal.rows import last_of
+from agent.journal.schema import Moment, key
+from agent.journal.store import Store
+from agent.journal.verify import verify
 from agent.wire import batch_json, parse_batch
 from deploy.community.database import SqliteConnection
 from deploy.community.ingest import Chain, take_rows

@@ -13,14 +13,14 @@ from agent.core.acknowledgement import Ack, Verdict
 from agent.core.events import Kind, Priority
 from agent.core.journal import originals
 from agent.core.stream import Committed
+from agent.journal.opening import open_journal
+from agent.journal.quota import Limits, prune, tidy
+from agent.journal.report import listed
+from agent.journal.rows import MAX_EPOCHS
+from agent.journal.schema import Moment
+from agent.journal.verify import verify
+from agent.journal.work import Weigh, carry, weighed
 from agent.mqtt_link import MqttLink
-from agent.outbox_open import open_journal
-from agent.outbox_quota import Limits, prune, tidy
-from agent.outbox_report import listed
-from agent.outbox_rows import MAX_EPOCHS
-from agent.outbox_schema import Moment
-from agent.outbox_verify import verify
-from agent.outbox_work import Weigh, carry, weighed
 from tests.stream.conftest import record, until
 
 

@@ -10,8 +10,8 @@ import pytest
 from agent.core.acknowledgement import Ack
 from agent.core.events import Kind, Priority
 from agent.core.stream import Committed, StoreRecovered, StoreReported
-from agent.outbox_report import listed
-from agent.outbox_store import Store
+from agent.journal.report import listed
+from agent.journal.store import Store
 from tests.stream.conftest import record, until
 from tests.stream.test_rescue import build, spoil_row
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from agent import update_desk, update_files
 from agent.cli.common import DEFAULT_CONFIG
 from agent.config import Runtime, Store
 from agent.config_updates import RELEASES_DIR
+from agent.updates import desk as update_desk
+from agent.updates import files as update_files
 from deploy.device import camera_network, staged
 from deploy.device.health import DOCTOR_S, LONGEST_START_S
 from deploy.device.install import OWN

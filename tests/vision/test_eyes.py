@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agent.vision_eyes import Eyes, Motion
+from agent.vision.eyes import Eyes, Motion
 from models.align import ALIGNMENTS
 from models.arrays import Image
 from models.detect import Detection

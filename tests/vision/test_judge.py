@@ -17,9 +17,9 @@ from agent.core.vision_messages import (
     GalleryRow,
     Settings,
 )
-from agent.vision_eyes import Eyes, Track
-from agent.vision_judge import LONGEST_OUTDATED_S, Judge
-from agent.vision_people import People
+from agent.vision.eyes import Eyes, Track
+from agent.vision.judge import LONGEST_OUTDATED_S, Judge
+from agent.vision.people import People
 from fixtures.pictures import PicturesMissingError, portrait
 from models.arrays import Image
 from models.calibration import Calibration, fit

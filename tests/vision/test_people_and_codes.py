@@ -18,8 +18,8 @@ from agent.core.vision_messages import (
     GalleryRow,
     Settings,
 )
-from agent.vision_codes import Codes
-from agent.vision_people import People
+from agent.vision.codes import Codes
+from agent.vision.people import People
 from models.arrays import Image
 from models.pipeline import Pipeline
 

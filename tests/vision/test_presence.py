@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.vision_presence import AWAY_S, Presence
+from agent.vision.presence import AWAY_S, Presence
 
 
 def looks(presence: Presence, from_s: float, to_s: float, *people: str) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agent.vision_strangers import Strangers
+from agent.vision.strangers import Strangers
 
 HOUR = 3600.0
 

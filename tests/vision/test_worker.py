@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from agent import vision_enrolment, vision_networks, vision_worker
+from agent import vision_worker
 from agent.config import parse
 from agent.core.vision_messages import (
     Alive,
@@ -30,7 +30,9 @@ from agent.core.vision_messages import (
     UseNetwork,
 )
 from agent.errors import ConfigError
-from agent.vision_networks import Networks
+from agent.vision import enrolment as vision_enrolment
+from agent.vision import networks as vision_networks
+from agent.vision.networks import Networks
 from agent.vision_worker import Worker
 from fixtures.plain_door import plain_door
 from hardware.camera import CameraState, Frame

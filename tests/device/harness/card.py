@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from agent.core.journal import ClockQuality, Row
-from agent.outbox_open import open_journal
-from agent.outbox_schema import Moment
+from agent.journal.opening import open_journal
+from agent.journal.schema import Moment
 
 
 def look(journal: Path) -> tuple[int, bool]:

@@ -18,10 +18,10 @@ import numpy as np
 
 from agent.core.recognition import replay
 from agent.core.vision_messages import GalleryAdd, GalleryBegin, GalleryCommit, GalleryRow, Settings
-from agent.vision_codes import Codes
-from agent.vision_eyes import Eyes
-from agent.vision_judge import Judge
-from agent.vision_people import People
+from agent.vision.codes import Codes
+from agent.vision.eyes import Eyes
+from agent.vision.judge import Judge
+from agent.vision.people import People
 from models.arrays import Image
 from models.embed import reference_chip
 from models.enrol import enrol

@@ -1,0 +1,1 @@
+"""The parts of the link to the broker; agent/mqtt_link.py puts them together."""
