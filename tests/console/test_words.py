@@ -51,7 +51,7 @@ def test_every_word_of_the_core_is_translated(page):
 def written_states() -> set[str]:
     """Every word that the agent's code writes as the `state` of a row."""
     found: set[str] = set()
-    for path in (*AGENT.glob("*.py"), *AGENT.glob("core/*.py")):
+    for path in AGENT.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Dict):
                 for key, value in zip(node.keys, node.values, strict=True):
