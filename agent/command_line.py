@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NoReturn
 
+from agent.core.bounded import NAME
 from agent.errors import DoorAgentError
 from hardware.address import is_host
 from hardware.errors import HardwareError
@@ -98,7 +99,7 @@ def host(text: str) -> str:
 
 def name_of_one(text: str) -> str:
     """For argparse: a short name, as certificates, topics and folders have it."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}", text):
+    if not re.fullmatch(NAME, text):
         raise argparse.ArgumentTypeError(f"{text!r:.50} is not a short name (1 to 63 of a-z, 0-9 and -)")
     return text
 

@@ -8,9 +8,10 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from agent.core.bounded import NAME
 from hardware.address import is_host
 
-_NAME: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+_NAME: Final = f"^{NAME}$"
 _PLACE: Final = r"^/[^\x00]*$"
 # patterns as an installer reads them
 SAID: Final[Mapping[str, str]] = {

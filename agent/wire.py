@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from agent.clock import rfc3339
 from agent.core.acknowledgement import Ack
+from agent.core.bounded import DEVICE
 from agent.core.journal import ClockQuality, Row, Skipped, row_object
 
 WIRE_VERSION = 1
@@ -27,7 +28,7 @@ MAX_VERSION_CHARS = 40
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 EpochName = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Nonce = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
-DeviceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}$")]
+DeviceName = Annotated[str, Field(pattern=f"^{DEVICE}$")]
 Seq = Annotated[int, Field(ge=1, lt=2**40)]
 Next = Annotated[int, Field(ge=1, le=2**40)]  # one above the highest row that can be sent: an acknowledgement names it
 KindName = Annotated[str, Field(max_length=80, pattern=r"^[A-Za-z0-9]+(/[A-Za-z0-9]+)*$")]

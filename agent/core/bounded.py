@@ -13,12 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Any, TypeAlias, TypeVar, get_type_hints
+from typing import Any, Final, TypeAlias, TypeVar, get_type_hints
 
 from agent.core.events import Json
 
 Check: TypeAlias = Callable[[object], Any]
 T = TypeVar("T")
+
+NAME: Final = r"[a-z0-9][a-z0-9-]{0,62}"  # of a site, a door or a server, as certificates, topics and folders have it
+DEVICE: Final = f"{NAME}/{NAME}"  # a door with its site
 
 
 class BadValueError(ValueError):

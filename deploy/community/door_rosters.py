@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from agent.core.bounded import DEVICE
 from agent.core.roster_feed import WITHDRAWN, Entries, Held, digest
 from agent.errors import ConfigError
 from deploy.community.site_file import SiteFile
 
 EVERYBODY: Final = "*"
-DEVICE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}")  # as its topics and certificate have it
 _KEPT_REVISIONS: Final = 5  # a door that has one of these gets the difference, any other the whole
 
 
@@ -48,7 +48,7 @@ class DoorRosters(SiteFile):
         Raises:
             ConfigError: no door can have this name; it would be kept for ever, and the right one not.
         """
-        if not DEVICE.fullmatch(device):
+        if not re.fullmatch(DEVICE, device):
             raise ConfigError(f"{device!r:.100} is no door's name; write SITE/DOOR, such as garden/gate-1")
         with self.changing() as db:
             db.execute(

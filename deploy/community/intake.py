@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from agent.core.acknowledgement import Ack
+from agent.core.bounded import DEVICE
 from agent.core.journal import Row, Skipped
 from agent.wire import WireError, parse_batch, parse_hello
 from deploy.community.boot_times import Placed
@@ -25,7 +26,7 @@ from deploy.community.limits import PerMinute
 from deploy.community.news import SERVER, News
 from deploy.community.said import Reply, State, read
 
-_TOPIC: Final = re.compile(r"doors/([a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62})/up/([a-z]{1,20})")
+_TOPIC: Final = re.compile(rf"doors/({DEVICE})/up/([a-z]{{1,20}})")
 _LATE_MS: Final = 300_000
 _ALARMS_PER_MINUTE: Final = 10  # of one word about one door: the rest are counted
 

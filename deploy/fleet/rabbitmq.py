@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.command_line import Parser, ended, host
+from agent.core.bounded import DEVICE
 from agent.errors import ConfigError
 from deploy.broker import DASHBOARD_NAME, HOME_NAME, SERVER_NAME
-from deploy.community.door_rosters import DEVICE
 
 PLUGINS = "[rabbitmq_mqtt,rabbitmq_prometheus].\n"
 
@@ -133,7 +133,7 @@ def _doors(path: Path) -> list[str]:
     lines = path.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
     found = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()]
     for number, name in found:
-        if not DEVICE.fullmatch(name):
+        if not re.fullmatch(DEVICE, name):
             raise ConfigError(
                 f"{path}:{number}: {name!r:.100} is no door's name; write SITE/DOOR, such as garden/gate-1"
             )
