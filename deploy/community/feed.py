@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from agent.core.events import Priority
 from agent.core.journal import ClockQuality
 from deploy.community.boot_times import RECKONED
 from deploy.community.news import News
@@ -90,8 +91,9 @@ class Feed:
 
         A row takes the place of the preview that ran ahead of it.
         """
-        name = _name(entry)
-        self._entries = [e for e in self._entries if e["type"] != "preview" or _name(e) != name]
+        if entry.get("priority") == Priority.ALARM:  # no other row runs ahead of itself
+            name = _name(entry)
+            self._entries = [e for e in self._entries if e["type"] != "preview" or _name(e) != name]
         insort(self._entries, entry, key=lambda e: (e["order_ms"], e["number"]))
         del self._entries[:-_KEPT]
 
