@@ -89,7 +89,7 @@ def bench(films: Films, pictures: Sequence[Image], count: int) -> dict[str, Any]
         progress("a whole visit")
         _pin(allowed[:1])
         one, fastest = compared[0]
-        visits = visit_speed(pipeline, frames, _people(pipeline, pictures), _people(pipeline), fastest)
+        visits = visit_speed(pipeline, frames, (_people(pipeline, pictures), _people(pipeline)), fastest, count)
     finally:
         _pin(allowed)
     progress("a gallery of 100,000")

@@ -1,4 +1,4 @@
-"""What a whole visit costs, frame after frame as a door takes it in, beside a usual recipe on the same frames in turns.
+"""What a whole visit costs, frame after frame as a door takes it in, beside a usual recipe on some of its frames.
 
 From the first frame with a face to the last. The face is followed all the time, judged until it is decided, and judged
 again where it was lost and found anew; a recipe without following searches and encodes every frame.
@@ -51,18 +51,24 @@ class Visit:
 
 
 def visit_speed(
-    pipeline: Pipeline, film: Sequence[Image], knowing: People, not_knowing: People, recipe: UsualRecipe
+    pipeline: Pipeline, film: Sequence[Image], people: tuple[People, People], recipe: UsualRecipe, peer_frames: int
 ) -> list[dict[str, Any]]:
-    """The visitor of a film as a resident (`knowing`) and as a stranger, at a door without liveness and a usual one."""
+    """The visitor of a film as a resident and as a stranger, at a door without liveness and a usual one.
+
+    `people`: those who know the visitor, and others. `peer_frames`: on so many, spread evenly, the peer is timed.
+    """
     visits = [
-        Visit(who, own.liveness is not None, Eyes(own.detector), judge_of(own, people, level))
+        Visit(who, own.liveness is not None, Eyes(own.detector), judge_of(own, known, level))
         for own, level in doors(pipeline).values()
-        for who, people in (("resident", knowing), ("stranger", not_knowing))
+        for who, known in zip(("resident", "stranger"), people, strict=True)
     ]
     with_face = [number for number, frame in enumerate(film) if pipeline.detector.detect(frame)]
+    frames = film[with_face[0] : with_face[-1] + 1]
+    every = max(1, len(frames) // peer_frames)
     peer, peers = Peer(recipe), Times()
-    for number, frame in enumerate(film[with_face[0] : with_face[-1] + 1]):
+    for number, frame in enumerate(frames):
         for visit in visits:
             visit.see(frame, number)
-        peers.take(_FRAME, lambda: peer.see(frame))  # noqa: B023  called at once
+        if number % every == 0:
+            peers.take(_FRAME, lambda: peer.see(frame))  # noqa: B023  called at once
     return [visit.report(peers.mean(_FRAME)) for visit in visits]
