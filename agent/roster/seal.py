@@ -84,9 +84,10 @@ def load_key(path: Path, roster: Path) -> bytes:
         StoreError: it is gone, not readable or no key.
     """
     try:
+        there = roster.exists()  # before its key: whoever makes both at this moment makes the key first
         key = path.read_bytes()
     except FileNotFoundError:
-        if roster.exists():
+        if there:
             raise StoreError(
                 f"{path}: the key of the roster is gone, its templates cannot be opened; put the key back, or move "
                 "roster.db away and enrol again"

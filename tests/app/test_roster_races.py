@@ -149,3 +149,19 @@ def test_agent_and_command_that_first_open_a_door_together_both_open_it(tmp_path
             list(pool.map(open_it, [folder] * 4))
             assert {path.name for path in folder.iterdir() if "key" in path.name} == {"roster.key"}
             assert len((folder / "roster.key").read_bytes()) == 32
+
+
+def test_a_roster_that_somebody_else_made_after_its_key_was_looked_for_has_not_lost_it(tmp_path: Path, monkeypatch):
+    """Key and roster came between the look for the one and the look for the other: "the key of the roster is gone"."""
+    look = Path.read_bytes
+
+    def another_is_faster(path: Path) -> bytes:
+        try:
+            return look(path)
+        except FileNotFoundError:
+            monkeypatch.undo()
+            RosterStore(tmp_path).close()
+            raise
+
+    monkeypatch.setattr(Path, "read_bytes", another_is_faster)
+    RosterStore(tmp_path).close()
